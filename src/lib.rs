@@ -14,6 +14,7 @@ pub mod source;
 pub mod diag;
 pub mod world;
 pub mod value;
+pub mod wire;
 pub mod syntax;
 pub mod fmt;
 pub mod package;
