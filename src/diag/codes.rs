@@ -33,6 +33,9 @@ macro_rules! codes {
 
 codes! {
     SYNTAX = 0101;
+    DUPLICATE_NAME = 0201;
+    UNKNOWN_NAME = 0202;
+    MISSING_MODULE = 0801;
 }
 
 /// The long story of a code.
