@@ -1,1 +1,4 @@
 //!
+pub fn same_resource(_a: &str, _b: &str) -> bool {
+    unreachable!()
+}

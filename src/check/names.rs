@@ -78,6 +78,8 @@ pub struct Block<'p> {
     pub parent: Option<BlockId>,
     pub kind: BlockKind<'p>,
     pub stmts: &'p [Stmt],
+    /// The `at` statements directly inside.
+    pub at: Vec<&'p ast::At>,
     /// The blocks directly inside, in the order of the text (an `if` gives one or two).
     pub children: Vec<BlockId>,
     /// How many checkpoints of the workflow stand above it.
@@ -359,27 +361,44 @@ fn bind_block<'p>(
         parent,
         kind,
         stmts,
+        at: Vec::new(),
         children: Vec::new(),
         section: *section,
     });
     for stmt in stmts {
-        let mut inner = |flow: &mut Flow<'p>, kind, stmts, sink: &mut Sink| {
-            let child = bind_block(flow, Some(id), kind, stmts, section, sink);
-            flow.blocks[id.0 as usize].children.push(child);
-        };
         match stmt {
-            Stmt::For(f) => inner(flow, BlockKind::For(f), &f.body.stmts, sink),
+            Stmt::At(at) => flow.blocks[id.0 as usize].at.push(at),
+            Stmt::For(f) => bind_inner(flow, id, BlockKind::For(f), &f.body.stmts, section, sink),
             Stmt::If(i) => {
-                inner(flow, BlockKind::Then(i), &i.then.stmts, sink);
+                bind_inner(flow, id, BlockKind::Then(i), &i.then.stmts, section, sink);
                 if let Some(otherwise) = &i.otherwise {
-                    inner(flow, BlockKind::Else(i), &otherwise.stmts, sink);
+                    bind_inner(
+                        flow,
+                        id,
+                        BlockKind::Else(i),
+                        &otherwise.stmts,
+                        section,
+                        sink,
+                    );
                 }
             }
-            Stmt::Upon(u) => inner(flow, BlockKind::Upon(u), &u.body.stmts, sink),
+            Stmt::Upon(u) => bind_inner(flow, id, BlockKind::Upon(u), &u.body.stmts, section, sink),
             other => declare_stmt(flow, id, other, section, sink),
         }
     }
     id
+}
+
+fn bind_inner<'p>(
+    flow: &mut Flow<'p>,
+    outer: BlockId,
+    kind: BlockKind<'p>,
+    stmts: &'p [Stmt],
+    section: &mut u32,
+    sink: &mut Sink,
+) {
+    let child = bind_block(flow, Some(outer), kind, stmts, section, sink);
+    flow.blocks[outer.0 as usize].children.push(child);
 }
 
 fn declare_stmt<'p>(

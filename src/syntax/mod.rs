@@ -1,6 +1,7 @@
 //! Text to tree.
 
 pub mod ast;
+pub mod walk;
 
 use crate::diag::Diagnostic;
 use crate::source::Source;
