@@ -426,3 +426,7 @@ fn base64(value: &str, skip: usize, alphabet: &[u8; 64]) -> String {
         })
         .collect()
 }
+
+#[cfg(test)]
+#[path = "vault_tests.rs"]
+mod tests;
