@@ -38,6 +38,8 @@ const SERVER_CHOSEN: &[&str] = &[
 /// Collections whose id travels in a body field of another name than the id or `name`.
 const BODY_FIELD: &[(&str, &str)] = &[
     ("cloudresourcemanager.projects", "projectId"),
+    ("dns.responsePolicies", "responsePolicyName"),
+    ("dns.responsePolicyRules", "ruleName"),
     ("monitoring.projects.metricDescriptors", "type"),
 ];
 
