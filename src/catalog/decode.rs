@@ -149,7 +149,7 @@ fn field(service: &Arc<str>, owner: &str, name: &str, record: &FieldRecord) -> F
         unit: units::unit(owner, name, &kind),
         list,
         output_only: has(flag::OUTPUT_ONLY) && !SETTABLE.contains(&(owner, name)),
-        input_only: has(flag::INPUT_ONLY) || name == "initializeParams",
+        input_only: has(flag::INPUT_ONLY) || NEVER_SHOWN.contains(&name),
         immutable: has(flag::IMMUTABLE),
         required: has(flag::REQUIRED),
         deprecated: has(flag::DEPRECATED),
@@ -167,6 +167,18 @@ fn field(service: &Arc<str>, owner: &str, name: &str, record: &FieldRecord) -> F
 /// Described as output-only, and yet taken on insert: Terraform sends it there (and uses
 /// setNamedPorts afterwards, since patch ignores it).
 const SETTABLE: &[(&str, &str)] = &[("compute.InstanceGroupManager", "namedPorts")];
+
+/// Fields that no answer shows, whatever their type, where the description does not say so.
+const NEVER_SHOWN: &[&str] = &[
+    "initializeParams",
+    "password",
+    "pemPrivateKey",
+    "privateKey",
+    "rawKey",
+    "rootPassword",
+    "rsaEncryptedKey",
+    "sharedSecret",
+];
 
 /// Links whose descriptions do not say so.
 const LINKS: &[&str] = &[

@@ -155,3 +155,9 @@ fn ends(name: &str, words: &[&str]) -> bool {
         whole || name.ends_with(word)
     })
 }
+
+/// Type and field of every row.
+#[cfg(test)]
+pub(in crate::catalog) fn rows() -> impl Iterator<Item = (&'static str, &'static str)> {
+    BY_PROSE.iter().map(|row| (row.0, row.1))
+}
