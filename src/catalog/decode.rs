@@ -149,11 +149,11 @@ fn field(service: &Arc<str>, owner: &str, name: &str, record: &FieldRecord) -> F
         unit: units::unit(owner, name, &kind),
         list,
         output_only: has(flag::OUTPUT_ONLY) && !SETTABLE.contains(&(owner, name)),
-        input_only: has(flag::INPUT_ONLY) || name == "initializeParams",
+        input_only: has(flag::INPUT_ONLY) || NEVER_SHOWN.contains(&name),
         immutable: has(flag::IMMUTABLE),
         required: has(flag::REQUIRED),
         deprecated: has(flag::DEPRECATED),
-        reference: has(flag::REFERENCE) || name == "selfLink",
+        reference: is_reference(name, &kind, has(flag::REFERENCE)),
         default: record.default.clone(),
         required_for: record
             .required_for
@@ -167,6 +167,53 @@ fn field(service: &Arc<str>, owner: &str, name: &str, record: &FieldRecord) -> F
 /// Described as output-only, and yet taken on insert: Terraform sends it there (and uses
 /// setNamedPorts afterwards, since patch ignores it).
 const SETTABLE: &[(&str, &str)] = &[("compute.InstanceGroupManager", "namedPorts")];
+
+/// Fields that no answer shows, whatever their type, where the description does not say so.
+const NEVER_SHOWN: &[&str] = &[
+    "initializeParams",
+    "password",
+    "pemPrivateKey",
+    "privateKey",
+    "rawKey",
+    "rootPassword",
+    "rsaEncryptedKey",
+    "sharedSecret",
+];
+
+/// Links whose descriptions do not say so.
+const LINKS: &[&str] = &[
+    "healthCheck",
+    "instanceTemplate",
+    "network",
+    "networkUrl",
+    "privateNetwork",
+    "selfLink",
+    "sourceDisk",
+    "sourceImage",
+    "sourceSnapshot",
+    "subnetwork",
+];
+
+/// Texts whose descriptions speak of URLs without being one of a resource.
+const NO_LINKS: &[&str] = &[
+    "headerName",
+    "hosts",
+    "match",
+    "members",
+    "portalUrl",
+    "retryConditions",
+    "url",
+    "urlMask",
+];
+
+fn is_reference(name: &str, kind: &Kind, described: bool) -> bool {
+    let text = |kind: &Kind| matches!(kind, Kind::String { values, .. } if values.is_empty());
+    let holds_text = match kind {
+        Kind::List(element) => text(element),
+        kind => text(kind),
+    };
+    holds_text && !NO_LINKS.contains(&name) && (described || LINKS.contains(&name))
+}
 
 /// Annotations name methods by the document's own prefix: `sql.instances.insert`.
 fn rename(service: &Arc<str>, id: &str) -> Arc<str> {

@@ -370,6 +370,17 @@ impl Collection {
     pub fn can_ensure(&self) -> bool {
         self.get.is_some() && self.insert.is_some() && self.insert_id != InsertId::ServerChosen
     }
+
+    /// The id as insert wants it. A service account is read by its address and created by what
+    /// stands before the `@`; all others are named the same on both ways.
+    pub fn id_on_insert<'a>(&self, id: &'a str) -> &'a str {
+        match &self.insert_id {
+            InsertId::EnvelopeField(field) if &**field == "accountId" => {
+                id.split_once('@').map_or(id, |(account, _)| account)
+            }
+            _ => id,
+        }
+    }
 }
 
 /// One part of what tells a resource from its neighbours.
@@ -397,8 +408,6 @@ pub enum IdentitySource {
 pub enum InsertId {
     /// A field of the resource.
     BodyField(Arc<str>),
-    /// A field of the resource that holds the full name.
-    BodyFullName(Arc<str>),
     /// A field of the request around the resource (`accountId`).
     EnvelopeField(Arc<str>),
     /// A query parameter; the body leaves the name out.
