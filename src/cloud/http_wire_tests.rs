@@ -247,15 +247,62 @@ fn a_refused_connection_and_an_unknown_name_were_never_sent() {
 
 #[test]
 fn a_server_that_does_not_speak_tls_was_never_sent_anything() {
-    let (address, requests) = server(answering("HTTP/1.1 400 Bad\r\n\r\n"));
-    let tls = address.replace("http://", "https://");
-    let wire = wire(&tls, &Tokens::default(), Settings::default());
-    let failure = send(&wire, &request(Verb::Post), Millis::secs(2)).expect_err("no answer");
-    drop(requests);
-    assert!(
-        matches!(failure, NoAnswer::NotSent(_) | NoAnswer::Unknown(_)),
-        "{failure:?}"
-    );
+    let listener = TcpListener::bind("127.0.0.1:0").expect("binds");
+    let address = format!("https://{}", listener.local_addr().expect("an address"));
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.expect("connects");
+            let _ = stream.write_all(b"HTTP/1.1 400 Bad\r\n\r\n");
+        }
+    });
+    let wire = wire(&address, &Tokens::default(), Settings::default());
+    let failure = send(&wire, &request(Verb::Post), PATIENCE).expect_err("no answer");
+    assert!(matches!(failure, NoAnswer::NotSent(_)), "{failure:?}");
+}
+
+struct Never;
+
+impl TokenSource for Never {
+    fn token(&self) -> TokenFuture<'_> {
+        Box::pin(std::future::pending())
+    }
+
+    fn forget(&self) -> TokenForgotten<'_> {
+        Box::pin(async {})
+    }
+}
+
+#[test]
+fn waiting_for_a_token_is_bounded_and_nothing_was_sent() {
+    let endpoints = Endpoints::new([("compute", "https://compute.googleapis.com/")]).expect("good");
+    let wire = HttpWire::new(endpoints, Box::new(Never), Settings::default()).expect("a client");
+    let failure = send(&wire, &request(Verb::Post), Millis(200)).expect_err("no token");
+    assert!(matches!(failure, NoAnswer::NotSent(_)), "{failure:?}");
+}
+
+fn gzipped(body: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(body).expect("encodes");
+    encoder.finish().expect("encodes")
+}
+
+#[test]
+fn compressed_answers_are_read_and_bounded_by_their_real_size() {
+    for (length, fits) in [(40_000, true), (60_000, false)] {
+        let (address, _requests) = server(move |stream| {
+            let body = gzipped(&vec![b' '; length]);
+            let head = format!(
+                "HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: {}\r\n\r\n",
+                body.len()
+            );
+            let _ = stream
+                .write_all(head.as_bytes())
+                .and_then(|()| stream.write_all(&body));
+        });
+        let wire = wire(&address, &Tokens::default(), Settings::default()).with_body_limit(50_000);
+        let read = send(&wire, &request(Verb::Get), PATIENCE).map(|a| a.body.len());
+        assert_eq!(read.ok(), fits.then_some(length));
+    }
 }
 
 #[test]

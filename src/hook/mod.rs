@@ -129,7 +129,7 @@ impl HookEngine {
         engine.set_max_modules(0);
         if let Some(stop) = sandbox.stop.clone() {
             engine.on_progress(move |operations| {
-                (operations % STOP_EVERY == 0 && stop()).then(|| Dynamic::UNIT)
+                (operations % STOP_EVERY == 0 && stop()).then_some(Dynamic::UNIT)
             });
         }
         HookEngine {

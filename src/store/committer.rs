@@ -29,26 +29,7 @@ pub struct Committer {
 impl Committer {
     /// Refuses a damaged journal, one that belongs elsewhere, and one that was taken over.
     pub(super) fn start(run: &RunFolder) -> Result<Committer, StoreError> {
-        let scan = sqlite::scan(&run.files())?;
-        if let Some(damage) = scan.contents.damage {
-            return Err(StoreError::Damaged(damage));
-        }
-        run.check_home(scan.meta.as_ref())?;
-        run.check_epoch()?;
-        let Files { database, head } = run.files();
-        let count = scan.contents.entries.len() as u64;
-        let position = Head {
-            count,
-            link: scan.link,
-        };
-        let writer = Writer {
-            db: sqlite::open_writer(&database)?,
-            path: database,
-            head: HeadFile::open(&head, position)?,
-            position,
-            run: run.clone(),
-            broken: None,
-        };
+        let writer = Writer::open(run)?;
         let (queue, batches) = channel();
         let thread = std::thread::Builder::new()
             .name("journal".into())
@@ -97,6 +78,29 @@ struct Writer {
 }
 
 impl Writer {
+    fn open(run: &RunFolder) -> Result<Writer, StoreError> {
+        let scan = sqlite::scan(&run.files())?;
+        if let Some(damage) = scan.contents.damage {
+            return Err(StoreError::Damaged(damage));
+        }
+        run.check_home(scan.meta.as_ref())?;
+        run.check_epoch()?;
+        let Files { database, head } = run.files();
+        let count = scan.contents.entries.len() as u64;
+        let position = Head {
+            count,
+            link: scan.link,
+        };
+        Ok(Writer {
+            db: sqlite::open_writer(&database)?,
+            path: database,
+            head: HeadFile::open(&head, position)?,
+            position,
+            run: run.clone(),
+            broken: None,
+        })
+    }
+
     fn serve(mut self, batches: &Receiver<Batch>) {
         while let Ok(first) = batches.recv() {
             let mut group = vec![first];
@@ -149,7 +153,9 @@ impl Writer {
         }
         // A commit that ended after the fence is not in the new owner's copy for certain.
         self.run.check_epoch()?;
-        self.head.write(self.position)
+        self.head
+            .write(self.position)
+            .inspect_err(|e| self.broken = Some(e.clone()))
     }
 
     fn transact(&mut self, entries: &[&Entry]) -> rusqlite::Result<Link> {
@@ -191,4 +197,69 @@ pub(super) fn in_order(entries: &[Entry], mut expected: u64) -> Result<u64, Stor
         expected += 1;
     }
     Ok(expected)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::StateDir;
+    use super::*;
+    use crate::world::Timestamp;
+
+    fn entry(seq: u64, length: usize) -> Entry {
+        Entry {
+            seq,
+            at: Timestamp(0),
+            body: format!("\"{}\"", "x".repeat(length)),
+        }
+    }
+
+    #[test]
+    fn a_full_disk_loses_nothing_and_may_be_tried_again() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let state = StateDir::open(dir.path()).expect("opens");
+        let id = "0198c0de-0000-7000-8000-000000000001";
+        let run = state.create_run(id).expect("creates");
+        let mut writer = Writer::open(&run).expect("opens");
+        writer.commit(&[&entry(1, 10)]).expect("fits");
+        let limit = |writer: &Writer, pages: u32| {
+            writer
+                .db
+                .pragma_update_and_check(None, "max_page_count", pages, |_| Ok(()))
+                .expect("sets the limit");
+        };
+        limit(&writer, 5);
+        let large = entry(2, 100_000);
+        let failure = writer.commit(&[&large]);
+        assert!(
+            matches!(failure, Err(StoreError::Full { .. })),
+            "{failure:?}"
+        );
+        assert_eq!(
+            run.read().map(|c| (c.entries.len(), c.damage)),
+            Ok((1, None))
+        );
+        limit(&writer, 10_000);
+        writer.commit(&[&large]).expect("fits now");
+        assert_eq!(
+            run.read().map(|c| (c.entries.len(), c.damage)),
+            Ok((2, None))
+        );
+    }
+
+    #[test]
+    fn a_second_writer_breaks_the_first() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let state = StateDir::open(dir.path()).expect("opens");
+        let id = "0198c0de-0000-7000-8000-000000000001";
+        let run = state.create_run(id).expect("creates");
+        let (mut one, mut two) = (
+            Writer::open(&run).expect("opens"),
+            Writer::open(&run).expect("opens"),
+        );
+        two.commit(&[&entry(1, 5)]).expect("appends");
+        let failure = one.commit(&[&entry(1, 6)]).expect_err("refused");
+        assert!(failure.to_string().contains("another process"), "{failure}");
+        assert_eq!(one.commit(&[&entry(2, 1)]), Err(failure));
+        assert_eq!(run.read().map(|c| c.entries), Ok(vec![entry(1, 5)]));
+    }
 }

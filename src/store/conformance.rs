@@ -424,3 +424,45 @@ fn ten_thousand_entries_in_a_hundred_commits() {
     println!("10,000 entries in 100 commits: {:?}", started.elapsed());
     assert_eq!(run.read().expect("reads").entries.len(), 10_000);
 }
+
+#[test]
+fn a_take_over_does_not_wait_for_a_writer_that_stopped_inside_a_commit() {
+    let (_dir, state) = state();
+    let run = run_with(&state, 3);
+    let stopped = rusqlite::Connection::open(run.path().join("journal-1.db")).expect("opens");
+    stopped
+        .execute_batch("BEGIN IMMEDIATE; INSERT INTO entry VALUES (4, 0, '{}', x'00')")
+        .expect("begins");
+    let taken = run.take_over().expect("takes over");
+    let journal = taken.committer().expect("opens");
+    assert_eq!(runtime().block_on(journal.append(entries(4..=4))), Ok(4));
+    stopped
+        .execute_batch("COMMIT")
+        .expect("commits into dead wood");
+    assert_eq!(
+        taken.read().map(|c| (c.entries, c.damage)),
+        Ok((entries(1..=4), None))
+    );
+}
+
+/// What the disk holds when the process is killed: the log not folded in.
+#[test]
+fn a_killed_writer_loses_nothing() {
+    let (dir, state) = state();
+    let run = run_with(&state, 3);
+    let journal = run.committer().expect("opens");
+    runtime()
+        .block_on(journal.append(entries(4..=9)))
+        .expect("appends");
+    let image = StateDir::open(dir.path().join("image")).expect("opens");
+    let target = image.path().join("runs").join(RUN);
+    fs::create_dir(&target).expect("creates");
+    for name in ["journal-1.db", "journal-1.db-wal", "head-1", "current"] {
+        fs::copy(run.path().join(name), target.join(name)).expect("copies");
+    }
+    let image = image.open_run(RUN).expect("opens");
+    assert_eq!(
+        image.read().map(|c| (c.entries, c.damage)),
+        Ok((entries(1..=9), None))
+    );
+}

@@ -96,6 +96,19 @@ pub fn open_writer(path: &Path) -> Result<Connection, StoreError> {
 ///
 /// Damage is part of the answer; an error is a place that cannot be read at all, or a newer format.
 pub fn scan(files: &Files) -> Result<Scan, StoreError> {
+    let mut scan = scan_once(files)?;
+    // Another process may rewrite the head record at this moment: only what stays is damage.
+    for _ in 0..2 {
+        if scan.contents.damage.is_none() {
+            break;
+        }
+        scan = scan_once(files)?;
+    }
+    Ok(scan)
+}
+
+/// The head record is read first, so that a journal that grows meanwhile is longer, never shorter.
+fn scan_once(files: &Files) -> Result<Scan, StoreError> {
     let head = Head::read(&files.head)?;
     if !files.database.exists() {
         return Ok(unreadable(format!(

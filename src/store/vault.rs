@@ -63,9 +63,11 @@ pub enum UnknownSecret {
     Broken,
 }
 
+type Encode = fn(&str) -> String;
+
 /// How a secret's value may stand in a text. The letters are part of recorded markers: they never
 /// change their meaning.
-const FORMS: &[(char, fn(&str) -> String)] = &[
+const FORMS: &[(char, Encode)] = &[
     ('v', |v| v.to_owned()),
     ('j', json_escaped),
     ('p', |v| percent(v, false, true)),
