@@ -21,4 +21,5 @@ mod tests;
 pub use build::{Answer, BuildError, Entry};
 pub use graph::{Edge, Frame, FrameId, Graph, Node, NodeId, PoolId, Scope, ScopeId, Work};
 pub use order::{CriticalPath, Cycle};
-pub use view::{Memo, View};
+pub use view::{Memo, View, hook_declaration, hook_id};
+pub use need::step_name;
