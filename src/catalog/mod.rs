@@ -9,6 +9,7 @@ pub mod compare;
 mod decode;
 pub mod describe;
 mod distill;
+mod full_name;
 mod model;
 mod pack;
 mod record;
@@ -24,6 +25,7 @@ use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
 pub use distill::{Built, build};
+pub use full_name::{FullName, Piece};
 pub use model::*;
 use pack::Pack;
 use service::Service;

@@ -1,3 +1,6 @@
+mod collections;
+mod methods;
+
 use super::*;
 
 /// Rebuilds `catalog/` from a directory of discovery documents:
@@ -6,10 +9,11 @@ use super::*;
 #[ignore = "writes the files under catalog/"]
 fn rebuild() {
     let from = std::env::var("R5FLOW_DISCOVERY").expect("R5FLOW_DISCOVERY names a directory");
-    for file in std::fs::read_dir(&from).unwrap() {
-        let path = file.unwrap().path();
-        let document = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
-        for built in build(&[document]).unwrap() {
+    for file in std::fs::read_dir(&from).expect("a directory") {
+        let path = file.expect("an entry").path();
+        let document =
+            serde_json::from_slice(&std::fs::read(&path).expect("readable")).expect("JSON");
+        for built in build(&[document]).expect("a document") {
             let name = format!("catalog/{}.r5cat", built.info.name);
             println!(
                 "{name} {} {} {}",
@@ -17,7 +21,7 @@ fn rebuild() {
                 built.info.methods,
                 built.info.schemas
             );
-            std::fs::write(name, &built.bytes).unwrap();
+            std::fs::write(name, &built.bytes).expect("writable");
         }
     }
 }
@@ -97,362 +101,14 @@ fn every_file_is_sound_and_complete() {
 }
 
 #[test]
-fn methods_that_change_something_and_their_request_ids() {
-    let compute = all_methods();
-    let compute = compute.iter().filter(|m| &*m.service == "compute");
-    let writing: Vec<_> = compute
-        .filter(|m| m.verb != crate::wire::Verb::Get)
-        .collect();
-    assert_eq!(writing.len(), 636);
-    let replays = |m: &&&Arc<Method>| matches!(m.request_id, Some(RequestId::Replay(_)));
-    assert_eq!(writing.iter().filter(replays).count(), 492);
-    let unique = method("dns.changes.create").request_id.clone();
-    assert_eq!(unique, Some(RequestId::Unique("clientOperationId".into())));
-    let with_id = |m: &&Arc<Method>| m.request_id.is_some();
-    assert_eq!(all_methods().iter().filter(with_id).count(), 515);
-}
-
 #[test]
-fn every_method_has_a_settle_class_that_fits_its_verb() {
-    for m in all_methods() {
-        let id = &m.id;
-        assert_eq!(m.reads, m.settle == SettleClass::Reads, "{id}");
-        if m.verb == crate::wire::Verb::Get {
-            assert!(m.reads, "{id}");
-        }
-        if m.settle == SettleClass::IdAndOperation {
-            assert!(matches!(m.request_id, Some(RequestId::Replay(_))), "{id}");
-        }
-        if m.settle == SettleClass::MatchedOperation {
-            assert_ne!(m.operation, OperationStyle::None, "{id}");
-        }
-    }
-    for id in rules::settle::table() {
-        assert_eq!(*method(id).id, *id, "a row names a method by its full id");
-    }
-}
-
 #[test]
-fn settle_classes_of_known_methods() {
-    let cases = [
-        ("compute.images.insert", SettleClass::IdAndOperation),
-        ("compute.instances.reset", SettleClass::IdAndOperation),
-        ("compute.images.setLabels", SettleClass::ConvergingWrite),
-        ("compute.backendServices.getHealth", SettleClass::Reads),
-        ("compute.zoneOperations.wait", SettleClass::Reads),
-        ("compute.hosts.getVersion", SettleClass::IdAndOperation),
-        ("sqladmin.instances.insert", SettleClass::NamedCreate),
-        ("sqladmin.instances.patch", SettleClass::ConvergingWrite),
-        ("sqladmin.instances.restart", SettleClass::MatchedOperation),
-        ("sqladmin.users.delete", SettleClass::Delete),
-        (
-            "iam.projects.serviceAccounts.keys.create",
-            SettleClass::OnceOnlyResult,
-        ),
-        (
-            "monitoring.projects.alertPolicies.create",
-            SettleClass::MarkedCreate,
-        ),
-        ("monitoring.projects.groups.create", SettleClass::Unsafe),
-        (
-            "secretmanager.projects.secrets.addVersion",
-            SettleClass::Unsafe,
-        ),
-        ("run.projects.locations.jobs.run", SettleClass::Unsafe),
-        (
-            "run.projects.locations.services.create",
-            SettleClass::NamedCreate,
-        ),
-    ];
-    for (id, class) in cases {
-        assert_eq!(method(id).settle, class, "{id}");
-    }
-}
-
 #[test]
-fn operations_by_scope_and_service() {
-    use OperationScope::{Global, Organization, Region, Zone};
-    let cases = [
-        ("compute.images.insert", OperationStyle::Compute(Global)),
-        ("compute.instances.delete", OperationStyle::Compute(Zone)),
-        (
-            "compute.regionAutoscalers.insert",
-            OperationStyle::Compute(Region),
-        ),
-        (
-            "compute.targetHttpsProxies.setUrlMap",
-            OperationStyle::Compute(Global),
-        ),
-        (
-            "compute.firewallPolicies.insert",
-            OperationStyle::Compute(Organization),
-        ),
-        ("compute.instances.get", OperationStyle::None),
-        ("compute.globalOperations.wait", OperationStyle::None),
-        ("sqladmin.instances.patch", OperationStyle::Sql),
-        (
-            "dns.changes.create",
-            OperationStyle::Dns {
-                get: "dns.changes.get".into(),
-            },
-        ),
-        (
-            "serviceusage.services.enable",
-            OperationStyle::LongRunning {
-                get: "serviceusage.operations.get".into(),
-            },
-        ),
-        (
-            "run.projects.locations.services.create",
-            OperationStyle::LongRunning {
-                get: "run.projects.locations.operations.get".into(),
-            },
-        ),
-        (
-            "container.projects.locations.clusters.create",
-            OperationStyle::Container {
-                get: "container.projects.locations.operations.get".into(),
-            },
-        ),
-        (
-            "secretmanager.projects.secrets.create",
-            OperationStyle::None,
-        ),
-    ];
-    for (id, style) in cases {
-        assert_eq!(method(id).operation, style, "{id}");
-    }
-}
-
 #[test]
-fn requests_of_the_stream_manager_manual() {
-    for id in [
-        "compute.images.deprecate",
-        "compute.instanceTemplates.insert",
-        "compute.backendServices.patch",
-        "compute.targetHttpsProxies.setCertificateMap",
-        "compute.globalForwardingRules.setTarget",
-        "compute.disks.createSnapshot",
-        "compute.regionInstanceGroupManagers.recreateInstances",
-        "compute.regionInstanceGroups.setNamedPorts",
-        "compute.routers.patch",
-    ] {
-        assert!(method(id).request_id.is_some(), "{id}");
-    }
-    for id in [
-        "compute.regionInstanceGroupManagers.applyUpdatesToInstances",
-        "compute.globalAddresses.setLabels",
-        "compute.snapshots.setLabels",
-        "sqladmin.instances.patch",
-        "serviceusage.services.batchEnable",
-    ] {
-        assert_eq!(method(id).request_id, None, "{id}");
-    }
-    let set = method("compute.instances.setDiskAutoDelete");
-    assert_eq!(set.request, None);
-    assert!(
-        set.param("deviceName")
-            .is_some_and(|p| p.required && p.place == Place::Query)
-    );
-    let patch = method("compute.regionAutoscalers.patch");
-    assert_eq!(
-        patch.param("autoscaler").map(|p| p.place),
-        Some(Place::Query)
-    );
-    assert_eq!(
-        &*method("sqladmin.instances.get").path,
-        "v1/projects/{project}/instances/{instance}"
-    );
-    let page = method("compute.instances.aggregatedList").page.clone();
-    assert_eq!(page.map(|p| p.items), Some("items".into()));
-}
-
 #[test]
-fn identities_and_ids_on_insert() {
-    let names = |c: &Collection| {
-        let names = c.identity.iter().map(|p| p.name.to_string());
-        names.collect::<Vec<_>>().join(" ")
-    };
-    let body = |field: &str| InsertId::BodyField(field.into());
-    let query = |param: &str| InsertId::QueryParam(param.into());
-    let cases = [
-        ("compute.images", "image", "project image", body("name")),
-        (
-            "compute.instances",
-            "instance",
-            "project zone instance",
-            body("name"),
-        ),
-        (
-            "compute.globalForwardingRules",
-            "forwardingRule",
-            "project forwardingRule",
-            body("name"),
-        ),
-        (
-            "sqladmin.instances",
-            "instance",
-            "project instance",
-            body("name"),
-        ),
-        (
-            "sqladmin.databases",
-            "database",
-            "project instance database",
-            body("name"),
-        ),
-        (
-            "sqladmin.users",
-            "name",
-            "project instance name host",
-            body("name"),
-        ),
-        ("storage.buckets", "bucket", "bucket", body("name")),
-        (
-            "dns.resourceRecordSets",
-            "name",
-            "project managedZone name type",
-            body("name"),
-        ),
-        (
-            "run.projects.locations.services",
-            "service",
-            "project location service",
-            query("serviceId"),
-        ),
-        (
-            "secretmanager.projects.secrets",
-            "secret",
-            "project secret",
-            query("secretId"),
-        ),
-        (
-            "certificatemanager.projects.locations.certificates",
-            "certificate",
-            "project location certificate",
-            query("certificateId"),
-        ),
-        (
-            "container.projects.locations.clusters",
-            "cluster",
-            "project location cluster",
-            body("name"),
-        ),
-        (
-            "iam.projects.serviceAccounts",
-            "serviceAccount",
-            "project serviceAccount",
-            InsertId::EnvelopeField("accountId".into()),
-        ),
-        (
-            "pubsub.projects.topics",
-            "topic",
-            "project topic",
-            InsertId::PathParam("name".into()),
-        ),
-        (
-            "cloudresourcemanager.projects",
-            "project",
-            "project",
-            body("projectId"),
-        ),
-        (
-            "logging.projects.sinks",
-            "sink",
-            "project sink",
-            body("name"),
-        ),
-    ];
-    for (path, id, identity, insert) in cases {
-        let c = collection(path);
-        assert_eq!(c.id.as_deref(), Some(id), "{path}");
-        assert_eq!(names(&c), identity, "{path}");
-        assert_eq!(c.insert_id, insert, "{path}");
-        assert!(c.can_ensure(), "{path}");
-    }
-    for path in [
-        "monitoring.projects.alertPolicies",
-        "sqladmin.backupRuns",
-        "dns.changes",
-        "iam.projects.serviceAccounts.keys",
-    ] {
-        assert!(!collection(path).can_ensure(), "{path}");
-    }
-    let host = collection("sqladmin.users").identity.last().cloned();
-    assert_eq!(host.and_then(|p| p.body_field), Some("host".into()));
-    assert_eq!(
-        collection("iam.projects.roles").envelope.as_deref(),
-        Some("role")
-    );
-    let accounts = collection("iam.projects.serviceAccounts");
-    assert_eq!(accounts.id_on_insert("sm@p.iam.gserviceaccount.com"), "sm");
-}
-
 #[test]
-fn most_compute_collections_take_the_name_in_the_body() {
-    let catalog = Catalog::embedded();
-    let paths = catalog.collections("compute");
-    let found = paths.iter().filter_map(|p| catalog.collection(p));
-    let ensurable: Vec<Arc<Collection>> = found.filter(|c| c.can_ensure()).collect();
-    let odd: Vec<&str> = (ensurable.iter())
-        .filter(|c| c.insert_id != InsertId::BodyField("name".into()))
-        .map(|c| &*c.path)
-        .collect();
-    assert_eq!(odd, Vec::<&str>::new());
-    // 95 have get and insert; two of these are named by a number that the server draws.
-    assert_eq!(ensurable.len(), 93);
-}
-
 #[test]
-fn full_names_are_composed_and_taken_apart() {
-    let full = collection("run.services")
-        .full_name
-        .clone()
-        .expect("a full name");
-    let values: BTreeMap<Arc<str>, String> = [("project", "p"), ("location", "l")]
-        .into_iter()
-        .map(|(k, v)| (Arc::from(k), v.to_owned()))
-        .collect();
-    let name = full.compose(&values, Some("x"));
-    assert_eq!(name.as_deref(), Ok("projects/p/locations/l/services/x"));
-    assert_eq!(
-        full.parent(&values).as_deref(),
-        Ok("projects/p/locations/l")
-    );
-    assert_eq!(
-        full.compose(&BTreeMap::new(), Some("x")),
-        Err("project".into())
-    );
-    let parsed = full
-        .parse("projects/p/locations/l/services/x")
-        .expect("fits");
-    assert_eq!(parsed.get("service").map(String::as_str), Some("x"));
-    assert_eq!(full.parse("projects/p/services/x"), None);
-    assert_eq!(full.parse("projects/p/locations/l/services/x/y"), None);
-}
-
 #[test]
-fn short_names_when_unambiguous() {
-    let catalog = Catalog::embedded();
-    let id = |name: &str| catalog.method(name).map(|m| m.id.to_string());
-    assert_eq!(
-        id("run.services.create").as_deref(),
-        Some("run.projects.locations.services.create")
-    );
-    assert_eq!(
-        id("secretmanager.secrets.create"),
-        None,
-        "with and without a location"
-    );
-    assert_eq!(
-        &*collection("run.services").path,
-        "run.projects.locations.services"
-    );
-    assert_eq!(id("run"), None);
-    assert_eq!(id(""), None);
-    assert_eq!(id("compute."), None);
-}
-
 #[test]
 fn facts_of_fields() {
     assert!(field("compute.Image", "id").output_only);
