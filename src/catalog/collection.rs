@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
+use super::full_name::FullName;
 use super::model::{
-    Collection, FullName, IdentityParam, IdentitySource, InsertId, Kind, Method, Param, Place,
-    Schema,
+    Collection, IdentityParam, IdentitySource, InsertId, Kind, Method, Param, Place, Schema,
 };
 use super::service::Service;
 
