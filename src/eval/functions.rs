@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::operators::{compare, equal};
 use super::{EvalError, Evaluated, Fault, Later};
-use crate::catalog::same_resource;
+use crate::catalog::compare::same_resource;
 use crate::source::Span;
 use crate::types::functions::Function;
 use crate::value::{Fields, Value};

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use super::graph::{FrameId, Given, Graph, Inner, Opened, ScopeId};
 use super::need::{input_expr, step_name, way};
-use crate::check::names::{BlockId, BlockKind, Global, Meaning};
+use crate::check::names::{BlockId, BlockKind, Global, Meaning, Names};
 use crate::eval::{self, EvalError, Evaluated, Fault, Scope};
+use crate::package::ModuleId;
 use crate::source::Span;
 use crate::syntax::ast::{self, Expr};
 use crate::value::{Fields, Value};
@@ -249,19 +250,16 @@ impl<'g, 'p> View<'g, 'p> {
 
     fn hook_in(
         &self,
-        module: crate::package::ModuleId,
+        module: ModuleId,
         name: &str,
         args: &[Value],
     ) -> Option<Evaluated> {
-        let Some(Global::Hook(..)) = self.graph.names.global(module, name) else {
-            return None;
-        };
         let function = hook_text(self.graph, module, name)?;
         Some(
             match self.memo.hooks.get(&Memo::hook_key(&function.0, args)) {
                 Some(value) => Ok(value.clone()),
                 None => Err(Fault::Hook {
-                    name: function.0,
+                    name: function,
                     args: args.to_vec(),
                 }),
             },
@@ -269,14 +267,19 @@ impl<'g, 'p> View<'g, 'p> {
     }
 }
 
-/// The identity of a hook as faults name it, and its declaration.
-pub fn hook_text<'p>(
-    graph: &Graph<'p>,
-    module: crate::package::ModuleId,
-    name: &str,
-) -> Option<(Arc<str>, &'p ast::HookDef)> {
+/// The identity of the hook that a module calls `name`: the module that declares it, and its name there.
+pub fn hook_id(graph: &Graph<'_>, module: ModuleId, name: &str) -> Option<Arc<str>> {
     match graph.names.global(module, name)? {
-        Global::Hook(home, def) => Some((Arc::from(format!("{}:{}", home.0, def.name.text)), def)),
+        Global::Hook(home, def) => Some(Arc::from(format!("{}:{}", home.0, def.name.text))),
+        _ => None,
+    }
+}
+
+/// The declaration behind a hook's identity, with its module.
+pub fn hook_declaration<'p>(names: &Names<'p>, id: &str) -> Option<(ModuleId, &'p ast::HookDef)> {
+    let (module, name) = id.split_once(':')?;
+    match names.global(ModuleId(module.parse().ok()?), name)? {
+        Global::Hook(home, def) => Some((home, def)),
         _ => None,
     }
 }
@@ -390,7 +393,7 @@ impl View<'_, '_> {
 /// The top level of a module, where only its own lets, hooks and imports exist.
 struct Constants<'v, 'g, 'p> {
     view: &'v View<'g, 'p>,
-    module: crate::package::ModuleId,
+    module: ModuleId,
 }
 
 impl Scope for Constants<'_, '_, '_> {

@@ -184,6 +184,19 @@ impl<'p> Core<'p> {
         self.advance()
     }
 
+    /// Nobody answers now: every gate pauses its step until the run is resumed.
+    pub fn leave_gates(&mut self, now: Timestamp) -> Vec<(TaskId, Effect)> {
+        self.shared.now.set(now);
+        for task in std::mem::take(&mut self.idle_tasks) {
+            if let Some(running) = self.tasks.get(&task) {
+                running.port.give(Given::Reply(Reply::Inbox(None)));
+                self.outstanding -= 1;
+                self.poll(task);
+            }
+        }
+        self.advance()
+    }
+
     /// Starts what is ready, grants what is free, until nothing moves.
     fn advance(&mut self) -> Vec<(TaskId, Effect)> {
         loop {

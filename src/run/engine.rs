@@ -13,6 +13,8 @@ use crate::world::Timestamp;
 #[derive(Debug)]
 pub enum Happening {
     Reply(TaskId, Reply),
+    /// Nothing but gates is left, and nobody is expected to answer them now.
+    GatesOnly,
     /// Somebody wants the run to stop: nothing new is sent.
     Stop,
     /// The journal cannot be written any more; nothing may depend on what it did not take.
@@ -44,6 +46,7 @@ pub async fn drive(core: &mut Core<'_>, engine: &mut dyn Engine, now: Timestamp)
         let (happening, at) = engine.next().await;
         let effects = match happening {
             Happening::Reply(task, reply) => core.on(task, reply, at),
+            Happening::GatesOnly => core.leave_gates(at),
             Happening::Stop => core.stop(at),
             Happening::Broken(error) => return Err(error),
         };

@@ -27,7 +27,7 @@ mod tests;
 
 pub use core::{Core, End, NodeStatus};
 pub use effect::{Effect, GateAnswer, GateQuestion, Reply, TaskId};
-pub use embedded::{Embedded, Hooks, InboxSource};
+pub use embedded::{Embedded, Hooks, InboxSource, Local, Parts, unsealed};
 pub use engine::{Engine, Happening, Observer, drive};
 pub use ids::request_id;
 pub use plan_item::{PlanAction, PlanItem};

@@ -2,6 +2,8 @@
 //!
 //! Nothing else in the crate may ask the machine for the time or for randomness.
 
+
+pub mod clock;
 mod machine;
 
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -104,5 +106,16 @@ impl std::fmt::Display for Millis {
             }
         }
         Ok(())
+    }
+}
+
+/// Where a test build dies on purpose, as a crash would: `R5FLOW_FAILPOINT=NAME:METHOD` in the
+/// environment. In release builds this is nothing.
+pub fn failpoint(name: &str, method: &str) {
+    if cfg!(debug_assertions)
+        && let Ok(wanted) = std::env::var("R5FLOW_FAILPOINT")
+        && wanted == format!("{name}:{method}")
+    {
+        std::process::abort();
     }
 }

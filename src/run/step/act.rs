@@ -74,7 +74,7 @@ pub async fn perform(cx: &Cx<'_>, step: Option<&Step>, change: Change<'_>) -> Re
         intent: Box::new(intent.clone()),
     };
     cx.append(vec![event]).await;
-    crate::world::failpoint("intent-durable", &cx.address);
+    crate::world::failpoint("intent-durable", &change.method.id);
     if cx.stopping() {
         carrier.void(&intent).await;
         return Err(Halt::Stopped);

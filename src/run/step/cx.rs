@@ -1,5 +1,6 @@
 //! What the protocol of a step stands on: evaluation, the journal, requests, time.
 
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -9,8 +10,8 @@ use super::super::effect::{Effect, Reply};
 use super::super::plan_item::{PlanAction, PlanItem};
 use super::super::shared::{Lock, Permit, Shared};
 use super::super::task::{Ask, Given, Port};
-use crate::eval::{self, EvalError, Evaluated, Fault, Truth};
-use crate::journal::{Event, Reason, StepFailure, Verdict};
+use crate::eval::{self, EvalError, Fault, Truth};
+use crate::journal::{CallResult, CallState, Event, Reason, StepFailure, Verdict};
 use crate::plan::{Memo, NodeId, ScopeId, View, Work};
 use crate::syntax::ast::{self, Arg, Expr};
 use crate::value::Value;
@@ -35,6 +36,16 @@ pub enum Halt {
     Stopped,
 }
 
+impl Halt {
+    /// The flow asked for this failure; it is not a mistake in the flow.
+    pub fn as_failed(mut self) -> Self {
+        if let Halt::Failed(failure) = &mut self {
+            failure.reason = Reason::Failed;
+        }
+        self
+    }
+}
+
 pub struct Cx<'p> {
     pub shared: Rc<Shared<'p>>,
     pub node: NodeId,
@@ -42,6 +53,12 @@ pub struct Cx<'p> {
     pub address: Arc<str>,
     /// When everything that the step waits for was there.
     pub began: Timestamp,
+    /// When this process took the step up.
+    here: Timestamp,
+    /// Calls made so far, those of earlier processes included.
+    calls: Cell<u32>,
+    /// The call that an earlier process left open; settled once.
+    open: RefCell<Option<CallState>>,
     port: Port,
 }
 
@@ -55,20 +72,53 @@ impl<'p> Cx<'p> {
             let found = graph.node(node);
             (found.scope, Arc::clone(&found.address))
         };
-        let began = shared
-            .past
-            .steps
-            .get(&address)
-            .and_then(|s| s.began)
-            .unwrap_or(shared.now.get());
+        let here = shared.now.get();
+        let past = shared.past.steps.get(&address);
+        let began = past.and_then(|s| s.began).unwrap_or(here);
+        let calls = past.and_then(|s| s.calls.last()).map_or(0, |c| c.intent().call);
+        let open = past.and_then(|s| s.open_call()).cloned();
         Cx {
             shared,
             node,
             scope,
             address,
             began,
+            here,
+            calls: calls.into(),
+            open: open.into(),
             port,
         }
+    }
+
+    /// The number of the next call of this step.
+    pub fn next_call(&self) -> u32 {
+        self.calls.set(self.calls.get() + 1);
+        self.calls.get()
+    }
+
+    pub fn calls_made(&self) -> u32 {
+        self.calls.get()
+    }
+
+    /// The call that an earlier process left open, the first time it is asked for.
+    pub fn open_call(&self) -> Option<CallState> {
+        self.open.borrow_mut().take()
+    }
+
+    /// The request of the newest call of earlier processes that took effect.
+    pub fn last_success(&self) -> Option<Request> {
+        let past = self.shared.past.steps.get(&self.address)?;
+        past.calls.iter().rev().find_map(|call| match call {
+            CallState::Closed {
+                intent,
+                result: CallResult::Ok { .. },
+            } => Some(intent.request.clone()),
+            _ => None,
+        })
+    }
+
+    pub fn began_here(&self) -> Timestamp {
+        self.here
     }
 
     pub fn work(&self) -> Work<'p> {
@@ -479,9 +529,4 @@ pub fn known(value: &Value) -> bool {
         Value::Map(fields) => fields.values().all(known),
         _ => true,
     }
-}
-
-/// For readers of `Evaluated` results inside closures.
-pub fn evaluated(found: Evaluated) -> std::result::Result<Value, Fault> {
-    found
 }

@@ -11,7 +11,7 @@ use super::settle::{Role, role};
 use super::target::{self, Target};
 use super::{Result, clauses, wait};
 use crate::catalog::compare::{Comparison, Difference};
-use crate::catalog::{Collection, Kind, Method, SchemaId, coerce, compare, request};
+use crate::catalog::{Collection, Kind, Method, SchemaId, address, coerce, compare, request};
 use crate::journal::{Origin, Reason, Verdict};
 use crate::syntax::ast::{ApiCall, Decision, OnOutcome, Step};
 use crate::value::Value;
@@ -288,7 +288,10 @@ impl<'p> Ensuring<'_, 'p> {
 
     fn insert_request(&self, wanted: Json) -> Result<Request> {
         let insert = self.need(&self.collection.insert, "created")?;
-        let (args, body) = self.target.insert(&self.collection, &insert, wanted);
+        let Some((args, body)) = address::for_insert(&self.collection, &self.target.args, wanted) else {
+            let what = format!("nothing in `{}` can be created under a name of one's own", self.collection.path);
+            return Err(self.cx.failure(Reason::Flow, what));
+        };
         request::build(&insert, &args, Some(body)).map_err(|p| target::problems(self.cx, self.call, &p))
     }
 

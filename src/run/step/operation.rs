@@ -6,7 +6,7 @@ use serde_json::Value as Json;
 
 use super::Result;
 use super::cx::{Cx, Halt, no_answer};
-use super::target::Args;
+use crate::catalog::address::Args;
 use crate::catalog::{Catalog, Method, OperationScope, OperationStyle, request};
 use crate::journal::Reason;
 use crate::value::Value;

@@ -262,7 +262,7 @@ fn sql_list(cx: &Cx<'_>, intent: &Intent, method: &Method) -> Option<Request> {
 }
 
 /// The request that lists the operations of a Cloud SQL instance, newest first.
-pub fn newest_operations(cx: &Cx<'_>, args: &super::target::Args) -> Option<Request> {
+pub fn newest_operations(cx: &Cx<'_>, args: &crate::catalog::address::Args) -> Option<Request> {
     let list = cx.shared.catalog.method("sqladmin.operations.list")?;
     let mut wanted = args.clone();
     wanted.retain(|name, _| ["project", "instance"].contains(&&**name));

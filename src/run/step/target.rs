@@ -1,21 +1,17 @@
 //! What a step addresses: method, arguments, identity, the request that reads the resource.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
-
-use serde_json::{Map, Value as Json};
 
 use super::Result;
 use super::cx::{Cx, Halt};
-use crate::catalog::{Catalog, Collection, IdentitySource, InsertId, Method, Problem, ProblemPlace, request};
+use crate::catalog::address::{self, Args};
+use crate::catalog::{Collection, Method, Problem, ProblemPlace, request};
 use crate::eval::{self, EvalError};
 use crate::journal::Reason;
 use crate::source::Span;
 use crate::syntax::ast::{self, ActionKind, ApiCall, Field, Key};
 use crate::value::Value;
 use crate::wire::Request;
-
-pub type Args = BTreeMap<Arc<str>, Value>;
 
 /// The parameters that `at` may give.
 const LOCATIONS: [&str; 4] = ["project", "region", "zone", "location"];
@@ -111,12 +107,7 @@ async fn defaults(cx: &Cx<'_>, args: &mut Args, it: Option<&Value>) -> Result<()
 impl Target {
     /// The arguments that a method takes; the others belong to its neighbours.
     pub fn args_for(&self, method: &Method) -> Args {
-        let parts = method.parts();
-        self.args
-            .iter()
-            .filter(|(name, _)| method.param(name).is_some() || parts.contains(name))
-            .map(|(name, value)| (Arc::clone(name), value.clone()))
-            .collect()
+        address::args_for(method, &self.args)
     }
 
     /// Arguments that a method needs as they are: unknown ones are the author's mistake.
@@ -155,71 +146,6 @@ impl Target {
     /// Whether every argument is known already.
     pub fn known(&self) -> bool {
         self.args.values().all(super::cx::known)
-    }
-
-    /// The body with which the resource is created: the identity where the method wants it, in the
-    /// envelope that it asks for; and the arguments that go along.
-    pub fn insert(&self, collection: &Collection, insert: &Method, wanted: Json) -> (Args, Json) {
-        let mut args = self.args_for(insert);
-        let mut body = match wanted {
-            Json::Object(fields) => fields,
-            _ => Map::new(),
-        };
-        let mut outside = Map::new();
-        for part in &collection.identity {
-            let Some(value) = self.args.get(&part.name) else { continue };
-            if let Some(field) = &part.body_field
-                && part.source != IdentitySource::FullName
-            {
-                body.entry(field.to_string()).or_insert_with(|| value.to_json());
-            }
-        }
-        let id = collection
-            .id
-            .as_ref()
-            .and_then(|id| self.args.get(id))
-            .cloned()
-            .unwrap_or(Value::Null);
-        match &collection.insert_id {
-            InsertId::BodyField(field) => {
-                body.entry(field.to_string()).or_insert_with(|| id.to_json());
-            }
-            InsertId::BodyFullName(field) => {
-                body.entry(field.to_string())
-                    .or_insert_with(|| self.full_name(collection, &id));
-            }
-            InsertId::EnvelopeField(field) => {
-                outside.insert(field.to_string(), id.to_json());
-            }
-            InsertId::QueryParam(param) => {
-                args.insert(Arc::clone(param), id);
-            }
-            InsertId::PathParam(param) => {
-                args.entry(Arc::clone(param)).or_insert(id);
-            }
-            InsertId::ServerChosen => {}
-        }
-        let body = match &collection.envelope {
-            Some(field) => {
-                outside.insert(field.to_string(), Json::Object(body));
-                outside
-            }
-            None => {
-                outside.extend(body);
-                outside
-            }
-        };
-        (args, Json::Object(body))
-    }
-
-    fn full_name(&self, collection: &Collection, id: &Value) -> Json {
-        let values: BTreeMap<Arc<str>, String> =
-            self.args.iter().map(|(k, v)| (Arc::clone(k), v.to_string())).collect();
-        let composed = collection
-            .full_name
-            .as_ref()
-            .and_then(|full| full.compose(&values, None).ok());
-        composed.map_or_else(|| id.to_json(), Json::String)
     }
 }
 
@@ -266,12 +192,6 @@ fn field_span(call: &ApiCall, path: &str) -> Option<Span> {
         }
     }
     found
-}
-
-/// The resource type of a collection, for comparing.
-pub fn resource_of(catalog: &Catalog, collection: &Collection) -> Option<crate::catalog::SchemaId> {
-    let _ = catalog;
-    collection.resource.clone()
 }
 
 /// Remembers how the resource of a finished step is read, for `fresh` and `wait`.
