@@ -12,7 +12,13 @@ impl Printer<'_> {
             return self.text(&flat);
         }
         let open = object.span.start as usize + 1;
-        if let [Field::Pair { key, value, shorthand: false }] = &object.fields[..]
+        if let [
+            Field::Pair {
+                key,
+                value,
+                shorthand: false,
+            },
+        ] = &object.fields[..]
             && is_container(value)
             && !self.has_comment_between(open, value.span.start as usize)
             && !self.newline_between(open, self.field_span(&object.fields[0]).start as usize)
@@ -24,8 +30,18 @@ impl Printer<'_> {
         }
         self.text("{");
         let close = object.span.end as usize - 1;
-        let lines = Lines { indent: indent + 2, open, close, suffix: "" };
-        self.lines(&lines, &object.fields, |p, f| p.field_span(f), |p, f| p.field(f, indent + 2));
+        let lines = Lines {
+            indent: indent + 2,
+            open,
+            close,
+            suffix: "",
+        };
+        self.lines(
+            &lines,
+            &object.fields,
+            |p, f| p.field_span(f),
+            |p, f| p.field(f, indent + 2),
+        );
         self.newline(indent);
         self.text("}");
     }
@@ -46,7 +62,11 @@ impl Printer<'_> {
                 self.text("...");
                 self.expr(value, indent);
             }
-            Field::Pair { key: Key::Name(name), shorthand: true, .. } => self.text(&name.text),
+            Field::Pair {
+                key: Key::Name(name),
+                shorthand: true,
+                ..
+            } => self.text(&name.text),
             Field::Pair { key, value, .. } => {
                 match (self.key_text(key), key) {
                     (Some(text), _) => self.text(&text),
@@ -75,7 +95,12 @@ impl Printer<'_> {
         }
         self.text("[");
         let close = expr.span.end as usize - 1;
-        let lines = Lines { indent: indent + 2, open, close, suffix: "," };
+        let lines = Lines {
+            indent: indent + 2,
+            open,
+            close,
+            suffix: ",",
+        };
         self.lines(&lines, items, |_, e| e.span, |p, e| p.expr(e, indent + 2));
         self.newline(indent);
         self.text("]");
@@ -90,29 +115,42 @@ impl Printer<'_> {
         {
             return self.text(&flat);
         }
-        let open = self.source.text[from..end].find('(').map_or(from, |n| from + n + 1);
+        let open = self.source.text[from..end]
+            .find('(')
+            .map_or(from, |n| from + n + 1);
         if self.hug_last(args, open, indent) {
             return;
         }
         self.text("(");
-        let lines = Lines { indent: indent + 2, open, close: end - 1, suffix: "," };
-        self.lines(&lines, args, |_, a| arg_span(a), |p, a| p.arg(a, indent + 2));
+        let lines = Lines {
+            indent: indent + 2,
+            open,
+            close: end - 1,
+            suffix: ",",
+        };
+        self.lines(
+            &lines,
+            args,
+            |_, a| arg_span(a),
+            |p, a| p.arg(a, indent + 2),
+        );
         self.newline(indent);
         self.text(")");
     }
 
     /// `f(a, b, [` … `])`: only the last argument takes several lines.
     fn hug_last(&mut self, args: &[Arg], open: usize, indent: usize) -> bool {
-        let [init @ .., last] = args else { return false };
+        let [init @ .., last] = args else {
+            return false;
+        };
         let start = arg_span(last).start as usize;
         let plain = is_container(&last.value)
             && !self.newline_between(open, arg_span(&args[0]).start as usize)
             && !self.has_comment_between(open, last.value.span.start as usize);
-        let Some(before) = plain.then(|| self.flat_args(init, start)).flatten() else { return false };
-        let before = before.trim_end_matches(')').len();
+        let Some(flat) = plain.then(|| self.flat_args(init, start)).flatten() else {
+            return false;
+        };
         let mark = self.mark();
-        let Some(flat) = self.flat_args(init, start) else { return false };
-        let _ = before;
         self.text(&flat[..flat.len() - 1]);
         if !init.is_empty() {
             self.text(", ");

@@ -18,7 +18,10 @@ pub fn diff(old: &str, new: &str, name: &str) -> String {
     if old == new {
         return String::new();
     }
-    let (a, b): (Vec<_>, Vec<_>) = (old.split_inclusive('\n').collect(), new.split_inclusive('\n').collect());
+    let (a, b): (Vec<_>, Vec<_>) = (
+        old.split_inclusive('\n').collect(),
+        new.split_inclusive('\n').collect(),
+    );
     let edits = edits(&a, &b);
     let mut out = format!("--- {name}\n+++ {name}\n");
     let mut at = 0;
@@ -45,11 +48,17 @@ fn hunk_end(edits: &[(Edit, usize, usize)], change: usize) -> usize {
 }
 
 fn hunk(edits: &[(Edit, usize, usize)], (a, b): (&[&str], &[&str]), out: &mut String) {
-    let Some((_, i, j)) = edits.first() else { return };
+    let Some((_, i, j)) = edits.first() else {
+        return;
+    };
     let olds = edits.iter().filter(|e| e.0 != Edit::Add).count();
     let news = edits.iter().filter(|e| e.0 != Edit::Remove).count();
     let first = |at: usize, count: usize| if count == 0 { at } else { at + 1 };
-    out.push_str(&format!("@@ -{},{olds} +{},{news} @@\n", first(*i, olds), first(*j, news)));
+    out.push_str(&format!(
+        "@@ -{},{olds} +{},{news} @@\n",
+        first(*i, olds),
+        first(*j, news)
+    ));
     for (edit, i, j) in edits {
         let (sign, line) = match edit {
             Edit::Keep => (' ', a[*i]),
@@ -67,7 +76,12 @@ fn hunk(edits: &[(Edit, usize, usize)], (a, b): (&[&str], &[&str]), out: &mut St
 /// Each edit with the lines of both texts at which it stands.
 fn edits(a: &[&str], b: &[&str]) -> Vec<(Edit, usize, usize)> {
     let head = a.iter().zip(b).take_while(|(x, y)| x == y).count();
-    let tail = a[head..].iter().rev().zip(b[head..].iter().rev()).take_while(|(x, y)| x == y).count();
+    let tail = a[head..]
+        .iter()
+        .rev()
+        .zip(b[head..].iter().rev())
+        .take_while(|(x, y)| x == y)
+        .count();
     let (n, m) = (a.len() - head - tail, b.len() - head - tail);
     let mut out: Vec<_> = (0..head).map(|k| (Edit::Keep, k, k)).collect();
     let table = table(&a[head..head + n], &b[head..head + m]);
@@ -75,7 +89,9 @@ fn edits(a: &[&str], b: &[&str]) -> Vec<(Edit, usize, usize)> {
     while i < n || j < m {
         let edit = match &table {
             Some(_) if i < n && j < m && a[head + i] == b[head + j] => Edit::Keep,
-            Some(t) if i < n && j < m && t[(i + 1) * (m + 1) + j] < t[i * (m + 1) + j + 1] => Edit::Add,
+            Some(t) if i < n && j < m && t[(i + 1) * (m + 1) + j] < t[i * (m + 1) + j + 1] => {
+                Edit::Add
+            }
             _ if i < n => Edit::Remove,
             _ => Edit::Add,
         };

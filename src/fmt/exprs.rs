@@ -19,7 +19,9 @@ impl Printer<'_> {
             ExprKind::List(items) => self.list(expr, items, indent),
             ExprKind::Object(object) => self.object(object, indent),
             ExprKind::ListComp { element, binder } => {
-                self.comp(expr, ("[", "]"), element, binder, indent, |p, indent| p.expr(element, indent));
+                self.comp(expr, ("[", "]"), element, binder, indent, |p, indent| {
+                    p.expr(element, indent)
+                });
             }
             ExprKind::MapComp { key, value, binder } => {
                 self.comp(expr, ("{", "}"), key, binder, indent, |p, indent| {
@@ -29,7 +31,11 @@ impl Printer<'_> {
                     p.expr(value, indent);
                 });
             }
-            ExprKind::Quantifier { quantifier, binder, body } => {
+            ExprKind::Quantifier {
+                quantifier,
+                binder,
+                body,
+            } => {
                 self.text(quantifier_word(*quantifier));
                 self.text("(");
                 self.binder(binder, indent);
@@ -40,7 +46,11 @@ impl Printer<'_> {
                 }
                 self.text(")");
             }
-            ExprKind::If { condition, then, otherwise } => self.if_expr((condition, then, otherwise), indent),
+            ExprKind::If {
+                condition,
+                then,
+                otherwise,
+            } => self.if_expr((condition, then, otherwise), indent),
             ExprKind::Not(inner) => {
                 self.text("not ");
                 self.expr(inner, indent);
@@ -50,7 +60,11 @@ impl Printer<'_> {
                 self.expr(inner, indent);
             }
             ExprKind::Binary { op, left, right } => self.binary(*op, left, right, indent),
-            ExprKind::Member { base, name, optional } => {
+            ExprKind::Member {
+                base,
+                name,
+                optional,
+            } => {
                 self.expr(base, indent);
                 self.text(if *optional { "?." } else { "." });
                 self.text(&name.text);
@@ -63,7 +77,12 @@ impl Printer<'_> {
             }
             ExprKind::Call { callee, args } => {
                 self.expr(callee, indent);
-                self.args(args, callee.span.end as usize, expr.span.end as usize, indent);
+                self.args(
+                    args,
+                    callee.span.end as usize,
+                    expr.span.end as usize,
+                    indent,
+                );
             }
             ExprKind::Paren(inner) => {
                 self.text("(");
@@ -163,16 +182,20 @@ impl Printer<'_> {
     fn binary(&mut self, op: BinaryOp, left: &Expr, right: &Expr, indent: usize) {
         let logical = matches!(op, BinaryOp::And | BinaryOp::Or);
         match &*left.kind {
-            ExprKind::Binary { op: inner, left: l, right: r } if *inner == op => {
-                match self.flat(left).filter(|f| !logical && self.fits(f)) {
-                    Some(flat) => self.text(&flat),
-                    None => self.binary(op, l, r, indent),
-                }
-            }
+            ExprKind::Binary {
+                op: inner,
+                left: l,
+                right: r,
+            } if *inner == op => match self.flat(left).filter(|f| !logical && self.fits(f)) {
+                Some(flat) => self.text(&flat),
+                None => self.binary(op, l, r, indent),
+            },
             _ => self.expr(left, indent),
         }
         let word = op_word(op);
-        let fits = self.flat(right).is_some_and(|f| self.fits(&format!(" {word} {f}")));
+        let fits = self
+            .flat(right)
+            .is_some_and(|f| self.fits(&format!(" {word} {f}")));
         if op == BinaryOp::Sub || (!logical && (fits || is_container(right))) {
             self.text(&format!(" {word} "));
         } else {

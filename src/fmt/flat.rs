@@ -21,12 +21,8 @@ impl Printer<'_> {
 
     pub fn flat_binder(&self, binder: &Binder) -> Option<String> {
         let mut out = String::new();
-        (!self.has_comment(binder.span) && self.push_binder(binder, &mut out).is_some()).then_some(out)
-    }
-
-    pub fn flat_field(&self, field: &Field) -> Option<String> {
-        let mut out = String::new();
-        self.push_field(field, &mut out).map(|()| out)
+        (!self.has_comment(binder.span) && self.push_binder(binder, &mut out).is_some())
+            .then_some(out)
     }
 
     fn flat_expr(&self, expr: &Expr, out: &mut String) -> Option<()> {
@@ -58,7 +54,11 @@ impl Printer<'_> {
                 self.push_binder(binder, out)?;
                 out.push_str(" }");
             }
-            ExprKind::Quantifier { quantifier, binder, body } => {
+            ExprKind::Quantifier {
+                quantifier,
+                binder,
+                body,
+            } => {
                 out.push_str(quantifier_word(*quantifier));
                 out.push('(');
                 self.push_binder(binder, out)?;
@@ -68,7 +68,11 @@ impl Printer<'_> {
                 }
                 out.push(')');
             }
-            ExprKind::If { condition, then, otherwise } => {
+            ExprKind::If {
+                condition,
+                then,
+                otherwise,
+            } => {
                 for (word, part) in [("if ", condition), (" then ", then), (" else ", otherwise)] {
                     out.push_str(word);
                     self.flat_expr(part, out)?;
@@ -87,7 +91,11 @@ impl Printer<'_> {
                 out.push_str(&format!(" {} ", op_word(*op)));
                 self.flat_expr(right, out)?;
             }
-            ExprKind::Member { base, name, optional } => {
+            ExprKind::Member {
+                base,
+                name,
+                optional,
+            } => {
                 self.flat_expr(base, out)?;
                 out.push_str(if *optional { "?." } else { "." });
                 out.push_str(&name.text);
@@ -114,8 +122,9 @@ impl Printer<'_> {
 
     /// Nothing where the author began a new line behind the opening bracket.
     fn same_line(&self, whole: Span, first: Option<Span>) -> Option<()> {
-        let first = first?.start as usize;
-        (!self.newline_between(whole.start as usize, first)).then_some(())
+        let broken =
+            first.is_some_and(|f| self.newline_between(whole.start as usize, f.start as usize));
+        (!broken).then_some(())
     }
 
     fn joined<T>(
@@ -142,8 +151,13 @@ impl Printer<'_> {
             out.push_str("{}");
             return (!self.has_comment(object.span)).then_some(());
         }
-        self.same_line(object.span, object.fields.first().map(|f| self.field_span(f)))?;
-        self.joined(&object.fields, "{ ", " }", out, |p, f, out| p.push_field(f, out))
+        self.same_line(
+            object.span,
+            object.fields.first().map(|f| self.field_span(f)),
+        )?;
+        self.joined(&object.fields, "{ ", " }", out, |p, f, out| {
+            p.push_field(f, out)
+        })
     }
 
     fn push_field(&self, field: &Field, out: &mut String) -> Option<()> {
@@ -152,7 +166,11 @@ impl Printer<'_> {
                 out.push_str("...");
                 self.flat_expr(value, out)
             }
-            Field::Pair { key: Key::Name(name), shorthand: true, .. } => {
+            Field::Pair {
+                key: Key::Name(name),
+                shorthand: true,
+                ..
+            } => {
                 out.push_str(&name.text);
                 Some(())
             }
@@ -167,7 +185,9 @@ impl Printer<'_> {
     pub fn push_key(&self, key: &Key, out: &mut String) -> Option<()> {
         match key {
             Key::Name(name) => out.push_str(self.source.slice(name.span)),
-            Key::Computed(expr) if is_interpolated(expr) => out.push_str(self.source.slice(expr.span)),
+            Key::Computed(expr) if is_interpolated(expr) => {
+                out.push_str(self.source.slice(expr.span))
+            }
             Key::Computed(expr) => {
                 out.push('[');
                 self.flat_expr(expr, out)?;
@@ -178,7 +198,10 @@ impl Printer<'_> {
     }
 
     fn flat_arg_list(&self, args: &[Arg], from: usize, out: &mut String) -> Option<()> {
-        if args.first().is_some_and(|a| self.newline_between(from, arg_span(a).start as usize)) {
+        if args
+            .first()
+            .is_some_and(|a| self.newline_between(from, arg_span(a).start as usize))
+        {
             return None;
         }
         self.joined(args, "(", ")", out, |p, arg, out| {
@@ -208,8 +231,16 @@ impl Printer<'_> {
     pub fn field_span(&self, field: &Field) -> Span {
         match field {
             Field::Spread { span, .. } => *span,
-            Field::Pair { key: Key::Name(name), value, .. } => name.span.to(value.span),
-            Field::Pair { key: Key::Computed(key), value, .. } => {
+            Field::Pair {
+                key: Key::Name(name),
+                value,
+                ..
+            } => name.span.to(value.span),
+            Field::Pair {
+                key: Key::Computed(key),
+                value,
+                ..
+            } => {
                 let mut span = key.span.to(value.span);
                 let before = self.source.text[..span.start as usize].trim_end();
                 if before.ends_with('[') && !is_interpolated(key) {

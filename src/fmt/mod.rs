@@ -38,7 +38,12 @@ pub enum FmtError {
 /// The canonical text of a file. It is parsed again and compared before it is given out.
 pub fn format(source: &Source) -> Result<String, FmtError> {
     let parsed = syntax::parse(source);
-    let errors: Vec<_> = parsed.diagnostics.iter().filter(|d| d.severity == Severity::Error).cloned().collect();
+    let errors: Vec<_> = parsed
+        .diagnostics
+        .iter()
+        .filter(|d| d.severity == Severity::Error)
+        .cloned()
+        .collect();
     if !errors.is_empty() {
         return Err(FmtError::Broken(errors));
     }
@@ -48,11 +53,19 @@ pub fn format(source: &Source) -> Result<String, FmtError> {
     let same = reparsed.diagnostics.is_empty() == parsed.diagnostics.is_empty()
         && syntax::same_meaning(&parsed.file, &reparsed.file)
         && comments(source, &parsed) == comments(&again, &reparsed);
-    if same { Ok(out) } else { Err(FmtError::ChangedMeaning(source.name.clone())) }
+    if same {
+        Ok(out)
+    } else {
+        Err(FmtError::ChangedMeaning(source.name.clone()))
+    }
 }
 
 fn comments<'s>(source: &'s Source, parsed: &Parsed) -> Vec<&'s str> {
-    parsed.comments.iter().map(|c| source.slice(c.span)).collect()
+    parsed
+        .comments
+        .iter()
+        .map(|c| source.slice(c.span))
+        .collect()
 }
 
 #[cfg(test)]

@@ -38,13 +38,28 @@ pub(super) struct Lines {
 
 impl<'s> Printer<'s> {
     pub fn new(source: &'s Source, comments: &'s [Comment]) -> Self {
-        Printer { source, comments, next: 0, out: String::new(), line_start: 0, last: 0, stray: false }
+        Printer {
+            source,
+            comments,
+            next: 0,
+            out: String::new(),
+            line_start: 0,
+            last: 0,
+            stray: false,
+        }
     }
 
     pub fn file(mut self, file: &File) -> String {
         let end = self.source.text.len();
-        let lines = Lines { indent: 0, open: 0, close: end, suffix: "" };
-        self.lines(&lines, &file.items, super::stmts::item_span, |p, item| p.item(item));
+        let lines = Lines {
+            indent: 0,
+            open: 0,
+            close: end,
+            suffix: "",
+        };
+        self.lines(&lines, &file.items, super::stmts::item_span, |p, item| {
+            p.item(item)
+        });
         if !self.out.is_empty() {
             self.out.push('\n');
         }
@@ -105,11 +120,16 @@ impl<'s> Printer<'s> {
 
     pub fn has_comment(&self, span: Span) -> bool {
         let first = self.comments.partition_point(|c| c.span.start < span.start);
-        self.comments.get(first).is_some_and(|c| c.span.start < span.end)
+        self.comments
+            .get(first)
+            .is_some_and(|c| c.span.start < span.end)
     }
 
     pub fn newline_between(&self, from: usize, to: usize) -> bool {
-        self.source.text.get(from..to).is_some_and(|gap| gap.contains('\n'))
+        self.source
+            .text
+            .get(from..to)
+            .is_some_and(|gap| gap.contains('\n'))
     }
 
     /// Prints each part on its own line with the comments around it, up to the closing bracket.
@@ -120,7 +140,11 @@ impl<'s> Printer<'s> {
         span: impl Fn(&Self, &T) -> Span,
         mut print: impl FnMut(&mut Self, &T),
     ) {
-        if self.comments.get(self.next).is_some_and(|c| (c.span.start as usize) < lines.open) {
+        if self
+            .comments
+            .get(self.next)
+            .is_some_and(|c| (c.span.start as usize) < lines.open)
+        {
             self.stray = true;
         }
         self.last = lines.open;
@@ -166,7 +190,9 @@ impl<'s> Printer<'s> {
 
     /// A comment behind the last part, on its line.
     fn behind(&mut self, close: usize) {
-        let Some(comment) = self.comments.get(self.next).copied() else { return };
+        let Some(comment) = self.comments.get(self.next).copied() else {
+            return;
+        };
         let start = comment.span.start as usize;
         if start < self.last || start >= close || self.newline_between(self.last, start) {
             return;
@@ -182,7 +208,10 @@ impl<'s> Printer<'s> {
         let mark = self.mark();
         self.stray = false;
         print(self);
-        let left = self.comments.get(self.next).is_some_and(|c| c.span.start < span.end);
+        let left = self
+            .comments
+            .get(self.next)
+            .is_some_and(|c| c.span.start < span.end);
         if self.stray || left {
             self.back(&mark);
             self.verbatim(span, indent);

@@ -25,8 +25,18 @@ impl Printer<'_> {
         }
         self.action(&step.action, indent);
         let open = step.action.span.end as usize;
-        let lines = Lines { indent: indent + 2, open, close: step.span.end as usize, suffix: "" };
-        self.lines(&lines, &step.clauses, |_, c| c.span, |p, c| p.clause(c, indent + 2));
+        let lines = Lines {
+            indent: indent + 2,
+            open,
+            close: step.span.end as usize,
+            suffix: "",
+        };
+        self.lines(
+            &lines,
+            &step.clauses,
+            |_, c| c.span,
+            |p, c| p.clause(c, indent + 2),
+        );
     }
 
     fn action(&mut self, action: &Action, indent: usize) {
@@ -35,20 +45,30 @@ impl Printer<'_> {
             ActionKind::Ensure(call) => self.api("ensure ", call, indent),
             ActionKind::Call(call) => self.api("call ", call, indent),
             ActionKind::WaitApi(call) => self.api("wait ", call, indent),
-            ActionKind::WaitStep(expr) | ActionKind::WaitPause(expr) => self.worded("wait ", expr, indent),
+            ActionKind::WaitStep(expr) | ActionKind::WaitPause(expr) => {
+                self.worded("wait ", expr, indent)
+            }
             ActionKind::WaitHttp(http) => {
                 self.text("wait ");
                 self.http(http, indent);
             }
             ActionKind::Http(http) => self.http(http, indent),
             ActionKind::Approve(text) => self.worded("approve ", text, indent),
-            ActionKind::Run { path: names, inputs } => {
+            ActionKind::Run {
+                path: names,
+                inputs,
+            } => {
                 self.text(&format!("run {}", path(names)));
                 self.body(inputs, indent);
             }
             ActionKind::Hook { name, args } => {
                 self.text(&format!("hook {}", name.text));
-                self.args(args, name.span.end as usize, action.span.end as usize, indent);
+                self.args(
+                    args,
+                    name.span.end as usize,
+                    action.span.end as usize,
+                    indent,
+                );
             }
             ActionKind::Broken => self.slice(action.span),
         }
@@ -101,7 +121,11 @@ impl Printer<'_> {
                 }
             }
             ClauseKind::On { outcome, decision } => {
-                self.text(&format!("on {} {}", outcome_word(*outcome), decision_word(*decision)));
+                self.text(&format!(
+                    "on {} {}",
+                    outcome_word(*outcome),
+                    decision_word(*decision)
+                ));
             }
             ClauseKind::Settle { http, when } => {
                 self.text("settle ");
@@ -159,8 +183,18 @@ impl Printer<'_> {
             self.back(&mark);
         }
         let open = checkpoint.name.span.end as usize;
-        let lines = Lines { indent: indent + 2, open, close: checkpoint.span.end as usize, suffix: "" };
-        self.lines(&lines, &parts, |_, (span, _)| *span, |p, (_, part)| p.checkpoint_part(part, indent + 2));
+        let lines = Lines {
+            indent: indent + 2,
+            open,
+            close: checkpoint.span.end as usize,
+            suffix: "",
+        };
+        self.lines(
+            &lines,
+            &parts,
+            |_, (span, _)| *span,
+            |p, (_, part)| p.checkpoint_part(part, indent + 2),
+        );
     }
 
     fn checkpoint_part(&mut self, part: &Part, indent: usize) {
@@ -180,11 +214,20 @@ enum Part<'a> {
 
 /// The clauses of a checkpoint in the order of the text.
 fn checkpoint_parts(checkpoint: &Checkpoint) -> Vec<(Span, Part<'_>)> {
-    let mut parts: Vec<_> = checkpoint.requires.iter().map(|g| (g.span, Part::Require(g))).collect();
+    let mut parts: Vec<_> = checkpoint
+        .requires
+        .iter()
+        .map(|g| (g.span, Part::Require(g)))
+        .collect();
     if let [first, .., last] | [first @ last] = &checkpoint.after[..] {
         parts.push((first.span.to(last.span), Part::After(&checkpoint.after)));
     }
-    parts.extend(checkpoint.approve.iter().map(|e| (e.span, Part::Approve(e))));
+    parts.extend(
+        checkpoint
+            .approve
+            .iter()
+            .map(|e| (e.span, Part::Approve(e))),
+    );
     parts.sort_by_key(|(span, _)| span.start);
     parts
 }

@@ -36,9 +36,16 @@ impl Printer<'_> {
         if self.fits(&flat) && !self.newline_between(head, item.names[0].span.start as usize) {
             return self.text(&flat);
         }
-        let open = self.source.text[head..].find('{').map_or(head, |n| head + n + 1);
+        let open = self.source.text[head..]
+            .find('{')
+            .map_or(head, |n| head + n + 1);
         self.text(" {");
-        let lines = Lines { indent: 2, open, close: item.span.end as usize - 1, suffix: "," };
+        let lines = Lines {
+            indent: 2,
+            open,
+            close: item.span.end as usize - 1,
+            suffix: ",",
+        };
         self.lines(&lines, &item.names, |_, n| n.span, |p, n| p.text(&n.text));
         self.newline(0);
         self.text("}");
@@ -61,8 +68,14 @@ impl Printer<'_> {
             HookBody::Inline(text, span) => {
                 self.text(" = ");
                 let tag = self.source.slice(*span).trim_start_matches('"');
-                let tag: String = tag.chars().take_while(|c| c.is_ascii_alphabetic()).collect();
-                let kind = ExprKind::Raw { tag: tag.into(), text: text.clone() };
+                let tag: String = tag
+                    .chars()
+                    .take_while(|c| c.is_ascii_alphabetic())
+                    .collect();
+                let kind = ExprKind::Raw {
+                    tag: tag.into(),
+                    text: text.clone(),
+                };
                 self.expr(&Expr::new(kind, *span), 0);
             }
         }
@@ -87,8 +100,18 @@ impl Printer<'_> {
             self.back(&mark);
         }
         self.text("{");
-        let lines = Lines { indent: indent + 2, open, close, suffix: "" };
-        self.lines(&lines, &block.stmts, |_, s| stmt_span(s), |p, s| p.stmt(s, indent + 2));
+        let lines = Lines {
+            indent: indent + 2,
+            open,
+            close,
+            suffix: "",
+        };
+        self.lines(
+            &lines,
+            &block.stmts,
+            |_, s| stmt_span(s),
+            |p, s| p.stmt(s, indent + 2),
+        );
         self.newline(indent);
         self.text("}");
     }
@@ -97,7 +120,11 @@ impl Printer<'_> {
         match stmt {
             Stmt::Input(input) => self.input(input, indent),
             Stmt::Output(output) => {
-                self.text(if output.secret { "secret output " } else { "output " });
+                self.text(if output.secret {
+                    "secret output "
+                } else {
+                    "output "
+                });
                 self.text(&format!("{} = ", output.name.text));
                 self.expr(&output.value, indent);
             }
@@ -105,8 +132,17 @@ impl Printer<'_> {
             Stmt::At(at) => {
                 self.text("at ");
                 let brace = self.source.slice(at.span).find('{').unwrap_or(0) as u32;
-                let span = Span { start: at.span.start + brace, ..at.span };
-                self.object(&Object { fields: at.fields.clone(), span }, indent);
+                let span = Span {
+                    start: at.span.start + brace,
+                    ..at.span
+                };
+                self.object(
+                    &Object {
+                        fields: at.fields.clone(),
+                        span,
+                    },
+                    indent,
+                );
             }
             Stmt::Assert(a) => self.guard("assert ", &a.condition, &a.message, indent),
             Stmt::Checkpoint(checkpoint) => self.checkpoint(checkpoint, indent),
@@ -123,7 +159,10 @@ impl Printer<'_> {
                 }
             }
             Stmt::Upon(item) => {
-                self.text(&format!("upon {} as {} ", item.event.text, item.binder.text));
+                self.text(&format!(
+                    "upon {} as {} ",
+                    item.event.text, item.binder.text
+                ));
                 self.block(&item.body, indent);
             }
             Stmt::Broken(broken) => self.slice(broken.span),
@@ -136,7 +175,11 @@ impl Printer<'_> {
     }
 
     fn input(&mut self, input: &Input, indent: usize) {
-        self.text(if input.secret { "secret input " } else { "input " });
+        self.text(if input.secret {
+            "secret input "
+        } else {
+            "input "
+        });
         self.text(&format!("{}: ", input.name.text));
         self.type_expr(&input.ty, indent);
         if let Some(default) = &input.default {
@@ -150,8 +193,11 @@ impl Printer<'_> {
         if let Some(second) = &item.second {
             self.text(&format!(", {}", second.text));
         }
-        for (word, expr) in [(" in ", Some(&item.source)), (" by ", item.by.as_ref()), (" limit ", item.limit.as_ref())]
-        {
+        for (word, expr) in [
+            (" in ", Some(&item.source)),
+            (" by ", item.by.as_ref()),
+            (" limit ", item.limit.as_ref()),
+        ] {
             if let Some(expr) = expr {
                 self.text(word);
                 self.expr(expr, indent);

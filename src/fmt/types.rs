@@ -17,7 +17,12 @@ impl Printer<'_> {
             return None;
         }
         Some(match &ty.kind {
-            TypeKind::Base { base, min, max, matches } => self.base(*base, min, max, matches),
+            TypeKind::Base {
+                base,
+                min,
+                max,
+                matches,
+            } => self.base(*base, min, max, matches),
             TypeKind::Literal(_) => self.source.slice(ty.span).to_string(),
             TypeKind::List(inner) => format!("list<{}>", self.flat_type(inner)?),
             TypeKind::Map(inner) => format!("map<{}>", self.flat_type(inner)?),
@@ -41,7 +46,8 @@ impl Printer<'_> {
     ) -> String {
         let mut out = base_word(base).to_string();
         if min.is_some() || max.is_some() {
-            let bound = |b: &Option<Box<Expr>>| b.as_ref().and_then(|e| self.flat(e)).unwrap_or_default();
+            let bound =
+                |b: &Option<Box<Expr>>| b.as_ref().and_then(|e| self.flat(e)).unwrap_or_default();
             out.push_str(&format!("({}..{})", bound(min), bound(max)));
         }
         if let Some(pattern) = matches {
@@ -51,7 +57,9 @@ impl Printer<'_> {
     }
 
     fn flat_record(&self, ty: &TypeExpr, fields: &[TypeField]) -> Option<String> {
-        let Some(first) = fields.first() else { return Some("{}".into()) };
+        let Some(first) = fields.first() else {
+            return Some("{}".into());
+        };
         if self.newline_between(ty.span.start as usize, first.name.span.start as usize) {
             return None;
         }
@@ -71,7 +79,11 @@ impl Printer<'_> {
         match &ty.kind {
             TypeKind::Record(fields) => self.record(ty.span, fields, indent),
             TypeKind::List(inner) | TypeKind::Map(inner) => {
-                let word = if matches!(ty.kind, TypeKind::List(_)) { "list<" } else { "map<" };
+                let word = if matches!(ty.kind, TypeKind::List(_)) {
+                    "list<"
+                } else {
+                    "map<"
+                };
                 self.text(word);
                 self.type_expr(inner, indent);
                 self.text(">");
@@ -89,7 +101,12 @@ impl Printer<'_> {
                     self.type_expr(option, indent + 2);
                 }
             }
-            TypeKind::Base { base, min, max, matches } => {
+            TypeKind::Base {
+                base,
+                min,
+                max,
+                matches,
+            } => {
                 let text = self.base(*base, min, max, matches);
                 self.text(&text);
             }
@@ -100,8 +117,12 @@ impl Printer<'_> {
 
     fn record(&mut self, span: Span, fields: &[TypeField], indent: usize) {
         self.text("{");
-        let lines =
-            Lines { indent: indent + 2, open: span.start as usize + 1, close: span.end as usize - 1, suffix: "," };
+        let lines = Lines {
+            indent: indent + 2,
+            open: span.start as usize + 1,
+            close: span.end as usize - 1,
+            suffix: ",",
+        };
         self.lines(
             &lines,
             fields,

@@ -364,7 +364,8 @@ fn is_statement(rule: Rule) -> bool {
             | for_head
             | if_head
             | upon_head
-            | one_stmt | kw_step
+            | one_stmt
+            | kw_step
             | kw_output
             | kw_at
             | kw_assert
@@ -377,7 +378,16 @@ fn is_item(rule: Rule) -> bool {
     use Rule::*;
     matches!(
         rule,
-        use_item | type_def | workflow | hook_def | workflow_head | one_item | file | kw_use | kw_type | kw_workflow
+        use_item
+            | type_def
+            | workflow
+            | hook_def
+            | workflow_head
+            | one_item
+            | file
+            | kw_use
+            | kw_type
+            | kw_workflow
     )
 }
 

@@ -56,7 +56,17 @@ impl Same for crate::source::Span {
 macro_rules! equal {
     ($($ty:ty),*) => { $(impl Same for $ty { fn same(&self, other: &Self) -> bool { self == other } })* };
 }
-equal!(Arc<str>, bool, i64, u64, Base, OnOutcome, Decision, Quantifier, BinaryOp);
+equal!(
+    Arc<str>,
+    bool,
+    i64,
+    u64,
+    Base,
+    OnOutcome,
+    Decision,
+    Quantifier,
+    BinaryOp
+);
 
 /// Every field is named, so that a new one cannot be forgotten.
 macro_rules! fields {
