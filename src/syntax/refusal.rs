@@ -44,7 +44,7 @@ impl Refusal {
             )
             .help("give inner parts names with `let`");
         }
-        let place = (self.at > start)
+        let place = (self.at > start && !never_continues(&place.word))
             .then(|| self.line_above(source, end))
             .flatten()
             .unwrap_or(place);
@@ -133,7 +133,7 @@ impl Refusal {
             "'" => out.help("strings stand in double quotes: `\"…\"`"),
             "#" => out.help("comments begin with `//`"),
             "?" if operator => out.help("write `if CONDITION then A else B`"),
-            "-" | "(" | "[" if place.first_on_line => out.help(format!(
+            _ if place.first_on_line && never_continues(word) => out.help(format!(
                 "a line that begins with `{word}` never continues the one above: put the operator or bracket at the end of that line"
             )),
             "undo" | "protect" | "allow" => out.help("this version of the language has no such clause"),
@@ -267,6 +267,11 @@ fn token(text: &str) -> &str {
         first.len_utf8()
     };
     &text[..len]
+}
+
+/// Such a line is a line of its own, or a mistake.
+fn never_continues(word: &str) -> bool {
+    matches!(word, "-" | "(" | "[")
 }
 
 fn push(out: &mut Vec<String>, text: &str) {
