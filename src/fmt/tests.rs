@@ -100,7 +100,9 @@ fn random_blanks_neither_change_the_meaning_nor_the_second_layout() {
     ];
     let mut state = 0x5eed_u64;
     let mut below = |most: usize| {
-        state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        state = state
+            .wrapping_mul(6364136223846793005)
+            .wrapping_add(1442695040888963407);
         (state >> 33) as usize % most
     };
     let mut good = 0;
@@ -109,7 +111,10 @@ fn random_blanks_neither_change_the_meaning_nor_the_second_layout() {
         for _ in 0..1 + below(4) {
             let blanks: Vec<usize> = text.match_indices(' ').map(|(n, _)| n).collect();
             let at = blanks[below(blanks.len())];
-            text.replace_range(at..at + 1, ["\n", "   ", "\n\n\n", " // c\n", "\n// d\n"][below(5)]);
+            text.replace_range(
+                at..at + 1,
+                ["\n", "   ", "\n\n\n", " // c\n", "\n// d\n"][below(5)],
+            );
         }
         if syntax::parse(&source(&text)).diagnostics.is_empty() {
             good += 1;

@@ -136,7 +136,7 @@ fn hints_name_what_was_meant() {
     ] {
         let text = body(line);
         let got = one(&text);
-        let said = format!("{} {:?} {:?}", got.message, got.help, got.fix);
+        let said = format!("{} {}", got.message, got.help.unwrap_or_default());
         assert!(said.contains(hint), "{line}: {said}");
     }
 }
@@ -290,7 +290,7 @@ fn depth_is_bounded() {
 #[test]
 fn every_beginning_of_a_sample_parses() {
     for (_, text) in samples() {
-        let step = if cfg!(debug_assertions) { 23 } else { 1 };
+        let step = if cfg!(debug_assertions) { 101 } else { 1 };
         for end in (0..text.len())
             .step_by(step)
             .filter(|n| text.is_char_boundary(*n))
@@ -309,7 +309,7 @@ fn nothing_panics_on_random_changes() {
         "{", "}", "(", ")", "[", "]", "\"", "\"\"\"", "\n", "//", "${", "step", "=", "-", " else ",
         "é",
     ];
-    for _ in 0..1500 {
+    for _ in 0..if cfg!(debug_assertions) { 300 } else { 5000 } {
         let (_, text) = &samples[dice.below(samples.len())];
         let mut text = text.clone();
         for _ in 0..1 + dice.below(3) {
