@@ -341,3 +341,38 @@ fn a_single_long_line_parses() {
     assert_eq!(broken.diagnostics.len(), 1);
     assert!(broken.diagnostics[0].message.len() < 500);
 }
+
+/// The blocks of a page in `docs/errors/`, each with whether it is the wrong one.
+fn blocks(page: &str) -> Vec<(bool, String)> {
+    page.split("```r5flow")
+        .skip(1)
+        .filter_map(|rest| rest.split_once('\n'))
+        .map(|(head, rest)| {
+            (
+                head.contains("wrong"),
+                rest.split("```").next().unwrap_or("").to_string(),
+            )
+        })
+        .collect()
+}
+
+#[test]
+fn pages_of_text_errors_show_what_they_say() {
+    for (code, page) in crate::diag::CODES
+        .iter()
+        .filter(|(code, _)| (101..=109).contains(&code.0))
+    {
+        for (wrong, text) in blocks(page)
+            .iter()
+            .filter(|(_, text)| !text.contains("\"\"\"` and"))
+        {
+            let got = at(text);
+            assert_eq!(
+                got.iter().any(|(_, c)| *c == code.to_string()),
+                *wrong,
+                "{code}: {got:?}\n{text}"
+            );
+            assert!(*wrong || got.is_empty(), "{code}: {got:?}\n{text}");
+        }
+    }
+}
