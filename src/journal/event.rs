@@ -25,7 +25,10 @@ pub enum Event {
     /// A `for` or an `if` got its answer.
     Grew { address: Address, to: GrewTo },
     /// A request will be sent. Durable before the first byte leaves.
-    Intent { address: Address, intent: Box<Intent> },
+    Intent {
+        address: Address,
+        intent: Box<Intent>,
+    },
     /// The intent was never sent and never will be.
     Voided { address: Address, call: u32 },
     /// The cloud accepted the request and works on it; `poll` asks how far it is.
@@ -118,7 +121,9 @@ impl std::fmt::Display for World {
                 write!(f, "the endpoints {}", list.join(", "))
             }
             World::Sim { scenario: None } => f.write_str("the built-in simulator"),
-            World::Sim { scenario: Some(file) } => write!(f, "the built-in simulator with {file}"),
+            World::Sim {
+                scenario: Some(file),
+            } => write!(f, "the built-in simulator with {file}"),
         }
     }
 }
@@ -154,9 +159,13 @@ pub struct Intent {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CallResult {
-    Ok { origin: Origin },
+    Ok {
+        origin: Origin,
+    },
     /// It had no effect and will not be repeated under this intent.
-    Failed { error: ApiError },
+    Failed {
+        error: ApiError,
+    },
 }
 
 /// How sure it is that a call of this run brought about what is there.
@@ -306,7 +315,9 @@ impl Event {
             | Event::Asked { address, .. }
             | Event::Answered { address, .. }
             | Event::Finished { address, .. } => Some(address),
-            Event::Started(_) | Event::Resumed { .. } | Event::Hooked { .. } | Event::Ended(_) => None,
+            Event::Started(_) | Event::Resumed { .. } | Event::Hooked { .. } | Event::Ended(_) => {
+                None
+            }
         }
     }
 }

@@ -29,7 +29,10 @@ pub enum CallState {
         operation: String,
         poll: Box<Request>,
     },
-    Closed { intent: Intent, result: CallResult },
+    Closed {
+        intent: Intent,
+        result: CallResult,
+    },
     /// Never sent.
     Voided(Intent),
 }
@@ -70,7 +73,9 @@ impl CallState {
             (state @ CallState::Running { .. }, Event::Voided { .. }) => {
                 Err((state, "a request that was accepted cannot be voided"))
             }
-            (state @ (CallState::Closed { .. } | CallState::Voided(_)), _) => Err((state, "the call is over already")),
+            (state @ (CallState::Closed { .. } | CallState::Voided(_)), _) => {
+                Err((state, "the call is over already"))
+            }
             (state @ (CallState::Open(_) | CallState::Running { .. }), _) => {
                 Err((state, "this event is not about a call"))
             }
@@ -105,7 +110,9 @@ impl StepState {
                 self.finished = None;
                 Ok(())
             }
-            Some((Outcome::Done { .. } | Outcome::Skipped, _)) => Err("the step is finished already"),
+            Some((Outcome::Done { .. } | Outcome::Skipped, _)) => {
+                Err("the step is finished already")
+            }
         }
     }
 
@@ -119,8 +126,11 @@ impl StepState {
                 self.calls.push(CallState::Open((**intent).clone()));
                 Ok(())
             }
-            Event::Voided { call, .. } | Event::Operation { call, .. } | Event::Called { call, .. } => {
-                let Some(position) = self.calls.iter().rposition(|c| c.intent().call == *call) else {
+            Event::Voided { call, .. }
+            | Event::Operation { call, .. }
+            | Event::Called { call, .. } => {
+                let Some(position) = self.calls.iter().rposition(|c| c.intent().call == *call)
+                else {
                     return Err("no intent for this call");
                 };
                 let state = self.calls.remove(position);
@@ -135,7 +145,12 @@ impl StepState {
                     }
                 }
             }
-            Event::Asked { text, hash, expires, .. } => {
+            Event::Asked {
+                text,
+                hash,
+                expires,
+                ..
+            } => {
                 self.reopen()?;
                 self.gate = Some(Gate {
                     text: text.clone(),
@@ -147,7 +162,11 @@ impl StepState {
                 Ok(())
             }
             Event::Answered {
-                approved, by, note, at, ..
+                approved,
+                by,
+                note,
+                at,
+                ..
             } => match &mut self.gate {
                 Some(gate) if gate.answer.is_none() => {
                     gate.answer = Some((*approved, by.clone(), note.clone(), *at));
@@ -158,7 +177,9 @@ impl StepState {
             },
             Event::Finished { began, outcome, .. } => {
                 self.reopen()?;
-                if self.calls.last().is_some_and(CallState::is_open) && matches!(outcome, Outcome::Done { .. }) {
+                if self.calls.last().is_some_and(CallState::is_open)
+                    && matches!(outcome, Outcome::Done { .. })
+                {
                     return Err("a call is still open");
                 }
                 self.began = Some(*began);
@@ -207,7 +228,9 @@ impl State {
             return Err(illegal("a run begins with its `started` event"));
         }
         match event {
-            Event::Started(_) if self.started.is_some() => return Err(illegal("the run was started already")),
+            Event::Started(_) if self.started.is_some() => {
+                return Err(illegal("the run was started already"));
+            }
             Event::Started(started) => {
                 self.started = Some((**started).clone());
                 self.began = at;

@@ -20,6 +20,6 @@ mod tests;
 
 pub use build::{Answer, BuildError, Entry};
 pub use graph::{Edge, Frame, FrameId, Graph, Node, NodeId, PoolId, Scope, ScopeId, Work};
+pub use need::step_name;
 pub use order::{CriticalPath, Cycle};
 pub use view::{Memo, View, hook_declaration, hook_id};
-pub use need::step_name;

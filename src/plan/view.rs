@@ -248,15 +248,10 @@ impl<'g, 'p> View<'g, 'p> {
         }
     }
 
-    fn hook_in(
-        &self,
-        module: ModuleId,
-        name: &str,
-        args: &[Value],
-    ) -> Option<Evaluated> {
-        let function = hook_text(self.graph, module, name)?;
+    fn hook_in(&self, module: ModuleId, name: &str, args: &[Value]) -> Option<Evaluated> {
+        let function = hook_id(self.graph, module, name)?;
         Some(
-            match self.memo.hooks.get(&Memo::hook_key(&function.0, args)) {
+            match self.memo.hooks.get(&Memo::hook_key(&function, args)) {
                 Some(value) => Ok(value.clone()),
                 None => Err(Fault::Hook {
                     name: function,

@@ -90,7 +90,11 @@ impl<'p> Core<'p> {
         settings: Settings,
         observer: Rc<dyn Observer>,
     ) -> Self {
-        let nonce = past.started.as_ref().map(|s| s.nonce.clone()).unwrap_or_default();
+        let nonce = past
+            .started
+            .as_ref()
+            .map(|s| s.nonce.clone())
+            .unwrap_or_default();
         let permits = settings.parallel.max(1);
         let mut core = Core {
             shared: Rc::new(Shared {
@@ -275,9 +279,20 @@ impl<'p> Core<'p> {
 
     /// A step that an earlier process finished keeps its result.
     fn recorded(&mut self, node: NodeId, address: &str) -> bool {
-        let outcome = match self.shared.past.steps.get(address).and_then(|s| s.finished.as_ref()) {
+        let outcome = match self
+            .shared
+            .past
+            .steps
+            .get(address)
+            .and_then(|s| s.finished.as_ref())
+        {
             Some((outcome @ (Outcome::Done { .. } | Outcome::Skipped), _)) => outcome.clone(),
-            Some((outcome @ Outcome::Failed { tolerated: true, .. }, _)) => outcome.clone(),
+            Some((
+                outcome @ Outcome::Failed {
+                    tolerated: true, ..
+                },
+                _,
+            )) => outcome.clone(),
             _ => return false,
         };
         step::remember_resource(&self.shared, node);
@@ -340,7 +355,9 @@ impl<'p> Core<'p> {
         let (value, status) = match outcome {
             Outcome::Done { value, .. } => (Value::from_json(&value), NodeStatus::Done),
             Outcome::Skipped => (Value::Null, NodeStatus::Skipped),
-            Outcome::Failed { tolerated: true, .. } => (Value::Null, NodeStatus::Done),
+            Outcome::Failed {
+                tolerated: true, ..
+            } => (Value::Null, NodeStatus::Done),
             Outcome::Failed { failure, .. } => {
                 self.status[node.0 as usize] = NodeStatus::Failed(failure);
                 self.close_turns(node);
@@ -467,7 +484,9 @@ impl<'p> Core<'p> {
         for node in graph.nodes() {
             let address = &graph.node(node).address;
             match &self.status[node.0 as usize] {
-                NodeStatus::Failed(failure) => end.failures.push((Arc::clone(address), (**failure).clone())),
+                NodeStatus::Failed(failure) => end
+                    .failures
+                    .push((Arc::clone(address), (**failure).clone())),
                 NodeStatus::Paused(why) => {
                     paused.get_or_insert_with(|| format!("{address}: {why}"));
                     end.gates.push((Arc::clone(address), why.clone()));
@@ -476,19 +495,20 @@ impl<'p> Core<'p> {
                 _ => {}
             }
         }
-        end.status = if let Some((_, worst)) = end.failures.iter().max_by_key(|(_, f)| severity(f.reason)) {
-            status_of(worst.reason)
-        } else if stopped {
-            RunStatus::Cancelled
-        } else if let Some(name) = &self.stopped_at {
-            end.why = Some(format!("stopped at the checkpoint `{name}`"));
-            RunStatus::Paused
-        } else if paused.is_some() {
-            end.why = paused;
-            RunStatus::Paused
-        } else {
-            RunStatus::Done
-        };
+        end.status =
+            if let Some((_, worst)) = end.failures.iter().max_by_key(|(_, f)| severity(f.reason)) {
+                status_of(worst.reason)
+            } else if stopped {
+                RunStatus::Cancelled
+            } else if let Some(name) = &self.stopped_at {
+                end.why = Some(format!("stopped at the checkpoint `{name}`"));
+                RunStatus::Paused
+            } else if paused.is_some() {
+                end.why = paused;
+                RunStatus::Paused
+            } else {
+                RunStatus::Done
+            };
         if end.status == RunStatus::Done && self.shared.settings.mode == Mode::Run {
             drop(graph);
             self.outputs(&mut end);
@@ -513,7 +533,11 @@ impl<'p> Core<'p> {
     pub fn ended_event(end: &End, secret_outputs: Vec<String>) -> Ended {
         Ended {
             status: end.status,
-            outputs: end.outputs.iter().map(|(k, v)| (k.clone(), v.to_json())).collect(),
+            outputs: end
+                .outputs
+                .iter()
+                .map(|(k, v)| (k.clone(), v.to_json()))
+                .collect(),
             secret_outputs,
             why: end.why.clone(),
         }

@@ -16,12 +16,20 @@ pub struct TaskId(pub u32);
 pub enum Effect {
     /// Answered when the events are durable.
     Append(Vec<Event>),
-    Send { request: Box<Request>, patience: Millis },
-    Sleep { until: Timestamp },
+    Send {
+        request: Box<Request>,
+        patience: Millis,
+    },
+    Sleep {
+        until: Timestamp,
+    },
     /// Waits for a person's answer, until the gate expires.
     Inbox(Box<GateQuestion>),
     /// `function` is the identity of the hook in the program.
-    Hook { function: Arc<str>, args: Vec<Value> },
+    Hook {
+        function: Arc<str>,
+        args: Vec<Value>,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq)]

@@ -106,7 +106,12 @@ impl Embedded {
             .collect()
     }
 
-    fn flight(&mut self, kind: Kind, task: TaskId, future: impl Future<Output = Result<Reply, StoreError>> + 'static) {
+    fn flight(
+        &mut self,
+        kind: Kind,
+        task: TaskId,
+        future: impl Future<Output = Result<Reply, StoreError>> + 'static,
+    ) {
         match kind {
             Kind::Real => self.real += 1,
             Kind::Gate => self.gates += 1,
@@ -246,7 +251,10 @@ impl Engine for Embedded {
 }
 
 /// What comes first: an answer, or the end of the time for it.
-async fn first_of<T>(mut answer: Local<'_, T>, mut end: Pin<Box<dyn Future<Output = ()> + '_>>) -> Option<T> {
+async fn first_of<T>(
+    mut answer: Local<'_, T>,
+    mut end: Pin<Box<dyn Future<Output = ()> + '_>>,
+) -> Option<T> {
     std::future::poll_fn(|context| {
         if let Poll::Ready(value) = answer.as_mut().poll(context) {
             return Poll::Ready(Some(value));

@@ -38,7 +38,11 @@ pub trait Observer {
 }
 
 /// Drives a core to its end.
-pub async fn drive(core: &mut Core<'_>, engine: &mut dyn Engine, now: Timestamp) -> Result<End, StoreError> {
+pub async fn drive(
+    core: &mut Core<'_>,
+    engine: &mut dyn Engine,
+    now: Timestamp,
+) -> Result<End, StoreError> {
     for (task, effect) in core.start(now) {
         engine.begin(task, effect);
     }

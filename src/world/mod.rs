@@ -2,7 +2,6 @@
 //!
 //! Nothing else in the crate may ask the machine for the time or for randomness.
 
-
 pub mod clock;
 mod machine;
 
@@ -31,7 +30,19 @@ pub fn run_id(at: Timestamp, random: &mut dyn FnMut(&mut [u8])) -> String {
 }
 
 /// A moment, in milliseconds since 1970-01-01T00:00:00Z.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Default,
+    serde::Serialize,
+    serde::Deserialize,
+)]
 #[serde(transparent)]
 pub struct Timestamp(pub i64);
 

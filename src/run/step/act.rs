@@ -38,7 +38,10 @@ pub struct Change<'a> {
 
 /// What became of a change.
 pub enum Changed {
-    Done { answer: Json, origin: Origin },
+    Done {
+        answer: Json,
+        origin: Origin,
+    },
     /// It certainly had no effect.
     Refused(ApiError),
     /// Too much time passed, or the target changed: look again.
@@ -107,7 +110,9 @@ pub async fn resume_call(
         deadline,
     };
     let begin = match open {
-        CallState::Running { operation, poll, .. } => Begin::Follow(Operation {
+        CallState::Running {
+            operation, poll, ..
+        } => Begin::Follow(Operation {
             name: operation,
             poll: *poll,
         }),
@@ -140,8 +145,12 @@ impl Carrier<'_, '_> {
                     Sent::Answer(json) => match operation::at_once(self.method, &json) {
                         Some(Ok(done)) => return self.done(&intent, done, Origin::Created).await,
                         Some(Err(error)) => return self.refused(&intent, error).await,
-                        None => match operation::of_answer(&self.cx.shared.catalog, self.method, &intent.request, &json)
-                        {
+                        None => match operation::of_answer(
+                            &self.cx.shared.catalog,
+                            self.method,
+                            &intent.request,
+                            &json,
+                        ) {
                             Some(operation) => {
                                 self.record_operation(&intent, &operation).await;
                                 Begin::Follow(operation)
@@ -161,30 +170,38 @@ impl Carrier<'_, '_> {
                     }
                 },
                 Begin::Follow(operation) => {
-                    match operation::follow(self.cx, self.method, &operation.poll, self.deadline).await? {
-                        Followed::Done(json) => return self.done(&intent, json, Origin::Created).await,
+                    match operation::follow(self.cx, self.method, &operation.poll, self.deadline)
+                        .await?
+                    {
+                        Followed::Done(json) => {
+                            return self.done(&intent, json, Origin::Created).await;
+                        }
                         Followed::Failed(error) => return self.refused(&intent, error).await,
                         Followed::Forgotten => Begin::Settle,
                     }
                 }
-                Begin::Settle => match settle::settle(self.cx, &intent, self.method, self.get.as_ref()).await? {
-                    Settled::Done => return self.done(&intent, Json::Null, Origin::Presumed).await,
-                    Settled::Overtaken => {
-                        let error = overtaken();
-                        return self.refused(&intent, error).await;
-                    }
-                    Settled::Follow(operation) => {
-                        self.record_operation(&intent, &operation).await;
-                        Begin::Follow(operation)
-                    }
-                    Settled::Unsent => {
-                        if self.cx.stopping() {
-                            return Err(Halt::Stopped);
+                Begin::Settle => {
+                    match settle::settle(self.cx, &intent, self.method, self.get.as_ref()).await? {
+                        Settled::Done => {
+                            return self.done(&intent, Json::Null, Origin::Presumed).await;
                         }
-                        self.guards().await?;
-                        Begin::Send
+                        Settled::Overtaken => {
+                            let error = overtaken();
+                            return self.refused(&intent, error).await;
+                        }
+                        Settled::Follow(operation) => {
+                            self.record_operation(&intent, &operation).await;
+                            Begin::Follow(operation)
+                        }
+                        Settled::Unsent => {
+                            if self.cx.stopping() {
+                                return Err(Halt::Stopped);
+                            }
+                            self.guards().await?;
+                            Begin::Send
+                        }
                     }
-                },
+                }
             };
         }
     }
@@ -192,7 +209,9 @@ impl Carrier<'_, '_> {
     async fn send(&self, intent: &Intent) -> Sent {
         let answer = {
             let _permit = self.cx.permit().await;
-            self.cx.send(&intent.request, self.cx.shared.settings.patience).await
+            self.cx
+                .send(&intent.request, self.cx.shared.settings.patience)
+                .await
         };
         match answer {
             Ok(answer) => match classify(&self.method.service, false, &answer) {
@@ -206,7 +225,13 @@ impl Carrier<'_, '_> {
     }
 
     /// Waits before the next attempt, or gives up at the step's deadline.
-    async fn pause(&self, intent: &Intent, attempt: &mut u32, error: ApiError, left: bool) -> Result<()> {
+    async fn pause(
+        &self,
+        intent: &Intent,
+        attempt: &mut u32,
+        error: ApiError,
+        left: bool,
+    ) -> Result<()> {
         let cx = self.cx;
         if cx.stopping() {
             if !left {
@@ -216,7 +241,10 @@ impl Carrier<'_, '_> {
         }
         let pause = cx.backoff(*attempt, error.retry_after);
         *attempt += 1;
-        let limit = cx.began_here().plus(cx.shared.settings.busy_timeout).min(self.deadline);
+        let limit = cx
+            .began_here()
+            .plus(cx.shared.settings.busy_timeout)
+            .min(self.deadline);
         if cx.now().plus(pause) >= limit {
             if !left {
                 self.void(intent).await;
@@ -233,7 +261,11 @@ impl Carrier<'_, '_> {
             return Ok(());
         };
         let it = match &self.get {
-            Some(get) => self.cx.observe(get).await?.map(|json| Value::from_json(&json)),
+            Some(get) => self
+                .cx
+                .observe(get)
+                .await?
+                .map(|json| Value::from_json(&json)),
             None => None,
         };
         require(self.cx, step, it.as_ref()).await
@@ -255,7 +287,13 @@ impl Carrier<'_, '_> {
     }
 
     async fn refused(&self, intent: &Intent, error: ApiError) -> Result<Changed> {
-        self.called(intent, CallResult::Failed { error: error.clone() }).await;
+        self.called(
+            intent,
+            CallResult::Failed {
+                error: error.clone(),
+            },
+        )
+        .await;
         Ok(Changed::Refused(error))
     }
 
@@ -304,7 +342,9 @@ pub async fn require(cx: &Cx<'_>, step: &Step, it: Option<&Value>) -> Result<()>
         if cx.condition(&guard.condition, it).await? == Some(false) {
             let words = cx.words(guard.message.as_ref(), it).await?;
             let message = words.unwrap_or_else(|| "a `require` of this step does not hold".into());
-            return Err(cx.flow_error(&EvalError::new(guard.condition.span, message)).as_failed());
+            return Err(cx
+                .flow_error(&EvalError::new(guard.condition.span, message))
+                .as_failed());
         }
     }
     Ok(())
@@ -321,7 +361,9 @@ pub async fn call<'p>(cx: &Cx<'p>, step: &'p Step, call: &'p ApiCall) -> Result<
     if let Some(open) = cx.open_call() {
         let get = target.get().and_then(std::result::Result::ok);
         match resume_call(cx, Some(step), open, get, deadline).await? {
-            Changed::Done { answer, .. } => return finish(cx, step, &target, &method, answer, None).await,
+            Changed::Done { answer, .. } => {
+                return finish(cx, step, &target, &method, answer, None).await;
+            }
             Changed::Refused(error) => forgive(cx, &error, &method, &mut 0, deadline).await?,
             Changed::Stale => {}
         }
@@ -356,7 +398,11 @@ async fn attempt<'p>(
             .map_err(|p| target::problems(cx, call, &p))?;
         if cx.planning() {
             let removes = role(method, target.collection.as_deref()) == Role::Delete;
-            let action = if removes { PlanAction::Delete } else { PlanAction::Call };
+            let action = if removes {
+                PlanAction::Delete
+            } else {
+                PlanAction::Call
+            };
             return Ok(cx.planned(action, Some(request)));
         }
         require(cx, step, it.as_ref()).await?;
@@ -434,7 +480,8 @@ pub async fn retry(cx: &Cx<'_>, step: &Step, left: &mut Option<i64>, halt: Halt)
     let Halt::Failed(failure) = &halt else {
         return Err(halt);
     };
-    let Some((times, every)) = clauses::retry(step).filter(|_| failure.reason == Reason::Failed) else {
+    let Some((times, every)) = clauses::retry(step).filter(|_| failure.reason == Reason::Failed)
+    else {
         return Err(halt);
     };
     let remaining = match left {
@@ -448,7 +495,9 @@ pub async fn retry(cx: &Cx<'_>, step: &Step, left: &mut Option<i64>, halt: Halt)
         return Err(halt);
     }
     *left = Some(remaining - 1);
-    let pause = cx.duration(every, crate::world::Millis::secs(10), None).await?;
+    let pause = cx
+        .duration(every, crate::world::Millis::secs(10), None)
+        .await?;
     cx.sleep(pause).await;
     if cx.stopping() {
         return Err(Halt::Stopped);
@@ -456,7 +505,12 @@ pub async fn retry(cx: &Cx<'_>, step: &Step, left: &mut Option<i64>, halt: Halt)
     Ok(())
 }
 
-async fn body(cx: &Cx<'_>, call: &ApiCall, method: &Method, it: Option<&Value>) -> Result<Option<Json>> {
+async fn body(
+    cx: &Cx<'_>,
+    call: &ApiCall,
+    method: &Method,
+    it: Option<&Value>,
+) -> Result<Option<Json>> {
     let Some(object) = &call.body else {
         return Ok(None);
     };
@@ -526,7 +580,10 @@ fn uses_it(step: &Step, call: &ApiCall) -> bool {
 /// What the intent keeps of the target: its incarnation and version, and the newest operation where
 /// operations can only be told by time.
 pub async fn before(cx: &Cx<'_>, target: &Target, found: Option<&Json>) -> Result<Json> {
-    let sql = target.collection.as_ref().is_some_and(|c| &*c.service == "sqladmin");
+    let sql = target
+        .collection
+        .as_ref()
+        .is_some_and(|c| &*c.service == "sqladmin");
     let newest = match settle::newest_operations(cx, &target.args).filter(|_| sql) {
         Some(list) => match cx.read(&list).await? {
             Ok(json) => json

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::Result;
 use super::super::effect::{Effect, Reply};
 use super::super::plan_item::{PlanAction, PlanItem};
 use super::super::shared::{Lock, Permit, Shared};
 use super::super::task::{Ask, Given, Port};
+use super::Result;
 use crate::eval::{self, EvalError, Fault, Truth};
 use crate::journal::{CallResult, CallState, Event, Reason, StepFailure, Verdict};
 use crate::plan::{Memo, NodeId, ScopeId, View, Work};
@@ -75,7 +75,9 @@ impl<'p> Cx<'p> {
         let here = shared.now.get();
         let past = shared.past.steps.get(&address);
         let began = past.and_then(|s| s.began).unwrap_or(here);
-        let calls = past.and_then(|s| s.calls.last()).map_or(0, |c| c.intent().call);
+        let calls = past
+            .and_then(|s| s.calls.last())
+            .map_or(0, |c| c.intent().call);
         let open = past.and_then(|s| s.open_call()).cloned();
         Cx {
             shared,
@@ -168,7 +170,10 @@ impl<'p> Cx<'p> {
 
     /// A condition; `None` when only the run can tell.
     pub async fn condition(&self, expr: &Expr, it: It<'_>) -> Result<Option<bool>> {
-        match self.with_view(it, |view| eval::condition(expr, view)).await? {
+        match self
+            .with_view(it, |view| eval::condition(expr, view))
+            .await?
+        {
             Truth::Known(known) => Ok(Some(known)),
             Truth::Later(_) => Ok(None),
         }
@@ -191,7 +196,12 @@ impl<'p> Cx<'p> {
         }
     }
 
-    pub async fn duration(&self, expr: Option<&Expr>, default: Millis, it: It<'_>) -> Result<Millis> {
+    pub async fn duration(
+        &self,
+        expr: Option<&Expr>,
+        default: Millis,
+        it: It<'_>,
+    ) -> Result<Millis> {
         let Some(expr) = expr else {
             return Ok(default);
         };
@@ -251,7 +261,10 @@ impl<'p> Cx<'p> {
             crate::plan::hook_id(&graph, module, &name.text)
         };
         let Some(function) = function else {
-            return Err(self.flow_error(&EvalError::new(name.span, format!("no hook `{}`", name.text))));
+            return Err(self.flow_error(&EvalError::new(
+                name.span,
+                format!("no hook `{}`", name.text),
+            )));
         };
         let value = self.compute(&function, values).await?;
         if self.planning() {
@@ -266,7 +279,10 @@ impl<'p> Cx<'p> {
             if self.planning() {
                 return Ok(Value::later(step));
             }
-            return Err(self.flow_error(&EvalError::new(span, format!("`{step}` has no resource to read"))));
+            return Err(self.flow_error(&EvalError::new(
+                span,
+                format!("`{step}` has no resource to read"),
+            )));
         };
         let found = self.observe(&request).await?;
         Ok(found.map_or(Value::Null, |json| Value::from_json(&json)))
@@ -288,7 +304,12 @@ impl<'p> Cx<'p> {
         }))
     }
 
-    pub fn failure_with_help(&self, reason: Reason, message: impl Into<String>, help: impl Into<String>) -> Halt {
+    pub fn failure_with_help(
+        &self,
+        reason: Reason,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) -> Halt {
         match self.failure(reason, message) {
             Halt::Failed(mut failure) => {
                 failure.help = Some(help.into());
@@ -329,7 +350,12 @@ impl<'p> Cx<'p> {
     }
 
     pub fn undecided(&self, why: &str) -> Stepped {
-        self.plan(PlanAction::Undecided, None, Vec::new(), vec![why.to_owned()]);
+        self.plan(
+            PlanAction::Undecided,
+            None,
+            Vec::new(),
+            vec![why.to_owned()],
+        );
         self.later()
     }
 
@@ -356,7 +382,10 @@ impl<'p> Cx<'p> {
 
     /// Puts the value into the graph as it is, `Later` included.
     pub fn set_value(&self, value: &Value) {
-        self.shared.graph.borrow_mut().set_result(self.node, value.clone());
+        self.shared
+            .graph
+            .borrow_mut()
+            .set_result(self.node, value.clone());
     }
 
     // ── Effects ──────────────────────────────────────────────────────────────────────────────
@@ -404,7 +433,11 @@ impl<'p> Cx<'p> {
     }
 
     /// Sends once, whatever comes.
-    pub async fn send(&self, request: &Request, patience: Millis) -> std::result::Result<Answer, NoAnswer> {
+    pub async fn send(
+        &self,
+        request: &Request,
+        patience: Millis,
+    ) -> std::result::Result<Answer, NoAnswer> {
         let effect = Effect::Send {
             request: Box::new(request.clone()),
             patience,
@@ -423,7 +456,10 @@ impl<'p> Cx<'p> {
     }
 
     /// Reads once more for as long as the answers say that another time may bring more.
-    pub async fn read(&self, request: &Request) -> Result<std::result::Result<serde_json::Value, ApiError>> {
+    pub async fn read(
+        &self,
+        request: &Request,
+    ) -> Result<std::result::Result<serde_json::Value, ApiError>> {
         let service = request.service().unwrap_or("http").to_owned();
         let deadline = self.now().plus(self.shared.settings.busy_timeout);
         let mut attempt = 0;
@@ -491,7 +527,9 @@ fn advice(error: &ApiError) -> (Reason, Option<&'static str>) {
         ),
         ErrorClass::ApiDisabled => (
             Reason::Permission,
-            Some("enable the API in the project (`gcloud services enable …`), then `r5flow resume`"),
+            Some(
+                "enable the API in the project (`gcloud services enable …`), then `r5flow resume`",
+            ),
         ),
         ErrorClass::Credentials => (
             Reason::Permission,
@@ -503,21 +541,31 @@ fn advice(error: &ApiError) -> (Reason, Option<&'static str>) {
         ),
         ErrorClass::StockOut => (
             Reason::Failed,
-            Some("the zone has none left: try again later with `r5flow resume`, or choose another zone"),
+            Some(
+                "the zone has none left: try again later with `r5flow resume`, or choose another zone",
+            ),
         ),
-        ErrorClass::InUse => (Reason::Failed, Some("remove what uses it, then `r5flow resume`")),
+        ErrorClass::InUse => (
+            Reason::Failed,
+            Some("remove what uses it, then `r5flow resume`"),
+        ),
         ErrorClass::Unreadable | ErrorClass::Redirect => (
             Reason::Failed,
-            Some("this is no answer of a Google API: check the endpoint and what stands in between"),
+            Some(
+                "this is no answer of a Google API: check the endpoint and what stands in between",
+            ),
         ),
         ErrorClass::Transient if error.status == 0 => (
             Reason::Failed,
             Some("check the network and the endpoint, then `r5flow resume`"),
         ),
-        ErrorClass::Transient | ErrorClass::RateLimit | ErrorClass::OperationInProgress | ErrorClass::Conflict => {
-            (Reason::Failed, Some("`r5flow resume` tries again"))
+        ErrorClass::Transient
+        | ErrorClass::RateLimit
+        | ErrorClass::OperationInProgress
+        | ErrorClass::Conflict => (Reason::Failed, Some("`r5flow resume` tries again")),
+        ErrorClass::AlreadyExists | ErrorClass::NotFound | ErrorClass::Invalid => {
+            (Reason::Failed, None)
         }
-        ErrorClass::AlreadyExists | ErrorClass::NotFound | ErrorClass::Invalid => (Reason::Failed, None),
     }
 }
 

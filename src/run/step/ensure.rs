@@ -34,7 +34,10 @@ pub async fn ensure<'p>(cx: &Cx<'p>, step: &'p Step, call: &'p ApiCall) -> Resul
         return Err(cx.failure(Reason::Flow, "`ensure` needs a collection"));
     };
     let Some(resource) = collection.resource.clone() else {
-        return Err(cx.failure(Reason::Flow, format!("`{}` keeps no resource", collection.path)));
+        return Err(cx.failure(
+            Reason::Flow,
+            format!("`{}` keeps no resource", collection.path),
+        ));
     };
     let ensuring = Ensuring {
         cx,
@@ -71,7 +74,9 @@ impl<'p> Ensuring<'_, 'p> {
         let mut verdict = Verdict::Adopted;
         if let Some(open) = cx.open_call() {
             let was = self.verdict_of(&open.intent().request);
-            match act::resume_call(cx, Some(self.step), open, Some(get.clone()), self.deadline).await? {
+            match act::resume_call(cx, Some(self.step), open, Some(get.clone()), self.deadline)
+                .await?
+            {
                 Changed::Done { .. } => verdict = was,
                 Changed::Refused(error) if error.class == ErrorClass::AlreadyExists => {}
                 Changed::Refused(error) => {
@@ -105,7 +110,9 @@ impl<'p> Ensuring<'_, 'p> {
             match self.act(&todo, wanted, found.as_ref(), &get).await? {
                 (Changed::Done { origin, .. }, how) => verdict = proven(how, origin, verdict),
                 (Changed::Stale, _) => {}
-                (Changed::Refused(error), how) if how == Verdict::Created && error.class == ErrorClass::AlreadyExists => {
+                (Changed::Refused(error), how)
+                    if how == Verdict::Created && error.class == ErrorClass::AlreadyExists =>
+                {
                     refusals += 1;
                     if refusals > 3 {
                         let method = self.method_like(&how);
@@ -116,7 +123,8 @@ impl<'p> Ensuring<'_, 'p> {
                 }
                 (Changed::Refused(error), how) => {
                     let method = self.method_like(&how);
-                    let forgiven = act::forgive(cx, &error, &method, &mut refusals, self.deadline).await;
+                    let forgiven =
+                        act::forgive(cx, &error, &method, &mut refusals, self.deadline).await;
                     if let Err(halt) = forgiven {
                         act::retry(cx, self.step, &mut retries, halt).await?;
                     }
@@ -131,7 +139,10 @@ impl<'p> Ensuring<'_, 'p> {
             Some(Err(found)) => Err(target::problems(self.cx, self.call, &found)),
             None => Err(self.cx.failure(
                 Reason::Flow,
-                format!("`{}` cannot be read, so it cannot be ensured", self.collection.path),
+                format!(
+                    "`{}` cannot be read, so it cannot be ensured",
+                    self.collection.path
+                ),
             )),
         }
     }
@@ -152,7 +163,10 @@ impl<'p> Ensuring<'_, 'p> {
         let Some(found) = found else {
             let stops = clauses::decision(self.step, OnOutcome::Absent) == Some(Decision::Stop);
             return if stops || !self.collection.can_ensure() {
-                Err(cx.failure(Reason::Failed, format!("there is no such resource in `{path}`")))
+                Err(cx.failure(
+                    Reason::Failed,
+                    format!("there is no such resource in `{path}`"),
+                ))
             } else {
                 Ok(Todo::Insert)
             };
@@ -163,7 +177,9 @@ impl<'p> Ensuring<'_, 'p> {
         }
         let writable = self.collection.patch.is_some() || self.collection.update.is_some();
         match clauses::decision(self.step, OnOutcome::Change) {
-            Some(Decision::Stop) => Err(self.differs(&comparison.differences, "the flow says `on change stop`")),
+            Some(Decision::Stop) => {
+                Err(self.differs(&comparison.differences, "the flow says `on change stop`"))
+            }
             Some(Decision::Replace) => Ok(Todo::Replace(comparison)),
             _ if !writable => Err(self.differs(
                 &comparison.differences,
@@ -217,13 +233,23 @@ impl<'p> Ensuring<'_, 'p> {
             Todo::Write(comparison) => {
                 let notes = notes(&comparison);
                 let (_, request) = self.write_request(&wanted, found.as_ref(), &comparison)?;
-                cx.plan(PlanAction::Update, Some(request), comparison.differences, notes);
+                cx.plan(
+                    PlanAction::Update,
+                    Some(request),
+                    comparison.differences,
+                    notes,
+                );
                 Ok(cx.later())
             }
             Todo::Replace(comparison) => {
                 let notes = notes(&comparison);
                 let request = self.insert_request(wanted)?;
-                cx.plan(PlanAction::Replace, Some(request), comparison.differences, notes);
+                cx.plan(
+                    PlanAction::Replace,
+                    Some(request),
+                    comparison.differences,
+                    notes,
+                );
                 Ok(cx.later())
             }
         }
@@ -276,8 +302,10 @@ impl<'p> Ensuring<'_, 'p> {
 
     fn need(&self, method: &Option<Arc<Method>>, what: &str) -> Result<Arc<Method>> {
         method.clone().ok_or_else(|| {
-            self.cx
-                .failure(Reason::Flow, format!("nothing in `{}` can be {what}", self.collection.path))
+            self.cx.failure(
+                Reason::Flow,
+                format!("nothing in `{}` can be {what}", self.collection.path),
+            )
         })
     }
 
@@ -288,11 +316,16 @@ impl<'p> Ensuring<'_, 'p> {
 
     fn insert_request(&self, wanted: Json) -> Result<Request> {
         let insert = self.need(&self.collection.insert, "created")?;
-        let Some((args, body)) = address::for_insert(&self.collection, &self.target.args, wanted) else {
-            let what = format!("nothing in `{}` can be created under a name of one's own", self.collection.path);
+        let Some((args, body)) = address::for_insert(&self.collection, &self.target.args, wanted)
+        else {
+            let what = format!(
+                "nothing in `{}` can be created under a name of one's own",
+                self.collection.path
+            );
             return Err(self.cx.failure(Reason::Flow, what));
         };
-        request::build(&insert, &args, Some(body)).map_err(|p| target::problems(self.cx, self.call, &p))
+        request::build(&insert, &args, Some(body))
+            .map_err(|p| target::problems(self.cx, self.call, &p))
     }
 
     /// A patch with the fields that differ, or an update with all that is there; both carry what the
@@ -317,16 +350,18 @@ impl<'p> Ensuring<'_, 'p> {
                 (Arc::clone(update), body, Vec::new())
             }
             (None, None) => {
-                return Err(self
-                    .cx
-                    .failure(Reason::Flow, format!("nothing in `{}` can be changed", self.collection.path)));
+                return Err(self.cx.failure(
+                    Reason::Flow,
+                    format!("nothing in `{}` can be changed", self.collection.path),
+                ));
             }
         };
         add_preconditions(catalog, &self.resource, found, &mut body);
         let mut args = self.target.args_for(&method);
         let mask = fields.join(",");
         if method.param("updateMask").is_some() && !fields.is_empty() {
-            args.entry("updateMask".into()).or_insert_with(|| Value::str(&mask));
+            args.entry("updateMask".into())
+                .or_insert_with(|| Value::str(&mask));
         }
         let body = self.enveloped(&method, body, &mask);
         let request = request::build(&method, &args, Some(body))
@@ -381,7 +416,12 @@ impl<'p> Ensuring<'_, 'p> {
             Verdict::Replaced => &self.collection.delete,
             _ => &self.collection.patch,
         };
-        let any = [wanted, &self.collection.update, &self.collection.insert, &self.collection.get];
+        let any = [
+            wanted,
+            &self.collection.update,
+            &self.collection.insert,
+            &self.collection.get,
+        ];
         any.into_iter()
             .flatten()
             .next()
@@ -401,7 +441,9 @@ fn proven(how: Verdict, origin: Origin, before: Verdict) -> Verdict {
 /// Fields that count at creation only: an autoscaler moves its group's size, and a second run must
 /// not move it back (docs: compute/docs/autoscaler, "autoscaling ignores targetSize afterwards").
 fn drop_created_only(resource: &SchemaId, wanted: &mut Json, found: &Json) {
-    let scaled = found.pointer("/status/autoscaler").is_some_and(|a| !a.is_null());
+    let scaled = found
+        .pointer("/status/autoscaler")
+        .is_some_and(|a| !a.is_null());
     if &*resource.name == "InstanceGroupManager"
         && scaled
         && let Some(fields) = wanted.as_object_mut()
@@ -411,14 +453,23 @@ fn drop_created_only(resource: &SchemaId, wanted: &mut Json, found: &Json) {
 }
 
 /// The part of a body in which something differs, down to whole lists; notes the paths it took.
-fn changed_part(wanted: &Json, path: &str, differences: &[Difference], fields: &mut Vec<String>) -> Json {
+fn changed_part(
+    wanted: &Json,
+    path: &str,
+    differences: &[Difference],
+    fields: &mut Vec<String>,
+) -> Json {
     let Json::Object(all) = wanted else {
         fields.push(path.to_owned());
         return wanted.clone();
     };
     let mut part = Map::new();
     for (name, value) in all {
-        let inner = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+        let inner = if path.is_empty() {
+            name.clone()
+        } else {
+            format!("{path}.{name}")
+        };
         let touched = differences.iter().any(|d| {
             d.path == inner
                 || d.path
@@ -478,9 +529,18 @@ fn writable(catalog: &crate::catalog::Catalog, id: &SchemaId, resource: &Json) -
 }
 
 /// Fingerprint, etag or version as observed: the write fails when somebody else was faster.
-fn add_preconditions(catalog: &crate::catalog::Catalog, id: &SchemaId, found: &Json, body: &mut Json) {
-    let Some(schema) = catalog.schema(id) else { return };
-    let Some(fields) = body.as_object_mut() else { return };
+fn add_preconditions(
+    catalog: &crate::catalog::Catalog,
+    id: &SchemaId,
+    found: &Json,
+    body: &mut Json,
+) {
+    let Some(schema) = catalog.schema(id) else {
+        return;
+    };
+    let Some(fields) = body.as_object_mut() else {
+        return;
+    };
     for name in ["fingerprint", "etag"] {
         if let (Some(_), Some(value)) = (schema.field(name), found.get(name)) {
             fields.entry(name).or_insert_with(|| value.clone());
@@ -490,11 +550,16 @@ fn add_preconditions(catalog: &crate::catalog::Catalog, id: &SchemaId, found: &J
         && let Some(value) = found.get("labelFingerprint")
         && schema.field("labelFingerprint").is_some()
     {
-        fields.entry("labelFingerprint").or_insert_with(|| value.clone());
+        fields
+            .entry("labelFingerprint")
+            .or_insert_with(|| value.clone());
     }
-    if let (Some(Json::Object(settings)), Some(version)) =
-        (fields.get_mut("settings"), found.pointer("/settings/settingsVersion"))
-    {
-        settings.entry("settingsVersion").or_insert_with(|| version.clone());
+    if let (Some(Json::Object(settings)), Some(version)) = (
+        fields.get_mut("settings"),
+        found.pointer("/settings/settingsVersion"),
+    ) {
+        settings
+            .entry("settingsVersion")
+            .or_insert_with(|| version.clone());
     }
 }

@@ -19,7 +19,12 @@ pub async fn approve<'p>(cx: &Cx<'p>, step: &'p Step, text: &'p Expr) -> Result<
         None => None,
     };
     if cx.planning() {
-        cx.plan(PlanAction::Approve, None, Vec::new(), vec![text.trim().to_owned()]);
+        cx.plan(
+            PlanAction::Approve,
+            None,
+            Vec::new(),
+            vec![text.trim().to_owned()],
+        );
         return Ok(cx.later());
     }
     let answer = ask(cx, text, expires).await?;
@@ -39,7 +44,11 @@ pub async fn approve<'p>(cx: &Cx<'p>, step: &'p Step, text: &'p Expr) -> Result<
 }
 
 fn denied(cx: &Cx<'_>, answer: &GateAnswer) -> Halt {
-    let note = answer.note.as_deref().map(|n| format!(": {n}")).unwrap_or_default();
+    let note = answer
+        .note
+        .as_deref()
+        .map(|n| format!(": {n}"))
+        .unwrap_or_default();
     cx.failure_with_help(
         Reason::Denied,
         format!("{} denied it{note}", answer.by),
@@ -50,7 +59,12 @@ fn denied(cx: &Cx<'_>, answer: &GateAnswer) -> Halt {
 /// Asks once; an answer that the journal has for this very text counts.
 async fn ask(cx: &Cx<'_>, text: String, expires: Option<Millis>) -> Result<GateAnswer> {
     let hash = blake3::hash(text.as_bytes()).to_hex()[..16].to_owned();
-    let past = cx.shared.past.steps.get(&cx.address).and_then(|s| s.gate.clone());
+    let past = cx
+        .shared
+        .past
+        .steps
+        .get(&cx.address)
+        .and_then(|s| s.gate.clone());
     let failed_before = cx
         .shared
         .past
@@ -60,7 +74,12 @@ async fn ask(cx: &Cx<'_>, text: String, expires: Option<Millis>) -> Result<GateA
     let expires_at = match past.filter(|g| g.hash == hash && !failed_before) {
         Some(gate) => {
             if let Some((approved, by, note, at)) = gate.answer {
-                return Ok(GateAnswer { approved, by, note, at });
+                return Ok(GateAnswer {
+                    approved,
+                    by,
+                    note,
+                    at,
+                });
             }
             gate.expires
         }
@@ -94,11 +113,12 @@ async fn ask(cx: &Cx<'_>, text: String, expires: Option<Millis>) -> Result<GateA
             cx.append(vec![event]).await;
             Ok(answer)
         }
-        Reply::Inbox(None) if expires_at.is_some_and(|at| at <= cx.now()) => Err(cx.failure_with_help(
-            Reason::Denied,
-            "nobody answered before the gate expired",
-            "`r5flow resume` asks again",
-        )),
+        Reply::Inbox(None) if expires_at.is_some_and(|at| at <= cx.now()) => Err(cx
+            .failure_with_help(
+                Reason::Denied,
+                "nobody answered before the gate expired",
+                "`r5flow resume` asks again",
+            )),
         Reply::Inbox(None) => Err(Halt::Paused("waits for an approval".into())),
         _ => Err(Halt::Stopped),
     }
@@ -108,14 +128,23 @@ pub async fn checkpoint<'p>(cx: &Cx<'p>, checkpoint: &'p Checkpoint) -> Result<S
     for guard in &checkpoint.requires {
         if cx.condition(&guard.condition, None).await? == Some(false) {
             let words = cx.words(guard.message.as_ref(), None).await?;
-            let message = words.unwrap_or_else(|| format!("the checkpoint `{}` is not reached", checkpoint.name.text));
-            return Err(cx.flow_error(&EvalError::new(guard.condition.span, message)).as_failed());
+            let message = words.unwrap_or_else(|| {
+                format!("the checkpoint `{}` is not reached", checkpoint.name.text)
+            });
+            return Err(cx
+                .flow_error(&EvalError::new(guard.condition.span, message))
+                .as_failed());
         }
     }
     if let Some(text) = &checkpoint.approve {
         let text = cx.eval(text, None).await?.to_string();
         if cx.planning() {
-            cx.plan(PlanAction::Approve, None, Vec::new(), vec![text.trim().to_owned()]);
+            cx.plan(
+                PlanAction::Approve,
+                None,
+                Vec::new(),
+                vec![text.trim().to_owned()],
+            );
         } else {
             let answer = ask(cx, text, None).await?;
             if !answer.approved {
@@ -130,7 +159,9 @@ pub async fn assert<'p>(cx: &Cx<'p>, assert: &'p Assert) -> Result<Stepped> {
     if cx.condition(&assert.condition, None).await? == Some(false) {
         let words = cx.words(assert.message.as_ref(), None).await?;
         let message = words.unwrap_or_else(|| "an assertion does not hold".into());
-        return Err(cx.flow_error(&EvalError::new(assert.condition.span, message)).as_failed());
+        return Err(cx
+            .flow_error(&EvalError::new(assert.condition.span, message))
+            .as_failed());
     }
     Ok(Stepped::Done(Verdict::Passed, Value::Null))
 }

@@ -38,7 +38,10 @@ pub async fn http<'p>(cx: &Cx<'p>, step: &'p Step, call: &'p HttpCall) -> Result
 pub async fn request(cx: &Cx<'_>, call: &HttpCall) -> Result<Request> {
     let url = cx.eval(&call.url, None).await?.to_string();
     let Some(verb) = Verb::parse(&call.method.text) else {
-        let message = format!("`{}` is no method of HTTP that a flow may use", call.method.text);
+        let message = format!(
+            "`{}` is no method of HTTP that a flow may use",
+            call.method.text
+        );
         return Err(cx.flow_error(&EvalError::new(call.method.span, message)));
     };
     let (path, in_url) = match url.split_once('?') {
@@ -58,7 +61,9 @@ pub async fn request(cx: &Cx<'_>, call: &HttpCall) -> Result<Request> {
     }
     if let Some(text) = options.get("text").and_then(Value::as_str) {
         body = Some(Json::String(text.to_owned()));
-        let given = headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type"));
+        let given = headers
+            .iter()
+            .any(|(name, _)| name.eq_ignore_ascii_case("content-type"));
         if !given {
             headers.push(("content-type".into(), "text/plain; charset=utf-8".into()));
         }
@@ -162,7 +167,14 @@ async fn changing<'p>(cx: &Cx<'p>, step: &'p Step, request: &Request) -> Result<
     loop {
         if settle_first {
             if let Some(value) = settled(cx, step, &intent).await? {
-                called(cx, &intent, CallResult::Ok { origin: Origin::Presumed }).await;
+                called(
+                    cx,
+                    &intent,
+                    CallResult::Ok {
+                        origin: Origin::Presumed,
+                    },
+                )
+                .await;
                 return Ok(value);
             }
             settle_first = false;
@@ -179,8 +191,12 @@ async fn changing<'p>(cx: &Cx<'p>, step: &'p Step, request: &Request) -> Result<
             Ok(answer) if !matches!(answer.status, 502..=504) => {
                 let value = value_of(&answer);
                 let result = match answer.status {
-                    200..=399 => CallResult::Ok { origin: Origin::Created },
-                    status => CallResult::Failed { error: refused(status) },
+                    200..=399 => CallResult::Ok {
+                        origin: Origin::Created,
+                    },
+                    status => CallResult::Failed {
+                        error: refused(status),
+                    },
                 };
                 called(cx, &intent, result).await;
                 return Ok(value);
@@ -193,7 +209,9 @@ async fn changing<'p>(cx: &Cx<'p>, step: &'p Step, request: &Request) -> Result<
                         call: intent.call,
                     };
                     cx.append(vec![event]).await;
-                    return Err(cx.failure(Reason::Failed, format!("{}: {why}", intent.request.path)));
+                    return Err(
+                        cx.failure(Reason::Failed, format!("{}: {why}", intent.request.path))
+                    );
                 }
             }
         }
@@ -272,9 +290,16 @@ async fn expected<'p>(cx: &Cx<'p>, step: &'p Step, answer: &Value) -> Result<()>
         said = true;
         if cx.condition(&guard.condition, Some(answer)).await? != Some(true) {
             let words = cx.words(guard.message.as_ref(), Some(answer)).await?;
-            let status = answer.get("status").map(Value::to_string).unwrap_or_default();
-            let message = words.unwrap_or_else(|| format!("answered {status}, which is not what the step expects"));
-            return Err(cx.flow_error(&EvalError::new(guard.condition.span, message)).as_failed());
+            let status = answer
+                .get("status")
+                .map(Value::to_string)
+                .unwrap_or_default();
+            let message = words.unwrap_or_else(|| {
+                format!("answered {status}, which is not what the step expects")
+            });
+            return Err(cx
+                .flow_error(&EvalError::new(guard.condition.span, message))
+                .as_failed());
         }
     }
     match answer.get("status") {

@@ -33,7 +33,9 @@ pub fn task<'p>(shared: Rc<Shared<'p>>, node: NodeId, port: Port) -> TaskFuture<
         match work {
             Work::Step(step) => conclude(&cx, step_outcome(&cx, step).await, Some(step)).await,
             Work::Assert(assert) => conclude(&cx, gate::assert(&cx, assert).await, None).await,
-            Work::Checkpoint(checkpoint) => conclude(&cx, gate::checkpoint(&cx, checkpoint).await, None).await,
+            Work::Checkpoint(checkpoint) => {
+                conclude(&cx, gate::checkpoint(&cx, checkpoint).await, None).await
+            }
             Work::For(..) | Work::If(..) | Work::Enter(_) => growth(&cx).await,
             Work::Turn(_) | Work::TurnEnd(_) | Work::End | Work::Gather => TaskEnd::Passed,
         }
@@ -48,7 +50,9 @@ async fn step_outcome<'p>(cx: &Cx<'p>, step: &'p ast::Step) -> Result<Stepped> {
         match cx.condition(condition, None).await? {
             Some(true) => {}
             Some(false) => return Ok(Stepped::Skipped),
-            None => return Ok(cx.undecided("whether it runs depends on values that the run brings")),
+            None => {
+                return Ok(cx.undecided("whether it runs depends on values that the run brings"));
+            }
         }
     }
     match &step.action.kind {
@@ -120,7 +124,9 @@ async fn growth(cx: &Cx<'_>) -> TaskEnd {
         }
     };
     let to = match &answer {
-        Answer::Entries(entries, _) => GrewTo::Keys(entries.iter().map(|e| e.key.clone()).collect()),
+        Answer::Entries(entries, _) => {
+            GrewTo::Keys(entries.iter().map(|e| e.key.clone()).collect())
+        }
         Answer::Taken(taken) => GrewTo::Taken(*taken),
     };
     match cx.shared.past.grown.get(&cx.address) {
@@ -152,13 +158,21 @@ pub fn flow_failure(shared: &Shared<'_>, error: &EvalError) -> StepFailure {
 }
 
 /// The outputs of the outermost workflow.
-pub fn outputs(graph: &Graph<'_>, memo: &Memo) -> std::result::Result<BTreeMap<String, Value>, EvalError> {
+pub fn outputs(
+    graph: &Graph<'_>,
+    memo: &Memo,
+) -> std::result::Result<BTreeMap<String, Value>, EvalError> {
     let root = graph.frame(FrameId(0)).root;
     let view = crate::plan::View::new(graph, root, memo);
     match view.outputs(FrameId(0)) {
         Ok(value) => Ok(value
             .as_map()
-            .map(|fields| fields.iter().map(|(k, v)| (k.to_string(), v.clone())).collect())
+            .map(|fields| {
+                fields
+                    .iter()
+                    .map(|(k, v)| (k.to_string(), v.clone()))
+                    .collect()
+            })
             .unwrap_or_default()),
         Err(Fault::Error(error)) => Err(*error),
         Err(Fault::Hook { .. } | Fault::Fresh { .. }) => Err(EvalError::new(

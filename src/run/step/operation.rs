@@ -36,7 +36,12 @@ pub struct Operation {
 }
 
 /// The operation that an answer stands for, unless the answer is the result already.
-pub fn of_answer(catalog: &Catalog, method: &Method, sent: &Request, answer: &Json) -> Option<Operation> {
+pub fn of_answer(
+    catalog: &Catalog,
+    method: &Method,
+    sent: &Request,
+    answer: &Json,
+) -> Option<Operation> {
     if state(method, answer).is_some() {
         return None;
     }
@@ -45,11 +50,15 @@ pub fn of_answer(catalog: &Catalog, method: &Method, sent: &Request, answer: &Js
         OperationStyle::None => return None,
         OperationStyle::Compute(scope) => {
             let name = text("name")?;
-            let last = |field: &str| text(field).map(|url| Value::str(url.rsplit('/').next().unwrap_or(url)));
+            let last = |field: &str| {
+                text(field).map(|url| Value::str(url.rsplit('/').next().unwrap_or(url)))
+            };
             let (method, place) = match (last("zone"), last("region"), scope) {
                 (Some(zone), ..) => ("compute.zoneOperations.wait", Some(("zone", zone))),
                 (_, Some(region), _) => ("compute.regionOperations.wait", Some(("region", region))),
-                (_, _, OperationScope::Organization) => ("compute.globalOrganizationOperations.get", None),
+                (_, _, OperationScope::Organization) => {
+                    ("compute.globalOrganizationOperations.get", None)
+                }
                 _ => ("compute.globalOperations.wait", None),
             };
             let mut extra = vec![("operation", Value::str(name))];
@@ -69,11 +78,19 @@ pub fn of_answer(catalog: &Catalog, method: &Method, sent: &Request, answer: &Js
             let name = text("name")?;
             let link = text("selfLink").unwrap_or(name);
             let full = link.find("projects/").map_or(name, |at| &link[at..]);
-            (catalog.method(get)?, name, vec![("name", Value::str(full)), ("operation", Value::str(name))])
+            (
+                catalog.method(get)?,
+                name,
+                vec![("name", Value::str(full)), ("operation", Value::str(name))],
+            )
         }
         OperationStyle::Dns { get } => {
             let name = text("id")?;
-            (catalog.method(get)?, name, vec![("changeId", Value::str(name))])
+            (
+                catalog.method(get)?,
+                name,
+                vec![("changeId", Value::str(name))],
+            )
         }
     };
     let mut args = args_of(method, sent);
@@ -81,7 +98,11 @@ pub fn of_answer(catalog: &Catalog, method: &Method, sent: &Request, answer: &Js
         args.insert(Arc::from(key), value);
     }
     let parts = poll.parts();
-    args.retain(|k, _| poll.param(k).is_some_and(|p| p.place == crate::catalog::Place::Path) || parts.contains(k));
+    args.retain(|k, _| {
+        poll.param(k)
+            .is_some_and(|p| p.place == crate::catalog::Place::Path)
+            || parts.contains(k)
+    });
     let request = request::build(&poll, &args, None).ok()?;
     Some(Operation {
         name: name.to_owned(),
@@ -96,12 +117,19 @@ pub fn args_of(method: &Method, sent: &Request) -> Args {
     let path: Vec<&str> = sent.path.split('/').collect();
     for (i, part) in template.iter().enumerate() {
         let Some(open) = part.find('{') else { continue };
-        let name = part[open + 1..].split('}').next().unwrap_or("").trim_start_matches('+');
+        let name = part[open + 1..]
+            .split('}')
+            .next()
+            .unwrap_or("")
+            .trim_start_matches('+');
         if part.contains("{+") {
             let rest = path.get(i..).map(|p| p.join("/")).unwrap_or_default();
             let tail = part.split('}').nth(1).unwrap_or("");
             let full = rest.strip_suffix(tail).unwrap_or(&rest);
-            if let Some(parsed) = method.param(name).and_then(|p| p.full_name.as_ref()?.parse(full)) {
+            if let Some(parsed) = method
+                .param(name)
+                .and_then(|p| p.full_name.as_ref()?.parse(full))
+            {
                 args.extend(parsed.into_iter().map(|(k, v)| (k, Value::str(v))));
             }
             args.insert(Arc::from(name), Value::str(full));
@@ -119,7 +147,9 @@ fn decode(text: &str) -> String {
     let mut out = Vec::with_capacity(bytes.len());
     let mut i = 0;
     while i < bytes.len() {
-        let hex = text.get(i + 1..i + 3).and_then(|h| u8::from_str_radix(h, 16).ok());
+        let hex = text
+            .get(i + 1..i + 3)
+            .and_then(|h| u8::from_str_radix(h, 16).ok());
         match (bytes[i], hex) {
             (b'%', Some(byte)) => {
                 out.push(byte);
@@ -148,9 +178,14 @@ fn state(method: &Method, operation: &Json) -> Option<std::result::Result<Json, 
                 _ => operation.get("operationType").is_none(),
             }
         }
-        OperationStyle::Container { .. } => !matches!(status, Some("PENDING" | "RUNNING" | "ABORTING")),
+        OperationStyle::Container { .. } => {
+            !matches!(status, Some("PENDING" | "RUNNING" | "ABORTING"))
+        }
         OperationStyle::Dns { .. } => status != Some("pending"),
-        OperationStyle::LongRunning { .. } => operation.get("done").and_then(Json::as_bool).unwrap_or(false),
+        OperationStyle::LongRunning { .. } => operation
+            .get("done")
+            .and_then(Json::as_bool)
+            .unwrap_or(false),
     };
     if !done {
         return None;
@@ -166,12 +201,21 @@ fn state(method: &Method, operation: &Json) -> Option<std::result::Result<Json, 
 }
 
 /// Waits until the operation is done. Holds no slot while it waits.
-pub async fn follow(cx: &Cx<'_>, method: &Method, poll: &Request, deadline: Timestamp) -> Result<Followed> {
+pub async fn follow(
+    cx: &Cx<'_>,
+    method: &Method,
+    poll: &Request,
+    deadline: Timestamp,
+) -> Result<Followed> {
     let mut pause = Millis::secs(1);
     let mut failures = 0;
     let blocking = poll.method.ends_with(".wait");
     loop {
-        let patience = if blocking { WAIT_PATIENCE } else { cx.shared.settings.patience };
+        let patience = if blocking {
+            WAIT_PATIENCE
+        } else {
+            cx.shared.settings.patience
+        };
         let error = match cx.send(poll, patience).await {
             Ok(answer) => match classify(&method.service, true, &answer) {
                 Ok(json) => match state(method, &json) {
@@ -179,7 +223,9 @@ pub async fn follow(cx: &Cx<'_>, method: &Method, poll: &Request, deadline: Time
                     Some(Err(error)) => return Ok(Followed::Failed(error)),
                     None => None,
                 },
-                Err(error) if error.class == ErrorClass::NotFound => return Ok(Followed::Forgotten),
+                Err(error) if error.class == ErrorClass::NotFound => {
+                    return Ok(Followed::Forgotten);
+                }
                 Err(error) if error.class.retryable() => Some(error),
                 Err(error) => return Err(cx.api_failure(error, poll)),
             },

@@ -46,7 +46,10 @@ pub fn method_of(cx: &Cx<'_>, call: &ApiCall, target: &Target) -> Result<std::sy
     let get = target.collection.as_ref().and_then(|c| c.get.clone());
     target.method.clone().or(get).ok_or_else(|| {
         let path = target::path_text(&call.path);
-        cx.failure(Reason::Flow, format!("`{path}` has no method that reads one resource"))
+        cx.failure(
+            Reason::Flow,
+            format!("`{path}` has no method that reads one resource"),
+        )
     })
 }
 
@@ -61,7 +64,8 @@ pub async fn build(cx: &Cx<'_>, call: &ApiCall, target: &Target) -> Result<Reque
             Some(json)
         }
     };
-    request::build(&method, &target.strict_args_for(&method), body).map_err(|p| target::problems(cx, call, &p))
+    request::build(&method, &target.strict_args_for(&method), body)
+        .map_err(|p| target::problems(cx, call, &p))
 }
 
 /// The answer with the items of all pages in one.

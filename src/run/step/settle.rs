@@ -9,7 +9,9 @@ use serde_json::Value as Json;
 use super::Result;
 use super::cx::{Cx, Halt};
 use super::operation::{self, Operation, args_of};
-use crate::catalog::{Collection, Method, OperationStyle, RequestId, SettleClass, compare, request};
+use crate::catalog::{
+    Collection, Method, OperationStyle, RequestId, SettleClass, compare, request,
+};
 use crate::journal::{Intent, Reason};
 use crate::value::Value;
 use crate::wire::Request;
@@ -41,7 +43,8 @@ pub enum Role {
 }
 
 pub fn role(method: &Method, collection: Option<&Collection>) -> Role {
-    let is = |other: &Option<std::sync::Arc<Method>>| other.as_ref().is_some_and(|m| m.id == method.id);
+    let is =
+        |other: &Option<std::sync::Arc<Method>>| other.as_ref().is_some_and(|m| m.id == method.id);
     match collection {
         Some(c) if is(&c.insert) => Role::Insert,
         Some(c) if is(&c.patch) || is(&c.update) => Role::Write,
@@ -50,7 +53,12 @@ pub fn role(method: &Method, collection: Option<&Collection>) -> Role {
     }
 }
 
-pub async fn settle(cx: &Cx<'_>, intent: &Intent, method: &Method, get: Option<&Request>) -> Result<Settled> {
+pub async fn settle(
+    cx: &Cx<'_>,
+    intent: &Intent,
+    method: &Method,
+    get: Option<&Request>,
+) -> Result<Settled> {
     match look_for_operation(cx, intent, method).await? {
         Looked::Found(operation) => return Ok(Settled::Follow(operation)),
         Looked::Done => return Ok(Settled::Done),
@@ -71,7 +79,9 @@ pub async fn settle(cx: &Cx<'_>, intent: &Intent, method: &Method, get: Option<&
         }
         (Role::Delete, Some(get)) => match cx.observe(get).await? {
             None => Ok(Settled::Done),
-            Some(found) if incarnation(&found) == incarnation(&intent.before) => Ok(Settled::Unsent),
+            Some(found) if incarnation(&found) == incarnation(&intent.before) => {
+                Ok(Settled::Unsent)
+            }
             // Another resource of the name: ours is gone.
             Some(_) => Ok(Settled::Done),
         },
@@ -90,10 +100,12 @@ async fn settle_write(
         return Ok(Settled::Overtaken);
     };
     let written = intent.request.body.clone().unwrap_or(Json::Null);
-    let equal = collection.and_then(|c| c.resource.as_ref()).is_some_and(|resource| {
-        let wanted = without_preconditions(&written);
-        compare::differences(&cx.shared.catalog, resource, &wanted, &found).is_empty()
-    });
+    let equal = collection
+        .and_then(|c| c.resource.as_ref())
+        .is_some_and(|resource| {
+            let wanted = without_preconditions(&written);
+            compare::differences(&cx.shared.catalog, resource, &wanted, &found).is_empty()
+        });
     if equal {
         return Ok(Settled::Done);
     }
@@ -110,9 +122,10 @@ fn settle_unseen(cx: &Cx<'_>, intent: &Intent, method: &Method) -> Result<Settle
     let replays = matches!(method.request_id, Some(RequestId::Replay(_)));
     match method.settle {
         _ if replays && within_window(cx, intent) => Ok(Settled::Unsent),
-        SettleClass::ConvergingWrite | SettleClass::Delete | SettleClass::MatchedOperation | SettleClass::Reads => {
-            Ok(Settled::Unsent)
-        }
+        SettleClass::ConvergingWrite
+        | SettleClass::Delete
+        | SettleClass::MatchedOperation
+        | SettleClass::Reads => Ok(Settled::Unsent),
         SettleClass::IdAndOperation
         | SettleClass::NamedCreate
         | SettleClass::MarkedCreate
@@ -169,7 +182,14 @@ fn version(resource: &Json) -> Option<String> {
 pub fn before(found: Option<&Json>, newest_operation: Option<String>) -> Json {
     let mut kept = serde_json::Map::new();
     if let Some(found) = found {
-        for field in ["id", "uid", "createTime", "creationTimestamp", "fingerprint", "etag"] {
+        for field in [
+            "id",
+            "uid",
+            "createTime",
+            "creationTimestamp",
+            "fingerprint",
+            "etag",
+        ] {
             if let Some(value) = found.get(field) {
                 kept.insert(field.to_owned(), value.clone());
             }
@@ -181,7 +201,11 @@ pub fn before(found: Option<&Json>, newest_operation: Option<String>) -> Json {
     if let Some(newest) = newest_operation {
         kept.insert("newestOperation".into(), Json::String(newest));
     }
-    if kept.is_empty() { Json::Null } else { Json::Object(kept) }
+    if kept.is_empty() {
+        Json::Null
+    } else {
+        Json::Object(kept)
+    }
 }
 
 /// A body without what only guards it.
@@ -207,7 +231,9 @@ enum Looked {
 
 async fn look_for_operation(cx: &Cx<'_>, intent: &Intent, method: &Method) -> Result<Looked> {
     let listed = match &method.operation {
-        OperationStyle::Compute(_) if intent.request_id.is_some() => compute_list(cx, intent, method),
+        OperationStyle::Compute(_) if intent.request_id.is_some() => {
+            compute_list(cx, intent, method)
+        }
         OperationStyle::Sql => sql_list(cx, intent, method),
         _ => None,
     };
@@ -215,23 +241,31 @@ async fn look_for_operation(cx: &Cx<'_>, intent: &Intent, method: &Method) -> Re
         return Ok(Looked::None);
     };
     let items = match cx.read(&list).await? {
-        Ok(json) => json.get("items").and_then(Json::as_array).cloned().unwrap_or_default(),
+        Ok(json) => json
+            .get("items")
+            .and_then(Json::as_array)
+            .cloned()
+            .unwrap_or_default(),
         Err(error) => return Err(cx.api_failure(error, &list)),
     };
     let ours: Vec<&Json> = match &method.operation {
         OperationStyle::Sql => newer_of_type(&items, intent, method),
         _ => items
             .iter()
-            .filter(|op| op.get("clientOperationId").and_then(Json::as_str) == intent.request_id.as_deref())
+            .filter(|op| {
+                op.get("clientOperationId").and_then(Json::as_str) == intent.request_id.as_deref()
+            })
             .collect(),
     };
     match ours.as_slice() {
         [] => Ok(Looked::None),
-        [one] => Ok(match operation::of_answer(&cx.shared.catalog, method, &intent.request, one) {
-            Some(operation) => Looked::Found(operation),
-            None if one.get("error").is_some() => Looked::None,
-            None => Looked::Done,
-        }),
+        [one] => Ok(
+            match operation::of_answer(&cx.shared.catalog, method, &intent.request, one) {
+                Some(operation) => Looked::Found(operation),
+                None if one.get("error").is_some() => Looked::None,
+                None => Looked::Done,
+            },
+        ),
         _ if method.settle == SettleClass::MatchedOperation => Ok(Looked::Several),
         _ => Ok(Looked::None),
     }
@@ -247,7 +281,10 @@ fn compute_list(cx: &Cx<'_>, intent: &Intent, method: &Method) -> Option<Request
     let list = cx.shared.catalog.method(list)?;
     args.retain(|name, _| list.param(name).is_some());
     let id = intent.request_id.as_deref()?;
-    args.insert("filter".into(), Value::str(format!("clientOperationId = \"{id}\"")));
+    args.insert(
+        "filter".into(),
+        Value::str(format!("clientOperationId = \"{id}\"")),
+    );
     request::build(&list, &args, None).ok()
 }
 
@@ -286,7 +323,10 @@ fn newer_of_type<'o>(items: &'o [Json], intent: &Intent, method: &Method) -> Vec
                 .get("insertTime")
                 .and_then(Json::as_str)
                 .and_then(crate::world::Timestamp::parse);
-            newest.is_some() || inserted.zip(intent.server_time).is_none_or(|(at, then)| at >= then)
+            newest.is_some()
+                || inserted
+                    .zip(intent.server_time)
+                    .is_none_or(|(at, then)| at >= then)
         })
         .collect()
 }

@@ -22,7 +22,6 @@ pub struct Target {
     /// The method that the path names; `None` when it names a collection.
     pub method: Option<Arc<Method>>,
     pub args: Args,
-    pub span: Span,
 }
 
 pub fn path_text(path: &[ast::Name]) -> String {
@@ -33,7 +32,11 @@ pub fn path_text(path: &[ast::Name]) -> String {
 pub async fn resolve(cx: &Cx<'_>, call: &ApiCall, it: Option<&Value>) -> Result<Target> {
     let path = path_text(&call.path);
     let catalog = &cx.shared.catalog;
-    let span = call.path.first().map_or(call.args_span, |n| n.span).to(call.args_span);
+    let span = call
+        .path
+        .first()
+        .map_or(call.args_span, |n| n.span)
+        .to(call.args_span);
     let method = catalog.method(&path);
     let collection = match &method {
         Some(method) => catalog.collection(&method.collection),
@@ -48,8 +51,12 @@ pub async fn resolve(cx: &Cx<'_>, call: &ApiCall, it: Option<&Value>) -> Result<
         let value = cx.eval(&arg.value, it).await?;
         let name = match &arg.name {
             Some(name) => Arc::clone(&name.text),
-            None => positional(method.as_deref(), collection.as_deref())
-                .ok_or_else(|| cx.flow_error(&EvalError::new(arg.value.span, "this parameter needs its name")))?,
+            None => positional(method.as_deref(), collection.as_deref()).ok_or_else(|| {
+                cx.flow_error(&EvalError::new(
+                    arg.value.span,
+                    "this parameter needs its name",
+                ))
+            })?,
         };
         if value != Value::Unset {
             args.insert(name, value);
@@ -60,7 +67,6 @@ pub async fn resolve(cx: &Cx<'_>, call: &ApiCall, it: Option<&Value>) -> Result<
         collection,
         method,
         args,
-        span,
     })
 }
 
@@ -116,7 +122,9 @@ impl Target {
         self.args
             .iter()
             .filter(|(name, _)| {
-                !LOCATIONS.contains(&&***name) || method.param(name).is_some() || parts.contains(name)
+                !LOCATIONS.contains(&&***name)
+                    || method.param(name).is_some()
+                    || parts.contains(name)
             })
             .map(|(name, value)| (Arc::clone(name), value.clone()))
             .collect()
@@ -131,9 +139,16 @@ impl Target {
     /// What the scheduler serialises: one Cloud SQL instance takes one operation at a time; elsewhere
     /// one resource takes one change at a time.
     pub fn domain(&self) -> String {
-        let text = |name: &str| self.args.get(name).map(Value::to_string).unwrap_or_default();
+        let text = |name: &str| {
+            self.args
+                .get(name)
+                .map(Value::to_string)
+                .unwrap_or_default()
+        };
         match &self.collection {
-            Some(c) if &*c.service == "sqladmin" => format!("sqladmin/{}/{}", text("project"), text("instance")),
+            Some(c) if &*c.service == "sqladmin" => {
+                format!("sqladmin/{}/{}", text("project"), text("instance"))
+            }
             Some(c) => {
                 let parts: Vec<String> = c.identity.iter().map(|p| text(&p.name)).collect();
                 let places: Vec<String> = LOCATIONS.iter().map(|p| text(p)).collect();
@@ -196,7 +211,9 @@ fn field_span(call: &ApiCall, path: &str) -> Option<Span> {
 
 /// Remembers how the resource of a finished step is read, for `fresh` and `wait`.
 pub fn remember(cx: &Cx<'_>, step: &ast::Step) {
-    let (ActionKind::Read(call) | ActionKind::Ensure(call) | ActionKind::Call(call)) = &step.action.kind else {
+    let (ActionKind::Read(call) | ActionKind::Ensure(call) | ActionKind::Call(call)) =
+        &step.action.kind
+    else {
         return;
     };
     // Everything it needs is recorded already, so this resolves at its first poll.

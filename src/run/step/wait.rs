@@ -60,7 +60,10 @@ pub async fn until<'p>(
             return Ok(done);
         }
         if let Some(get) = get {
-            value = cx.observe(get).await?.map_or(Value::Null, |json| Value::from_json(&json));
+            value = cx
+                .observe(get)
+                .await?
+                .map_or(Value::Null, |json| Value::from_json(&json));
         }
     }
 }
@@ -76,7 +79,9 @@ pub async fn api<'p>(cx: &Cx<'p>, step: &'p Step, call: &'p ApiCall) -> Result<S
     let absent_is_null = clauses::decision(step, OnOutcome::Absent) == Some(Decision::Continue);
     let look = async || match read::all_pages(cx, &method, &request).await? {
         Ok(json) => Ok(Value::from_json(&json)),
-        Err(error) if absent_is_null && error.class == crate::wire::error::ErrorClass::NotFound => Ok(Value::Null),
+        Err(error) if absent_is_null && error.class == crate::wire::error::ErrorClass::NotFound => {
+            Ok(Value::Null)
+        }
         Err(error) => Err(cx.api_failure(error, &request)),
     };
     watch(cx, step, look).await
@@ -133,12 +138,20 @@ pub async fn pause(cx: &Cx<'_>, span: &Expr) -> Result<Stepped> {
         Value::Duration(span) => span,
         Value::Later(_) => Millis(0),
         other => {
-            let message = format!("a duration or a step is needed here, this is {}", other.noun());
+            let message = format!(
+                "a duration or a step is needed here, this is {}",
+                other.noun()
+            );
             return Err(cx.flow_error(&EvalError::new(span.span, message)));
         }
     };
     if cx.planning() {
-        cx.plan(PlanAction::Wait, None, Vec::new(), vec![format!("for {span}")]);
+        cx.plan(
+            PlanAction::Wait,
+            None,
+            Vec::new(),
+            vec![format!("for {span}")],
+        );
         return Ok(Stepped::Done(Verdict::Waited, Value::Null));
     }
     let until = cx.began.plus(span);
@@ -151,7 +164,11 @@ pub async fn pause(cx: &Cx<'_>, span: &Expr) -> Result<Stepped> {
     Ok(Stepped::Done(Verdict::Waited, Value::Null))
 }
 
-async fn watch<'p>(cx: &Cx<'p>, step: &'p Step, look: impl AsyncFn() -> Result<Value>) -> Result<Stepped> {
+async fn watch<'p>(
+    cx: &Cx<'p>,
+    step: &'p Step,
+    look: impl AsyncFn() -> Result<Value>,
+) -> Result<Stepped> {
     let every = cx.duration(clauses::every(step), EVERY, None).await?;
     let mut looking = Looking::new(cx, step, every).await?;
     loop {
@@ -188,7 +205,8 @@ impl<'a, 'p> Looking<'a, 'p> {
         for guard in clauses::fail_whens(self.step) {
             if self.cx.condition(&guard.condition, Some(value)).await? == Some(true) {
                 let words = self.cx.words(guard.message.as_ref(), Some(value)).await?;
-                let message = words.unwrap_or_else(|| "the `fail when` of this step came true".into());
+                let message =
+                    words.unwrap_or_else(|| "the `fail when` of this step came true".into());
                 let error = EvalError::new(guard.condition.span, message);
                 return Err(self.cx.flow_error(&error).as_failed());
             }
@@ -220,7 +238,9 @@ impl<'a, 'p> Looking<'a, 'p> {
         }
         match clauses::decision(self.step, OnOutcome::Timeout) {
             Some(Decision::Continue) => Ok(Some(Stepped::Done(Verdict::GaveUp, value.clone()))),
-            Some(Decision::Pause) => Err(Halt::Paused("its time ran out; `r5flow resume` waits again".into())),
+            Some(Decision::Pause) => Err(Halt::Paused(
+                "its time ran out; `r5flow resume` waits again".into(),
+            )),
             _ => Err(self.cx.failure_with_help(
                 Reason::TimedOut,
                 "its time ran out before its `until` came true",
@@ -234,7 +254,11 @@ impl Cx<'_> {
     /// When the step gives up: counted from when this process took it up.
     pub async fn deadline(&self, step: &Step) -> Result<Timestamp> {
         let span = self
-            .duration(clauses::timeout(step), self.shared.settings.step_timeout, None)
+            .duration(
+                clauses::timeout(step),
+                self.shared.settings.step_timeout,
+                None,
+            )
             .await?;
         Ok(self.began_here().plus(span))
     }
