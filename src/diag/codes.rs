@@ -33,6 +33,14 @@ macro_rules! codes {
 
 codes! {
     SYNTAX = 0101;
+    UNCLOSED = 0102;
+    BAD_UNIT = 0103;
+    NESTING = 0104;
+    NUMBER_RANGE = 0105;
+    NOT_TEXT = 0106;
+    EXTRA_CLOSE = 0107;
+    BAD_ESCAPE = 0108;
+    RAW_INDENT = 0109;
     DUPLICATE_NAME = 0201;
     UNKNOWN_NAME = 0202;
     NOT_A_VALUE = 0203;

@@ -1,0 +1,1 @@
+//! pest's refusals, in the words of the language.
