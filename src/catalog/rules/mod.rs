@@ -1,0 +1,8 @@
+//! What r5flow knows beyond the documents: rules and short tables, each row with its reason.
+
+pub(super) mod bounds;
+pub(super) mod lists;
+pub(super) mod operations;
+pub(super) mod reads;
+pub(super) mod settle;
+pub(super) mod units;
