@@ -261,7 +261,16 @@ impl<'c, 'p> Declared<'c, 'p> {
 }
 
 const BASES: [&str; 11] = [
-    "int", "number", "string", "bool", "duration", "percent", "size", "timestamp", "any", "list",
+    "int",
+    "number",
+    "string",
+    "bool",
+    "duration",
+    "percent",
+    "size",
+    "timestamp",
+    "any",
+    "list",
     "map",
 ];
 
@@ -295,9 +304,10 @@ where
         max: side(max)?,
     };
     match (bounds.min, bounds.max, max) {
-        (Some(low), Some(high), Some(at)) if high < low => {
-            Err((at.span, "nothing lies in this range: its end is below its start"))
-        }
+        (Some(low), Some(high), Some(at)) if high < low => Err((
+            at.span,
+            "nothing lies in this range: its end is below its start",
+        )),
         _ => Ok(bounds),
     }
 }

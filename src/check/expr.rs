@@ -9,7 +9,9 @@ use super::scope::{Local, Scope};
 use super::symbols::unparenthesised;
 use crate::diag::{Code, Diagnostic, nearest};
 use crate::source::Span;
-use crate::syntax::ast::{Binder, BinaryOp, Expr, ExprKind, Field, Key, Object, Quantifier, StrPart};
+use crate::syntax::ast::{
+    BinaryOp, Binder, Expr, ExprKind, Field, Key, Object, Quantifier, StrPart,
+};
 use crate::types::{Bounds, Part, Record, Type};
 
 impl<'p> Checker<'_, 'p> {
@@ -77,9 +79,7 @@ impl<'p> Checker<'_, 'p> {
                 Type::Bool.sealed(secret)
             }
             ExprKind::Neg(inner) => self.negated(inner, scope),
-            ExprKind::Binary { op, left, right } => {
-                self.binary(*op, left, right, expr.span, scope)
-            }
+            ExprKind::Binary { op, left, right } => self.binary(*op, left, right, expr.span, scope),
             ExprKind::Member {
                 base,
                 name,
@@ -199,9 +199,13 @@ impl<'p> Checker<'_, 'p> {
         }
         if ty.may_be_null() {
             return self.report(
-                Diagnostic::error(Code::MAYBE_NULL, span, "this may be null, and text needs a value")
-                    .label(format!("is `{ty}`"))
-                    .help("say what stands there then: `${… ?? \"none\"}`"),
+                Diagnostic::error(
+                    Code::MAYBE_NULL,
+                    span,
+                    "this may be null, and text needs a value",
+                )
+                .label(format!("is `{ty}`"))
+                .help("say what stands there then: `${… ?? \"none\"}`"),
             );
         }
         let help = match ty {
@@ -217,8 +221,12 @@ impl<'p> Checker<'_, 'p> {
             _ => return,
         };
         self.report(
-            Diagnostic::error(Code::NOT_IN_TEXT, span, format!("`{ty}` has no form in a text"))
-                .help(help),
+            Diagnostic::error(
+                Code::NOT_IN_TEXT,
+                span,
+                format!("`{ty}` has no form in a text"),
+            )
+            .help(help),
         );
     }
 
@@ -331,8 +339,12 @@ impl<'p> Checker<'_, 'p> {
 
     pub(super) fn no_spread(&mut self, ty: &Type, span: Span) {
         let finding = if ty.may_be_null() {
-            Diagnostic::error(Code::MAYBE_NULL, span, "this may be null, and `...` needs an object")
-                .help("write `?? {}` behind it")
+            Diagnostic::error(
+                Code::MAYBE_NULL,
+                span,
+                "this may be null, and `...` needs an object",
+            )
+            .help("write `?? {}` behind it")
         } else {
             Diagnostic::error(
                 Code::TYPE_MISMATCH,
@@ -375,8 +387,12 @@ impl<'p> Checker<'_, 'p> {
         look: impl FnOnce(&mut Self, &mut Scope) -> T,
     ) -> T {
         let source = self.infer(&binder.source, scope);
-        let (first, second) =
-            self.elements(&source, binder.source.span, &binder.first, binder.second.as_ref());
+        let (first, second) = self.elements(
+            &source,
+            binder.source.span,
+            &binder.first,
+            binder.second.as_ref(),
+        );
         let locals = scope.locals.len();
         let known = scope.facts.len();
         let outer = scope.binders.clone();
@@ -756,9 +772,13 @@ impl<'p> Checker<'_, 'p> {
     /// A secret where everybody can read it.
     pub(super) fn leak(&mut self, span: Span, place: &str, why: &str) {
         self.report(
-            Diagnostic::error(Code::SECRET_LEAK, span, format!("a secret cannot be {place}"))
-                .label("is secret")
-                .help(format!("{why}: use a value that is no secret")),
+            Diagnostic::error(
+                Code::SECRET_LEAK,
+                span,
+                format!("a secret cannot be {place}"),
+            )
+            .label("is secret")
+            .help(format!("{why}: use a value that is no secret")),
         );
     }
 }

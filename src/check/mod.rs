@@ -22,7 +22,6 @@ mod signatures;
 mod steps;
 mod symbols;
 mod target;
-mod units;
 mod want;
 
 use std::collections::{BTreeMap, HashMap, HashSet};

@@ -73,7 +73,11 @@ impl<'p> Checker<'_, 'p> {
                 Diagnostic::error(
                     Code::BAD_OPERANDS,
                     left.span.to(right.span),
-                    format!("`{}` and `{}` are never equal", a.clone().widened(), b.clone().widened()),
+                    format!(
+                        "`{}` and `{}` are never equal",
+                        a.clone().widened(),
+                        b.clone().widened()
+                    ),
                 )
                 .help(comparison_help(&a, &b)),
             ),
@@ -129,9 +133,13 @@ impl<'p> Checker<'_, 'p> {
                 }
             }
             b if b.may_be_null() => self.report(
-                Diagnostic::error(Code::MAYBE_NULL, right.span, "this may be null, and `in` looks into a list or a map")
-                    .label(format!("is `{b}`"))
-                    .help("write `?? []` behind it"),
+                Diagnostic::error(
+                    Code::MAYBE_NULL,
+                    right.span,
+                    "this may be null, and `in` looks into a list or a map",
+                )
+                .label(format!("is `{b}`"))
+                .help("write `?? []` behind it"),
             ),
             other => self.report(
                 Diagnostic::error(
@@ -173,7 +181,11 @@ impl<'p> Checker<'_, 'p> {
                 Diagnostic::error(
                     Code::BAD_OPERANDS,
                     span,
-                    format!("`{}` and `{}` have no order", a.clone().widened(), b.clone().widened()),
+                    format!(
+                        "`{}` and `{}` have no order",
+                        a.clone().widened(),
+                        b.clone().widened()
+                    ),
                 )
                 .help(comparison_help(&a, &b)),
             );
@@ -297,7 +309,11 @@ pub(super) fn with_choices(
             .fix(span, format!("{near:?}"));
     }
     let shown: Vec<String> = known.iter().take(12).map(|k| format!("{k:?}")).collect();
-    let more = if known.len() > shown.len() { ", …" } else { "" };
+    let more = if known.len() > shown.len() {
+        ", …"
+    } else {
+        ""
+    };
     finding.help(format!("it is one of {}{more}", shown.join(", ")))
 }
 
@@ -317,8 +333,7 @@ fn alike(a: &Type, b: &Type) -> bool {
                         Type::Record(_) | Type::Map(_) | Type::Schema(_) | Type::Inline(_)
                     )
                 };
-                (object(a) && object(b))
-                    || std::mem::discriminant(a) == std::mem::discriminant(b)
+                (object(a) && object(b)) || std::mem::discriminant(a) == std::mem::discriminant(b)
             }
         }
 }
@@ -359,7 +374,9 @@ fn comparison_help(a: &Type, b: &Type) -> &'static str {
         (t, n) | (n, t) if t.is_text() && n.is_number() => {
             "make a number of the text with `int(…)` or `number(…)`, or a text of the number: `\"${n}\"`"
         }
-        (Type::Bool, t) | (t, Type::Bool) if t.is_text() => "truth values are written `true` and `false`",
+        (Type::Bool, t) | (t, Type::Bool) if t.is_text() => {
+            "truth values are written `true` and `false`"
+        }
         _ => "compare values of one type",
     }
 }

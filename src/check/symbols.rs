@@ -48,7 +48,9 @@ impl<'p> Checker<'_, 'p> {
         };
         match meaning {
             None if name == "it" => self.it(span, scope),
-            None if name == "run" => Type::record([("id", Type::STR), ("started", Type::Timestamp)]),
+            None if name == "run" => {
+                Type::record([("id", Type::STR), ("started", Type::Timestamp)])
+            }
             None => self.unknown_name(name, span, scope),
             Some(Meaning::Unknown | Meaning::Global(Global::Unknown)) => Type::Unknown,
             Some(Meaning::Global(global)) => self.global(global, name, span),
@@ -217,10 +219,7 @@ impl<'p> Checker<'_, 'p> {
             ty = match flow.block(id).kind {
                 BlockKind::Then(i) | BlockKind::Else(i) => {
                     let truth = matches!(flow.block(id).kind, BlockKind::Then(_));
-                    match scope
-                        .facts
-                        .hold(&i.condition, truth, &binders(flow, id))
-                    {
+                    match scope.facts.hold(&i.condition, truth, &binders(flow, id)) {
                         true => ty,
                         false => ty.nullable(),
                     }
@@ -244,7 +243,9 @@ impl<'p> Checker<'_, 'p> {
         self.symbols.insert(key, Known::Now);
         let mut scope = self.block_scope(flow, block);
         scope.it = It::Not("is not known in a `let`: use it in the body or a guard of the step");
-        let node = flow.symbol(&l.name.text).map(|s| self.order.symbol(flow, s));
+        let node = flow
+            .symbol(&l.name.text)
+            .map(|s| self.order.symbol(flow, s));
         let ty = self.aside(|c| {
             c.order.at = node;
             c.infer(&l.value, &mut scope)
@@ -301,7 +302,11 @@ impl<'p> Checker<'_, 'p> {
 
     fn for_secret(&mut self, source: &Type, span: Span) {
         if matches!(source, Type::Secret(_)) {
-            self.leak(span, "the source of a `for`", "its keys are in addresses and reports");
+            self.leak(
+                span,
+                "the source of a `for`",
+                "its keys are in addresses and reports",
+            );
         }
     }
 

@@ -134,7 +134,12 @@ mod tests {
                 .to_string(),
             "{ a?: int, b?: int }"
         );
-        assert_eq!(Type::STR.sealed(true).or(Type::INT).to_string(), "secret int | string".to_string().replace("int | string", "string | int"));
+        assert_eq!(
+            Type::STR.sealed(true).or(Type::INT).to_string(),
+            "secret int | string"
+                .to_string()
+                .replace("int | string", "string | int")
+        );
     }
 
     #[test]

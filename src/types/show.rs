@@ -21,9 +21,7 @@ impl fmt::Display for Type {
             Type::Number(b) => ranged(f, "number", b, f64::to_string),
             Type::Duration(b) => ranged(f, "duration", b, |n| Millis(*n).to_string()),
             Type::Percent(b) => ranged(f, "percent", b, |n| format!("{n}%")),
-            Type::Size(b) => ranged(f, "size", b, |n| {
-                crate::value::Value::Size(*n).to_string()
-            }),
+            Type::Size(b) => ranged(f, "size", b, |n| crate::value::Value::Size(*n).to_string()),
             Type::Str(None) | Type::Link => f.write_str("string"),
             Type::Str(Some(pattern)) => write!(f, "string matches {pattern:?}"),
             Type::Literal(text) => write!(f, "{text:?}"),
