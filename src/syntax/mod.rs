@@ -10,6 +10,7 @@ mod grammar;
 mod lower;
 mod recover;
 mod refusal;
+mod same;
 mod scan;
 mod words;
 
@@ -18,6 +19,7 @@ use pest::Parser;
 use crate::diag::{Code, Diagnostic};
 use crate::source::{Source, Span};
 use grammar::{Grammar, Rule};
+pub use same::same_meaning;
 
 /// A `//` or `///` comment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
