@@ -3,12 +3,14 @@
 //!
 //! The files under `catalog/` are part of the program; a directory of newer ones may override them.
 
+pub mod address;
 pub mod coerce;
 mod collection;
 pub mod compare;
 mod decode;
 pub mod describe;
 mod distill;
+mod full_name;
 mod model;
 mod pack;
 mod record;
@@ -24,6 +26,7 @@ use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
 pub use distill::{Built, build};
+pub use full_name::{FullName, Piece};
 pub use model::*;
 use pack::Pack;
 use service::Service;
