@@ -140,7 +140,6 @@ struct Checker<'c, 'p> {
     /// Names of declarations that something refers to.
     used: HashSet<Span>,
     patterns: HashMap<Arc<str>, Option<Regex>>,
-    choices: HashMap<(Arc<str>, Arc<str>), Type>,
     /// Which workflow runs which, and where it says so.
     runs: Vec<(FlowId, FlowId, Span)>,
     depth: u32,
@@ -165,7 +164,6 @@ impl<'c, 'p> Checker<'c, 'p> {
             targets: BTreeMap::new(),
             used: HashSet::new(),
             patterns: HashMap::new(),
-            choices: HashMap::new(),
             runs: Vec::new(),
             depth: 0,
             binder: 1 << 20,

@@ -106,7 +106,9 @@ impl Order {
 
     /// What is checked now refers to `to`.
     pub fn refer(&mut self, to: Node, span: Span) {
-        if let Some(from) = self.at {
+        // A loop's `by` names what the loop itself binds.
+        let own = |from: Node| from == to && !self.vertices[to.0 as usize].named;
+        if let Some(from) = self.at.filter(|from| !own(*from)) {
             self.edges.push(Edge {
                 from,
                 to,

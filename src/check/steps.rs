@@ -673,7 +673,7 @@ fn identity_fields(collection: &Collection) -> Vec<Arc<str>> {
         .filter_map(|i| i.body_field.clone())
         .collect();
     match &collection.insert_id {
-        InsertId::BodyField(field) | InsertId::BodyFullName(field) if !fields.contains(field) => {
+        InsertId::BodyField(field) if !fields.contains(field) => {
             fields.push(Arc::clone(field));
         }
         _ => {}
