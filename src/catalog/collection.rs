@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
+use super::full_name::FullName;
 use super::model::{
-    Collection, FullName, IdentityParam, IdentitySource, InsertId, Kind, Method, Param, Place,
-    Schema,
+    Collection, IdentityParam, IdentitySource, InsertId, Kind, Method, Param, Place, Schema,
 };
 use super::service::Service;
 
@@ -20,6 +20,9 @@ const SERVER_CHOSEN: &[&str] = &[
     "cloudresourcemanager.liens",
     "cloudresourcemanager.tagKeys",
     "cloudresourcemanager.tagValues",
+    // Policies of organizations and folders are named by a number; `shortName` is the caller's.
+    "compute.firewallPolicies",
+    "compute.organizationSecurityPolicies",
     "dns.changes",
     "iam.projects.serviceAccounts.keys",
     "monitoring.projects.alertPolicies",
@@ -38,6 +41,8 @@ const SERVER_CHOSEN: &[&str] = &[
 /// Collections whose id travels in a body field of another name than the id or `name`.
 const BODY_FIELD: &[(&str, &str)] = &[
     ("cloudresourcemanager.projects", "projectId"),
+    ("dns.responsePolicies", "responsePolicyName"),
+    ("dns.responsePolicyRules", "ruleName"),
     ("monitoring.projects.metricDescriptors", "type"),
 ];
 
@@ -249,7 +254,10 @@ fn travelling(
     let last = path.rsplit('.').next().unwrap_or(path);
     let by_rule = insert.query_params().find(|p| {
         let stem = p.name.strip_suffix("Id").unwrap_or("");
-        let counts = !matches!(stem, "" | "request" | "clientOperation" | "project");
+        let counts = !matches!(
+            stem,
+            "" | "request" | "clientOperation" | "project" | "parent"
+        );
         counts
             && (last.to_lowercase().contains(&stem.to_lowercase())
                 || stem.ends_with(|c: char| c.is_lowercase()))
@@ -263,8 +271,8 @@ fn travelling(
         .map(|p| InsertId::QueryParam(Arc::clone(&p.name)))
 }
 
-/// The id in the body: a table row, a field named like the id, or `name`; in an envelope, a field
-/// beside the resource that ends in `Id`.
+/// The id in the body: a table row, `name`, or a field named like the id (only then: `address` of an
+/// address is its number, not its name); in an envelope, a field beside the resource that ends in `Id`.
 fn body_way(
     path: &str,
     request: Option<&Schema>,
@@ -286,7 +294,7 @@ fn body_way(
     }
     let resource = resource?;
     let writable = |name: &str| resource.field(name).is_some_and(|f| !f.output_only);
-    let field = [id.unwrap_or("name"), "name"]
+    let field = ["name", id.unwrap_or("name")]
         .into_iter()
         .find(|n| writable(n))?;
     Some(InsertId::BodyField(field.into()))

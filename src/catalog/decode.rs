@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use indexmap::IndexMap;
 
+use super::full_name::FullName;
 use super::model::{
-    EnumValue, Field, FullName, Kind, ListKind, Method, OperationStyle, Page, Param, Piece, Place,
-    RequestId, Schema, SchemaId, SettleClass,
+    EnumValue, Field, Kind, ListKind, Method, OperationStyle, Page, Param, Place, RequestId,
+    Schema, SchemaId, SettleClass,
 };
 use super::record::{FieldRecord, KindCode, MethodRecord, ParamRecord, flag};
 use super::rules::{bounds, lists, reads, units};
@@ -61,7 +62,7 @@ fn request_id(params: &[Param]) -> Option<RequestId> {
 
 fn param(service: &Arc<str>, record: ParamRecord) -> Param {
     let full_name = match &record.field.pattern {
-        Some(pattern) if record.in_path => full_name(pattern).map(Arc::new),
+        Some(pattern) if record.in_path => FullName::from_pattern(pattern).map(Arc::new),
         _ => None,
     };
     Param {
@@ -78,45 +79,6 @@ fn param(service: &Arc<str>, record: ParamRecord) -> Param {
         name: record.name.into(),
         full_name,
     }
-}
-
-/// Reads `^projects/[^/]+/locations/[^/]+$`; `None` for patterns that name no path. A pattern that
-/// leaves the kind of parent open (`^[^/]+/[^/]+/services/[^/]+$`) is read as one of projects.
-fn full_name(pattern: &str) -> Option<FullName> {
-    let inner = pattern.strip_prefix('^')?.strip_suffix('$')?;
-    let inner = match inner.strip_prefix("[^/]+/[^/]+") {
-        Some(rest) => format!("projects/[^/]+{rest}"),
-        None => inner.to_owned(),
-    };
-    let mut pieces: Vec<Piece> = Vec::new();
-    // `[^/]` holds a slash of its own, which must not split.
-    for part in inner.replace("[^/]", "\u{1}").split('/') {
-        let before = match pieces.last() {
-            Some(Piece::Literal(text)) => singular(text),
-            _ => "name".to_owned(),
-        };
-        let piece = match part {
-            "\u{1}+" => Piece::Value(before.into()),
-            ".*" | ".+" => Piece::Rest(before.into()),
-            text if !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric()) => {
-                Piece::Literal(text.into())
-            }
-            _ => return None,
-        };
-        pieces.push(piece);
-    }
-    (pieces.len() > 1).then_some(FullName { pieces })
-}
-
-fn singular(plural: &str) -> String {
-    if let Some(stem) = plural.strip_suffix("ies") {
-        return format!("{stem}y");
-    }
-    let stem = plural
-        .strip_suffix("sses")
-        .map(|stem| format!("{stem}ss"))
-        .or_else(|| plural.strip_suffix('s').map(str::to_owned));
-    stem.unwrap_or_else(|| plural.to_owned())
 }
 
 /// A whole type.
@@ -149,11 +111,11 @@ fn field(service: &Arc<str>, owner: &str, name: &str, record: &FieldRecord) -> F
         unit: units::unit(owner, name, &kind),
         list,
         output_only: has(flag::OUTPUT_ONLY) && !SETTABLE.contains(&(owner, name)),
-        input_only: has(flag::INPUT_ONLY) || name == "initializeParams",
+        input_only: has(flag::INPUT_ONLY) || NEVER_SHOWN.contains(&name),
         immutable: has(flag::IMMUTABLE),
         required: has(flag::REQUIRED),
         deprecated: has(flag::DEPRECATED),
-        reference: has(flag::REFERENCE) || name == "selfLink",
+        reference: is_reference(name, &kind, has(flag::REFERENCE)),
         default: record.default.clone(),
         required_for: record
             .required_for
@@ -167,6 +129,53 @@ fn field(service: &Arc<str>, owner: &str, name: &str, record: &FieldRecord) -> F
 /// Described as output-only, and yet taken on insert: Terraform sends it there (and uses
 /// setNamedPorts afterwards, since patch ignores it).
 const SETTABLE: &[(&str, &str)] = &[("compute.InstanceGroupManager", "namedPorts")];
+
+/// Fields that no answer shows, whatever their type, where the description does not say so.
+const NEVER_SHOWN: &[&str] = &[
+    "initializeParams",
+    "password",
+    "pemPrivateKey",
+    "privateKey",
+    "rawKey",
+    "rootPassword",
+    "rsaEncryptedKey",
+    "sharedSecret",
+];
+
+/// Links whose descriptions do not say so.
+const LINKS: &[&str] = &[
+    "healthCheck",
+    "instanceTemplate",
+    "network",
+    "networkUrl",
+    "privateNetwork",
+    "selfLink",
+    "sourceDisk",
+    "sourceImage",
+    "sourceSnapshot",
+    "subnetwork",
+];
+
+/// Texts whose descriptions speak of URLs without being one of a resource.
+const NO_LINKS: &[&str] = &[
+    "headerName",
+    "hosts",
+    "match",
+    "members",
+    "portalUrl",
+    "retryConditions",
+    "url",
+    "urlMask",
+];
+
+fn is_reference(name: &str, kind: &Kind, described: bool) -> bool {
+    let text = |kind: &Kind| matches!(kind, Kind::String { values, .. } if values.is_empty());
+    let holds_text = match kind {
+        Kind::List(element) => text(element),
+        kind => text(kind),
+    };
+    holds_text && !NO_LINKS.contains(&name) && (described || LINKS.contains(&name))
+}
 
 /// Annotations name methods by the document's own prefix: `sql.instances.insert`.
 fn rename(service: &Arc<str>, id: &str) -> Arc<str> {
@@ -248,28 +257,5 @@ fn int(record: &FieldRecord, as_string: bool, least: i128, greatest: i128) -> Ki
         as_string,
         min: bound(&record.min).map_or(least, |n| n.max(least)),
         max: bound(&record.max).map_or(greatest, |n| n.min(greatest)),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn full_names_read_from_patterns() {
-        let text = |pattern| full_name(pattern).map(|f| f.to_string());
-        assert_eq!(
-            text("^projects/[^/]+/locations/[^/]+/services/[^/]+$").as_deref(),
-            Some("projects/{project}/locations/{location}/services/{service}")
-        );
-        assert_eq!(
-            text("^[^/]+/[^/]+/services/[^/]+$").as_deref(),
-            Some("projects/{project}/services/{service}")
-        );
-        assert_eq!(
-            text("^projects/[^/]+/metricDescriptors/.*$").as_deref(),
-            Some("projects/{project}/metricDescriptors/{metricDescriptor…}")
-        );
-        assert_eq!(text("[a-z]+"), None);
     }
 }

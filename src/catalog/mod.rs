@@ -3,12 +3,17 @@
 //!
 //! The files under `catalog/` are part of the program; a directory of newer ones may override them.
 
+pub mod coerce;
 mod collection;
+pub mod compare;
 mod decode;
+pub mod describe;
 mod distill;
+mod full_name;
 mod model;
 mod pack;
 mod record;
+pub mod request;
 mod rules;
 mod service;
 #[cfg(test)]
@@ -20,6 +25,7 @@ use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
 pub use distill::{Built, build};
+pub use full_name::{FullName, Piece};
 pub use model::*;
 use pack::Pack;
 use service::Service;
@@ -48,6 +54,38 @@ pub enum CatalogError {
          under `$discovery/rest`"
     )]
     Document { service: String, what: String },
+}
+
+/// What is wrong with the arguments or the body of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    pub place: ProblemPlace,
+    /// Lower case, without a full stop, the author's words in backticks.
+    pub message: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ProblemPlace {
+    /// A parameter, by name.
+    Param(Arc<str>),
+    /// A field of the body: `versions[0].targetSize`; empty for the body as a whole.
+    Field(String),
+}
+
+impl Problem {
+    pub fn param(name: &Arc<str>, message: impl Into<String>) -> Self {
+        Problem {
+            place: ProblemPlace::Param(Arc::clone(name)),
+            message: message.into(),
+        }
+    }
+
+    pub fn field(path: &str, message: impl Into<String>) -> Self {
+        Problem {
+            place: ProblemPlace::Field(path.to_owned()),
+            message: message.into(),
+        }
+    }
 }
 
 macro_rules! embedded {

@@ -1,6 +1,5 @@
 //! What the catalogue knows about a service, its methods, its types and its collections.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -8,6 +7,7 @@ use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
+use super::full_name::FullName;
 use crate::wire::Verb;
 
 /// One service as its discovery document introduces it.
@@ -370,6 +370,17 @@ impl Collection {
     pub fn can_ensure(&self) -> bool {
         self.get.is_some() && self.insert.is_some() && self.insert_id != InsertId::ServerChosen
     }
+
+    /// The id as insert wants it. A service account is read by its address and created by what
+    /// stands before the `@`; all others are named the same on both ways.
+    pub fn id_on_insert<'a>(&self, id: &'a str) -> &'a str {
+        match &self.insert_id {
+            InsertId::EnvelopeField(field) if &**field == "accountId" => {
+                id.split_once('@').map_or(id, |(account, _)| account)
+            }
+            _ => id,
+        }
+    }
 }
 
 /// One part of what tells a resource from its neighbours.
@@ -397,8 +408,6 @@ pub enum IdentitySource {
 pub enum InsertId {
     /// A field of the resource.
     BodyField(Arc<str>),
-    /// A field of the resource that holds the full name.
-    BodyFullName(Arc<str>),
     /// A field of the request around the resource (`accountId`).
     EnvelopeField(Arc<str>),
     /// A query parameter; the body leaves the name out.
@@ -407,114 +416,4 @@ pub enum InsertId {
     PathParam(Arc<str>),
     /// The server picks the name, or there is no way to create one.
     ServerChosen,
-}
-
-/// A full resource name as its pattern describes it: `projects/{project}/locations/{location}`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FullName {
-    pub pieces: Vec<Piece>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Piece {
-    Literal(Arc<str>),
-    /// One segment, named after the literal before it: `location` after `locations`.
-    Value(Arc<str>),
-    /// The rest, slashes included.
-    Rest(Arc<str>),
-}
-
-impl FullName {
-    /// The names of its values, in order.
-    pub fn values(&self) -> impl Iterator<Item = &Arc<str>> {
-        self.pieces.iter().filter_map(|piece| match piece {
-            Piece::Literal(_) => None,
-            Piece::Value(name) | Piece::Rest(name) => Some(name),
-        })
-    }
-
-    /// The name of the last value: what an id stands for.
-    pub fn last(&self) -> Option<&Arc<str>> {
-        self.values().last()
-    }
-
-    /// Puts the name together. `id` fills the last value; the error is the name of a missing value.
-    pub fn compose(
-        &self,
-        values: &BTreeMap<Arc<str>, String>,
-        id: Option<&str>,
-    ) -> Result<String, Arc<str>> {
-        let last = self.pieces.len().saturating_sub(1);
-        let id_at = (0..self.pieces.len())
-            .rev()
-            .find(|i| !matches!(self.pieces[*i], Piece::Literal(_)))
-            .unwrap_or(last);
-        let mut parts: Vec<&str> = Vec::new();
-        for (i, piece) in self.pieces.iter().enumerate() {
-            match piece {
-                Piece::Literal(text) => parts.push(text),
-                Piece::Value(name) | Piece::Rest(name) => match (id, values.get(name)) {
-                    (Some(id), _) if i == id_at => parts.push(id),
-                    (_, Some(value)) => parts.push(value),
-                    _ => return Err(Arc::clone(name)),
-                },
-            }
-        }
-        Ok(parts.join("/"))
-    }
-
-    /// The name of what holds the resource: all before the last literal.
-    pub fn parent(&self, values: &BTreeMap<Arc<str>, String>) -> Result<String, Arc<str>> {
-        let end = self
-            .pieces
-            .iter()
-            .rposition(|p| matches!(p, Piece::Literal(_)))
-            .unwrap_or(0);
-        let holder = FullName {
-            pieces: self.pieces[..end].to_vec(),
-        };
-        holder.compose(values, None)
-    }
-
-    /// Takes a full name apart; `None` when it does not have this shape.
-    pub fn parse(&self, name: &str) -> Option<BTreeMap<Arc<str>, String>> {
-        let mut found = BTreeMap::new();
-        let mut rest = Some(name);
-        for piece in &self.pieces {
-            let text = rest?;
-            if let Piece::Rest(name) = piece {
-                found.insert(Arc::clone(name), text.to_owned());
-                rest = None;
-                continue;
-            }
-            let (head, tail) = match text.split_once('/') {
-                Some((head, tail)) => (head, Some(tail)),
-                None => (text, None),
-            };
-            match piece {
-                Piece::Literal(literal) if **literal != *head => return None,
-                Piece::Value(_) if head.is_empty() => return None,
-                Piece::Value(name) => {
-                    found.insert(Arc::clone(name), head.to_owned());
-                }
-                Piece::Literal(_) | Piece::Rest(_) => {}
-            }
-            rest = tail;
-        }
-        rest.is_none().then_some(found)
-    }
-}
-
-impl fmt::Display for FullName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (i, piece) in self.pieces.iter().enumerate() {
-            let slash = if i == 0 { "" } else { "/" };
-            match piece {
-                Piece::Literal(text) => write!(f, "{slash}{text}")?,
-                Piece::Value(name) => write!(f, "{slash}{{{name}}}")?,
-                Piece::Rest(name) => write!(f, "{slash}{{{name}…}}")?,
-            }
-        }
-        Ok(())
-    }
 }

@@ -95,3 +95,9 @@ pub(in crate::catalog) fn bounds(owner: &str, field: &str) -> Option<(f64, f64)>
         .find(|row| row.0 == owner && row.1 == field)
         .map(|row| (row.2, row.3))
 }
+
+/// Type and field of every row.
+#[cfg(test)]
+pub(in crate::catalog) fn rows() -> impl Iterator<Item = (&'static str, &'static str)> {
+    BOUNDS.iter().map(|row| (row.0, row.1))
+}

@@ -134,3 +134,10 @@ pub(in crate::catalog) fn list_kind(owner: &str, field: &str) -> ListKind {
         ListKind::Ordered
     }
 }
+
+/// Type and field of every row that names a type.
+#[cfg(test)]
+pub(in crate::catalog) fn rows() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let keyed = KEYED.iter().map(|row| (row.0, row.1));
+    keyed.chain(SETS.iter().filter_map(|row| Some((row.0?, row.1))))
+}

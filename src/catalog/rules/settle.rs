@@ -314,6 +314,11 @@ const TABLE: &[(&str, SettleClass, &str)] = &[
         ConvergingWrite,
         "the parent tells",
     ),
+    (
+        "container.projects.locations.clusters.nodePools.completeUpgrade",
+        ConvergingWrite,
+        "completed stays completed",
+    ),
     // Compute Engine's few without a request id that change something.
     (
         "compute.instanceGroupManagers.applyUpdatesToInstances",

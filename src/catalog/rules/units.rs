@@ -57,7 +57,6 @@ const BY_PROSE: &[(&str, &str, Unit)] = &[
         Unit::Millis,
     ),
     ("dns.ResourceRecordSet", "ttl", Unit::Seconds),
-    ("dns.ManagedZoneReverseLookupConfig", "ttl", Unit::Seconds),
     (
         "sqladmin.MySqlReplicaConfiguration",
         "connectRetryInterval",
@@ -133,7 +132,10 @@ pub(in crate::catalog) fn unit(owner: &str, field: &str, kind: &Kind) -> Option<
     if ends(field, PERCENT_ENDS) {
         return Some(Unit::Percent);
     }
-    let duration = DURATION_ENDS.iter().find(|(end, _)| ends(field, &[end]));
+    // `seconds` alone is a part of a time of day, and a timestamp is no duration.
+    let duration = DURATION_ENDS
+        .iter()
+        .find(|(end, _)| field.ends_with(end) && !field.contains("imestamp"));
     if let Some((_, unit)) = duration {
         return Some(*unit);
     }
@@ -154,4 +156,10 @@ fn ends(name: &str, words: &[&str]) -> bool {
         let whole = name.len() == word.len() && name.eq_ignore_ascii_case(word);
         whole || name.ends_with(word)
     })
+}
+
+/// Type and field of every row.
+#[cfg(test)]
+pub(in crate::catalog) fn rows() -> impl Iterator<Item = (&'static str, &'static str)> {
+    BY_PROSE.iter().map(|row| (row.0, row.1))
 }

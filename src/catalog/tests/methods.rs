@@ -1,0 +1,167 @@
+use super::*;
+
+fn methods_that_change_something_and_their_request_ids() {
+    let compute = all_methods();
+    let compute = compute.iter().filter(|m| &*m.service == "compute");
+    let writing: Vec<_> = compute
+        .filter(|m| m.verb != crate::wire::Verb::Get)
+        .collect();
+    assert_eq!(writing.len(), 636);
+    let replays = |m: &&&Arc<Method>| matches!(m.request_id, Some(RequestId::Replay(_)));
+    assert_eq!(writing.iter().filter(replays).count(), 492);
+    let unique = method("dns.changes.create").request_id.clone();
+    assert_eq!(unique, Some(RequestId::Unique("clientOperationId".into())));
+    let with_id = |m: &&Arc<Method>| m.request_id.is_some();
+    assert_eq!(all_methods().iter().filter(with_id).count(), 515);
+}
+
+fn every_method_has_a_settle_class_that_fits_its_verb() {
+    for m in all_methods() {
+        let id = &m.id;
+        assert_eq!(m.reads, m.settle == SettleClass::Reads, "{id}");
+        if m.verb == crate::wire::Verb::Get {
+            assert!(m.reads, "{id}");
+        }
+        if m.settle == SettleClass::IdAndOperation {
+            assert!(matches!(m.request_id, Some(RequestId::Replay(_))), "{id}");
+        }
+        if m.settle == SettleClass::MatchedOperation {
+            assert_ne!(m.operation, OperationStyle::None, "{id}");
+        }
+    }
+    for id in rules::settle::table() {
+        assert_eq!(*method(id).id, *id, "a row names a method by its full id");
+    }
+}
+
+fn settle_classes_of_known_methods() {
+    let cases = [
+        ("compute.images.insert", SettleClass::IdAndOperation),
+        ("compute.instances.reset", SettleClass::IdAndOperation),
+        ("compute.images.setLabels", SettleClass::ConvergingWrite),
+        ("compute.backendServices.getHealth", SettleClass::Reads),
+        ("compute.zoneOperations.wait", SettleClass::Reads),
+        ("compute.hosts.getVersion", SettleClass::IdAndOperation),
+        ("sqladmin.instances.insert", SettleClass::NamedCreate),
+        ("sqladmin.instances.patch", SettleClass::ConvergingWrite),
+        ("sqladmin.instances.restart", SettleClass::MatchedOperation),
+        ("sqladmin.users.delete", SettleClass::Delete),
+        (
+            "iam.projects.serviceAccounts.keys.create",
+            SettleClass::OnceOnlyResult,
+        ),
+        (
+            "monitoring.projects.alertPolicies.create",
+            SettleClass::MarkedCreate,
+        ),
+        ("monitoring.projects.groups.create", SettleClass::Unsafe),
+        (
+            "secretmanager.projects.secrets.addVersion",
+            SettleClass::Unsafe,
+        ),
+        ("run.projects.locations.jobs.run", SettleClass::Unsafe),
+        (
+            "run.projects.locations.services.create",
+            SettleClass::NamedCreate,
+        ),
+    ];
+    for (id, class) in cases {
+        assert_eq!(method(id).settle, class, "{id}");
+    }
+}
+
+fn operations_by_scope_and_service() {
+    use OperationScope::{Global, Organization, Region, Zone};
+    let cases = [
+        ("compute.images.insert", OperationStyle::Compute(Global)),
+        ("compute.instances.delete", OperationStyle::Compute(Zone)),
+        (
+            "compute.regionAutoscalers.insert",
+            OperationStyle::Compute(Region),
+        ),
+        (
+            "compute.targetHttpsProxies.setUrlMap",
+            OperationStyle::Compute(Global),
+        ),
+        (
+            "compute.firewallPolicies.insert",
+            OperationStyle::Compute(Organization),
+        ),
+        ("compute.instances.get", OperationStyle::None),
+        ("compute.globalOperations.wait", OperationStyle::None),
+        ("sqladmin.instances.patch", OperationStyle::Sql),
+        (
+            "dns.changes.create",
+            OperationStyle::Dns {
+                get: "dns.changes.get".into(),
+            },
+        ),
+        (
+            "serviceusage.services.enable",
+            OperationStyle::LongRunning {
+                get: "serviceusage.operations.get".into(),
+            },
+        ),
+        (
+            "run.projects.locations.services.create",
+            OperationStyle::LongRunning {
+                get: "run.projects.locations.operations.get".into(),
+            },
+        ),
+        (
+            "container.projects.locations.clusters.create",
+            OperationStyle::Container {
+                get: "container.projects.locations.operations.get".into(),
+            },
+        ),
+        (
+            "secretmanager.projects.secrets.create",
+            OperationStyle::None,
+        ),
+    ];
+    for (id, style) in cases {
+        assert_eq!(method(id).operation, style, "{id}");
+    }
+}
+
+fn requests_of_the_stream_manager_manual() {
+    for id in [
+        "compute.images.deprecate",
+        "compute.instanceTemplates.insert",
+        "compute.backendServices.patch",
+        "compute.targetHttpsProxies.setCertificateMap",
+        "compute.globalForwardingRules.setTarget",
+        "compute.disks.createSnapshot",
+        "compute.regionInstanceGroupManagers.recreateInstances",
+        "compute.regionInstanceGroups.setNamedPorts",
+        "compute.routers.patch",
+    ] {
+        assert!(method(id).request_id.is_some(), "{id}");
+    }
+    for id in [
+        "compute.regionInstanceGroupManagers.applyUpdatesToInstances",
+        "compute.globalAddresses.setLabels",
+        "compute.snapshots.setLabels",
+        "sqladmin.instances.patch",
+        "serviceusage.services.batchEnable",
+    ] {
+        assert_eq!(method(id).request_id, None, "{id}");
+    }
+    let set = method("compute.instances.setDiskAutoDelete");
+    assert_eq!(set.request, None);
+    assert!(
+        set.param("deviceName")
+            .is_some_and(|p| p.required && p.place == Place::Query)
+    );
+    let patch = method("compute.regionAutoscalers.patch");
+    assert_eq!(
+        patch.param("autoscaler").map(|p| p.place),
+        Some(Place::Query)
+    );
+    assert_eq!(
+        &*method("sqladmin.instances.get").path,
+        "v1/projects/{project}/instances/{instance}"
+    );
+    let page = method("compute.instances.aggregatedList").page.clone();
+    assert_eq!(page.map(|p| p.items), Some("items".into()));
+}
