@@ -35,7 +35,6 @@ pub fn of_new(
             }
             id => id,
         },
-        InsertId::BodyFullName(field) => refs::last(&text(field)).to_string(),
         InsertId::EnvelopeField(field) => ask.text(field).unwrap_or("").to_string(),
         InsertId::QueryParam(name) => ask.param(name).unwrap_or("").to_string(),
         InsertId::PathParam(name) => refs::last(ask.param(name).unwrap_or("")).to_string(),
@@ -45,7 +44,7 @@ pub fn of_new(
         let field = match &collection.insert_id {
             InsertId::QueryParam(name) | InsertId::PathParam(name) => name.to_string(),
             InsertId::EnvelopeField(name) => name.to_string(),
-            InsertId::BodyField(name) | InsertId::BodyFullName(name) => format!("resource.{name}"),
+            InsertId::BodyField(name) => format!("resource.{name}"),
             InsertId::ServerChosen => "resource.name".into(),
         };
         return Err(Fault::required(&field));

@@ -7,7 +7,7 @@
 
 mod ask;
 mod conform;
-//D pub mod durable;
+pub mod durable;
 mod fault;
 mod filter;
 mod generic;
@@ -19,8 +19,8 @@ mod page;
 mod refs;
 mod router;
 pub mod scenario;
-//D pub mod serve;
-//D mod sim_wire;
+pub mod serve;
+mod sim_wire;
 #[cfg(test)]
 mod tests;
 pub mod timing;
@@ -28,10 +28,10 @@ mod world;
 
 use serde_json::{Value as Json, json};
 
-//D pub use durable::{Durable, SimError};
+pub use durable::{Cloud, Durable, SimError};
 pub use scenario::Scenario;
-//D pub use serve::serve;
-//D pub use sim_wire::SimWire;
+pub use serve::serve;
+pub use sim_wire::SimWire;
 pub use world::Mutation;
 
 use crate::catalog::{Catalog, RequestId};
@@ -151,6 +151,12 @@ impl Sim {
         model::certificates::review(&mut self.world);
     }
 
+    /// Whether a call may change something: it is then logged, and a durable cloud records it.
+    pub fn mutates(&mut self, call: &Call) -> bool {
+        let (_, found) = self.route(call);
+        found.is_some_and(|m| !m.method.reads && m.method.verb != Verb::Get)
+    }
+
     /// Lets virtual time pass without a call.
     pub fn advance(&mut self, now: Timestamp) {
         self.world.advance(now);
@@ -188,7 +194,7 @@ impl Sim {
         generic::view(&self.world, &format!("{service}/{path}")).map(Json::Object)
     }
 
-    /// What an approved domain would point at and whether anything still works on the clock.
+    /// Whether nothing is left that would happen by itself.
     pub fn is_quiet(&self) -> bool {
         self.world.next_due().is_none()
     }

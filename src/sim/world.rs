@@ -73,6 +73,7 @@ pub struct Mutation {
 }
 
 pub struct World {
+    pub start: Timestamp,
     pub now: Timestamp,
     pub catalog: Catalog,
     pub scenario: Scenario,
@@ -98,6 +99,7 @@ pub struct World {
 impl World {
     pub fn new(catalog: Catalog, scenario: Scenario, start: Timestamp) -> Self {
         World {
+            start,
             now: start,
             catalog,
             mint: Mint::new(scenario.seed),

@@ -2,6 +2,10 @@
 //!
 //! Nothing else in the crate may ask the machine for the time or for randomness.
 
+mod clock;
+
+pub use clock::Clock;
+
 use chrono::{DateTime, SecondsFormat, Utc};
 
 /// A moment, in milliseconds since 1970-01-01T00:00:00Z.

@@ -22,6 +22,7 @@ use serde_json::Value as Json;
 
 use super::ask::Ask;
 use super::fault::Fault;
+use super::mint::Mint;
 use super::operation::Then;
 use super::world::{Due, Object, Resource, World};
 use super::{Outcome, generic, page, refs};
@@ -439,6 +440,10 @@ fn tracked(kind: &str, _holder: &str) -> bool {
 pub fn furnish(world: &mut World, project: &str) {
     let number = world.project_number(project).to_string();
     let resources = world.scenario.resources.clone();
+    // Every project is furnished as if at the start, whenever it is first mentioned.
+    let seed = world.scenario.seed ^ world.project_number(project);
+    let mint = std::mem::replace(&mut world.mint, Mint::new(seed));
+    let now = std::mem::replace(&mut world.now, world.start);
     world.planting = true;
     for existing in resources {
         let filled = |text: &str| {
@@ -485,6 +490,8 @@ pub fn furnish(world: &mut World, project: &str) {
         }
     }
     world.planting = false;
+    world.mint = mint;
+    world.now = now;
 }
 
 /// A template with its values; a full name's parameter becomes the project.

@@ -136,7 +136,7 @@ fn the_default_scenario_stands() {
     );
     assert_eq!(
         client.get(&compute("regions/us-east1/subnetworks/default"))["ipCidrRange"],
-        "10.128.16.0/20"
+        "10.128.32.0/20"
     );
     let other = client.get("compute/v1/projects/another-one/global/firewalls");
     assert_eq!(other["items"].as_array().map(Vec::len), Some(4));
