@@ -142,26 +142,44 @@ fn resource_body(ask: &Ask, collection: &Collection) -> Object {
 
 /// The resource that holds a new one must exist, when it is one that callers create.
 fn parent_exists(world: &World, collection: &Collection, key: &str) -> Result<(), Fault> {
+    let depth = match &*collection.service {
+        // `projects/p/instances/i/…`, `projects/p/managedZones/z/…`, `b/bucket/…`
+        "sqladmin" | "dns" => 5,
+        "storage" if key.starts_with("storage/b/") => 3,
+        _ => return named_parent_exists(world, collection, key),
+    };
+    let holder: Vec<&str> = key.split('/').take(depth).collect();
+    let holder = holder.join("/");
+    let elsewhere = holder.contains("/locations");
+    match holder != key && !elsewhere && world.live(&holder).is_none() {
+        true => Err(missing(&holder)),
+        false => Ok(()),
+    }
+}
+
+/// The parent by the collection's own name: `a.b.c` lies in `a.b`.
+fn named_parent_exists(world: &World, collection: &Collection, key: &str) -> Result<(), Fault> {
     let Some((parent_path, _)) = collection.path.rsplit_once('.') else {
         return Ok(());
     };
-    let Some(parent) = world.catalog.collection(parent_path) else {
-        return Ok(());
+    let parent = match parent_path.contains('.') {
+        true => world.catalog.collection(parent_path),
+        false => None,
     };
-    if parent.insert.is_none() || parent.get.is_none() || !parent_path.contains('.') {
+    if parent.is_none_or(|p| p.insert.is_none() || p.get.is_none()) {
         return Ok(());
     }
-    let mut cut = key.rsplitn(3, '/');
-    let _ = (cut.next(), cut.next());
-    match cut.next() {
-        Some(holder) if world.live(holder).is_none() && !holder.ends_with("/-") => {
-            let own_project = holder.split('/').count() == 3 && holder.contains("/projects/");
-            match own_project {
-                true => Ok(()),
-                false => Err(missing(holder)),
-            }
-        }
-        _ => Ok(()),
+    let Some((holder, _)) = key
+        .rsplit_once('/')
+        .and_then(|(rest, _)| rest.rsplit_once('/'))
+    else {
+        return Ok(());
+    };
+    // Projects exist without Resource Manager having created them.
+    let project = holder.split('/').count() == 3 && holder.contains("/projects/");
+    match project || world.live(holder).is_some() {
+        true => Ok(()),
+        false => Err(missing(holder)),
     }
 }
 
@@ -241,12 +259,8 @@ fn stamp_new(
     let schema = schema_of(world, collection);
     let has = |name: &str| schema.as_ref().is_some_and(|s| s.field(name).is_some());
     let mut body = Object::new();
-    let kind = schema
-        .as_ref()
-        .and_then(|s| s.field("kind"))
-        .and_then(|f| f.default.clone());
-    if let Some(kind) = kind {
-        body.insert("kind".into(), kind);
+    if let Some(kind) = schema.as_ref().and_then(|s| kind_of(s)) {
+        body.insert("kind".into(), json!(kind));
     }
     let service = collection.service.to_string();
     if has("id") && matches!(service.as_str(), "compute" | "dns" | "storage") {
@@ -286,6 +300,25 @@ fn stamp_new(
     place_fields(world, collection, &path, &mut body, &has);
     refresh(world, &schema, &mut body);
     body
+}
+
+/// The text of `kind`: the type's name behind the service's, as the API descriptions have it nearly
+/// everywhere; Cloud SQL shortens its names.
+pub fn kind_of(schema: &Schema) -> Option<String> {
+    let prefix = match &*schema.id.service {
+        "sqladmin" => "sql",
+        service @ ("compute" | "dns" | "storage") => service,
+        _ => return None,
+    };
+    schema.field("kind")?;
+    let name = match &*schema.id.name {
+        "DatabaseInstance" => "Instance",
+        name if prefix == "sql" => name.trim_end_matches("Response"),
+        name => name,
+    };
+    let mut letters = name.chars();
+    let first = letters.next()?.to_ascii_lowercase();
+    Some(format!("{prefix}#{first}{}", letters.as_str()))
 }
 
 /// Services whose resources show their short names although their paths are full names.

@@ -148,6 +148,11 @@ pub fn find(world: &World, ask: &Ask) -> Result<String, Fault> {
             return Ok(named);
         }
     }
+    // A few methods have their own name at the end of the path.
+    let target = ask.target();
+    if world.live(&target).is_some() {
+        return Ok(target);
+    }
     by_number(world, &key).ok_or_else(|| missing(&key))
 }
 

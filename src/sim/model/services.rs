@@ -1,11 +1,14 @@
-//! Service Usage and service accounts: every API is enabled, as the manual expects.
+//! Around the project: its APIs (every one is enabled, as the manual expects), service accounts, and
+//! keys whose secret is shown once.
 //!
-//! Source: API description of Service Usage (`Service.state`) and IAM (`ServiceAccount`).
+//! Source: API descriptions of Service Usage (`Service.state`), IAM (`ServiceAccount`), Resource Manager
+//! (a deleted project is DELETE_REQUESTED for thirty days), Storage (`HmacKey`).
 
 use serde_json::{Value as Json, json};
 
 use super::super::ask::Ask;
 use super::super::fault::Fault;
+use super::super::generic;
 use super::super::operation;
 use super::super::world::{Object, World};
 use super::super::{Outcome, page, refs};
@@ -19,6 +22,9 @@ pub fn method(id: &str) -> Option<Handler> {
         | "serviceusage.services.disable"
         | "serviceusage.services.batchEnable" => set,
         "serviceusage.services.batchGet" => batch_get,
+        "cloudresourcemanager.projects.delete" => delete_project,
+        "storage.projects.hmacKeys.create" => create_hmac_key,
+        "iam.projects.serviceAccounts.keys.create" => create_key,
         _ => return None,
     })
 }
@@ -112,4 +118,63 @@ pub fn prepare_account(key: &str, project: &str, body: &mut Object) {
         "name".into(),
         json!(format!("projects/{project}/serviceAccounts/{email}")),
     );
+}
+
+fn delete_project(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+    let key = ask.key();
+    if world.live(&key).is_none() {
+        return Err(Fault::not_simulated(
+            "the deletion of a project that the scenario names",
+        ));
+    }
+    world.change(&key, |body| {
+        body.insert("state".into(), json!("DELETE_REQUESTED"));
+    });
+    Ok(operation::begin(world, ask, &key, Vec::new()).into())
+}
+
+fn create_hmac_key(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+    let email = ask.param("serviceAccountEmail").unwrap_or("").to_string();
+    let access = format!("GOOG1E{}", world.mint.hex(32).to_uppercase());
+    let metadata = json!({
+        "kind": "storage#hmacKeyMetadata",
+        "id": format!("{}/{access}", ask.project),
+        "accessId": access,
+        "projectId": ask.project,
+        "serviceAccountEmail": email,
+        "state": "ACTIVE",
+        "timeCreated": world.now.rfc3339(),
+        "updated": world.now.rfc3339(),
+        "etag": world.mint.hex(12),
+    });
+    let key = format!("{}/{access}", ask.key());
+    let body = metadata.as_object().cloned().unwrap_or_default();
+    world.put(&key, "storage.projects.hmacKeys", body);
+    Ok(
+        json!({ "kind": "storage#hmacKey", "metadata": metadata, "secret": world.mint.hex(40) })
+            .into(),
+    )
+}
+
+fn create_key(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+    let account = ask.key().trim_end_matches("/keys").to_string();
+    if world.live(&account).is_none() {
+        return Err(generic::missing(&account));
+    }
+    let id = world.mint.hex(40);
+    let key = format!("{account}/keys/{id}");
+    let body = json!({
+        "name": format!("{}/{id}", ask.rest),
+        "keyAlgorithm": "KEY_ALG_RSA_2048",
+        "keyOrigin": "GOOGLE_PROVIDED",
+        "keyType": "USER_MANAGED",
+        "validAfterTime": world.now.rfc3339(),
+        "validBeforeTime": "9999-12-31T23:59:59Z",
+    });
+    let stored = body.as_object().cloned().unwrap_or_default();
+    world.put(&key, "iam.projects.serviceAccounts.keys", stored);
+    let mut answer = body;
+    answer["privateKeyType"] = json!("TYPE_GOOGLE_CREDENTIALS_FILE");
+    answer["privateKeyData"] = json!(world.mint.hex(64));
+    Ok(answer.into())
 }
