@@ -5,6 +5,8 @@
 pub mod clock;
 mod machine;
 
+pub use clock::Clock;
+
 use chrono::{DateTime, SecondsFormat, Utc};
 pub use machine::Machine;
 

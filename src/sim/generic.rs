@@ -1,0 +1,596 @@
+//! The verbs that every collection has: create, get, list, change, remove.
+
+use serde_json::{Value as Json, json};
+
+use super::ask::Ask;
+use super::conform;
+use super::fault::Fault;
+use super::identity;
+use super::model;
+use super::operation::{self, Then};
+use super::refs;
+use super::world::{Object, World};
+use crate::catalog::{Collection, OperationStyle, Schema, SchemaId};
+
+/// A resource as `get` shows it now.
+pub fn view(world: &World, key: &str) -> Option<Object> {
+    let resource = world.live(key)?;
+    let mut body = resource.body.clone();
+    model::view(world, &resource.collection, key, &mut body);
+    Some(body)
+}
+
+/// The answer of a method whose answer is its result: the resource, or nothing.
+pub fn answer_of(world: &World, ask: &Ask, key: &str) -> Json {
+    let resource = ask.collection.as_ref().and_then(|c| c.resource.clone());
+    match view(world, key) {
+        Some(body) if ask.method.response.is_some() && ask.method.response == resource => {
+            Json::Object(body)
+        }
+        _ => json!({}),
+    }
+}
+
+pub fn get(world: &World, ask: &Ask) -> Result<Json, Fault> {
+    let key = identity::find(world, ask)?;
+    view(world, &key)
+        .map(Json::Object)
+        .ok_or_else(|| missing(&key))
+}
+
+/// 404 in the words of the service.
+pub fn missing(key: &str) -> Fault {
+    let (service, path) = key.split_once('/').unwrap_or(("", key));
+    if service == "sqladmin" && path.split('/').count() == 4 {
+        return Fault::new(
+            404,
+            "instanceDoesNotExist",
+            "The Cloud SQL instance does not exist.",
+        );
+    }
+    Fault::not_found(path)
+}
+
+pub fn insert(world: &mut World, ask: &Ask, collection: &Collection) -> Result<Json, Fault> {
+    let mut body = resource_body(ask, collection);
+    let id = identity::of_new(world, ask, collection, &body)?;
+    let key = identity::key_of_new(ask, collection, &id);
+    if let Some(existing) = world.live(&key) {
+        return Err(already(world, &key, existing.dying));
+    }
+    parent_exists(world, collection, &key)?;
+    required(world, ask, collection, &body)?;
+    if &*ask.method.service == "compute" {
+        refs_of(world, &mut body, &ask.project, &collection.path)?;
+    }
+    for field in output_only(world, collection) {
+        body.remove(&field);
+    }
+    let stamped = stamp_new(world, collection, &key, &id, body);
+    let mut body = stamped;
+    model::prepare(world, collection, &key, ask, &mut body)?;
+    world.put(&key, &collection.path, body);
+    let then = model::inserted(world, &collection.path, &key, ask);
+    Ok(operation::begin(world, ask, &key, then))
+}
+
+/// Puts a resource there as if it had been for a while: the scenario's.
+///
+/// # Errors
+/// What an insert would be refused for.
+pub fn plant(
+    world: &mut World,
+    ask: &Ask,
+    collection: &Collection,
+    id: Option<String>,
+) -> Result<String, Fault> {
+    let mut body = ask.body.clone();
+    conform_to(world, collection.resource.as_ref(), &mut body)?;
+    let id = match id {
+        Some(id) => id,
+        None => identity::of_new(world, ask, collection, &body)?,
+    };
+    let key = identity::key_of_new(ask, collection, &id);
+    if &*ask.method.service == "compute" {
+        refs_of(world, &mut body, &ask.project, &collection.path)?;
+    }
+    let mut body = stamp_new(world, collection, &key, &id, body);
+    model::prepare(world, collection, &key, ask, &mut body)?;
+    world.put(&key, &collection.path, body);
+    for then in model::inserted(world, &collection.path, &key, ask) {
+        if let (Then::Merge(key, fields), true) = (then, world.planting)
+            && let Some(resource) = world.resources.get_mut(&key)
+        {
+            resource.body.extend(fields);
+        }
+    }
+    Ok(key)
+}
+
+fn conform_to(world: &World, schema: Option<&SchemaId>, body: &mut Object) -> Result<(), Fault> {
+    match schema {
+        Some(id) => conform::check(&world.catalog, id, body),
+        None => Ok(()),
+    }
+}
+
+fn already(_world: &World, key: &str, _dying: bool) -> Fault {
+    let (service, path) = key.split_once('/').unwrap_or(("", key));
+    if service == "sqladmin" && path.split('/').count() == 4 {
+        return Fault::new(
+            409,
+            "instanceAlreadyExists",
+            "The Cloud SQL instance already exists.",
+        );
+    }
+    Fault::exists(path)
+}
+
+/// What the call says about the resource: the body, or the field of the request that holds it.
+fn resource_body(ask: &Ask, collection: &Collection) -> Object {
+    match &collection.envelope {
+        Some(field) if ask.body.contains_key(&**field) => ask
+            .body
+            .get(&**field)
+            .and_then(Json::as_object)
+            .cloned()
+            .unwrap_or_default(),
+        Some(_) if ask.method.request != collection.resource => Object::new(),
+        _ => ask.body.clone(),
+    }
+}
+
+/// The resource that holds a new one must exist, when it is one that callers create.
+fn parent_exists(world: &World, collection: &Collection, key: &str) -> Result<(), Fault> {
+    let depth = match &*collection.service {
+        // `projects/p/instances/i/…`, `projects/p/managedZones/z/…`, `b/bucket/…`
+        "sqladmin" | "dns" => 5,
+        "storage" if key.starts_with("storage/b/") => 3,
+        _ => return named_parent_exists(world, collection, key),
+    };
+    let holder: Vec<&str> = key.split('/').take(depth).collect();
+    let holder = holder.join("/");
+    let elsewhere = holder.contains("/locations");
+    match holder != key && !elsewhere && world.live(&holder).is_none() {
+        true => Err(missing(&holder)),
+        false => Ok(()),
+    }
+}
+
+/// The parent by the collection's own name: `a.b.c` lies in `a.b`.
+fn named_parent_exists(world: &World, collection: &Collection, key: &str) -> Result<(), Fault> {
+    let Some((parent_path, _)) = collection.path.rsplit_once('.') else {
+        return Ok(());
+    };
+    let parent = match parent_path.contains('.') {
+        true => world.catalog.collection(parent_path),
+        false => None,
+    };
+    if parent.is_none_or(|p| p.insert.is_none() || p.get.is_none()) {
+        return Ok(());
+    }
+    let Some((holder, _)) = key
+        .rsplit_once('/')
+        .and_then(|(rest, _)| rest.rsplit_once('/'))
+    else {
+        return Ok(());
+    };
+    // Projects exist without Resource Manager having created them.
+    let project = holder.split('/').count() == 3 && holder.contains("/projects/");
+    match project || world.live(holder).is_some() {
+        true => Ok(()),
+        false => Err(missing(holder)),
+    }
+}
+
+/// Fields that the method's annotations require. `baseInstanceName` has a default although its
+/// annotation asks for it (gcloud leaves it out).
+fn required(world: &World, ask: &Ask, collection: &Collection, body: &Object) -> Result<(), Fault> {
+    let Some(schema) = schema_of(world, collection) else {
+        return Ok(());
+    };
+    for (name, field) in &schema.fields {
+        let wanted = field.required_for.iter().any(|m| **m == *ask.method.id);
+        let given = body.get(&**name).is_some_and(|v| !v.is_null());
+        if wanted && !given && !matches!(&**name, "baseInstanceName" | "name") {
+            return Err(Fault::required(&format!("resource.{name}")));
+        }
+    }
+    Ok(())
+}
+
+fn schema_of(world: &World, collection: &Collection) -> Option<std::sync::Arc<Schema>> {
+    world.catalog.schema(collection.resource.as_ref()?)
+}
+
+/// Fields of a resource that callers cannot set. A group's named ports are described as such, and yet
+/// taken at insert (Terraform relies on it).
+fn output_only(world: &World, collection: &Collection) -> Vec<String> {
+    let Some(schema) = schema_of(world, collection) else {
+        return Vec::new();
+    };
+    schema
+        .fields
+        .iter()
+        .filter(|(name, f)| f.output_only && !matches!(&***name, "namedPorts" | "name"))
+        .map(|(name, _)| name.to_string())
+        .collect()
+}
+
+/// Links instead of every form of reference, and 404 for what is not there.
+fn refs_of(world: &World, body: &mut Object, project: &str, collection: &str) -> Result<(), Fault> {
+    let mut json = Json::Object(std::mem::take(body));
+    refs::canonicalise(&mut json, project);
+    if let Json::Object(fields) = json {
+        *body = fields;
+    }
+    let holder = Json::Object(body.clone());
+    for (place, path) in refs::links(&holder) {
+        if refs::project_of(&path) == Some(project) && !model::linkable(world, &path, collection) {
+            return Err(broken_link(&place, &path));
+        }
+    }
+    Ok(())
+}
+
+/// Networks are refused as a bad value, other resources as not found (both texts from public issues).
+fn broken_link(place: &str, path: &str) -> Fault {
+    for (kind, noun) in [("/networks/", "network"), ("/subnetworks/", "subnetwork")] {
+        if path.contains(kind) {
+            return Fault::invalid(
+                place,
+                &refs::link(path),
+                &format!("The referenced {noun} resource cannot be found."),
+            );
+        }
+    }
+    Fault::not_found(path)
+}
+
+/// What the server adds to every new resource of a kind.
+fn stamp_new(
+    world: &mut World,
+    collection: &Collection,
+    key: &str,
+    id: &str,
+    sent: Object,
+) -> Object {
+    let path = key.split_once('/').map_or("", |(_, p)| p).to_string();
+    let schema = schema_of(world, collection);
+    let has = |name: &str| schema.as_ref().is_some_and(|s| s.field(name).is_some());
+    let mut body = Object::new();
+    if let Some(kind) = schema.as_ref().and_then(|s| kind_of(s)) {
+        body.insert("kind".into(), json!(kind));
+    }
+    let service = collection.service.to_string();
+    if has("id") && matches!(service.as_str(), "compute" | "dns" | "storage") {
+        let minted = match service.as_str() {
+            "storage" => id.to_string(),
+            _ => world.mint.id(),
+        };
+        body.insert("id".into(), json!(minted));
+    }
+    let created = world.stamp();
+    for name in [
+        "creationTimestamp",
+        "creationTime",
+        "createTime",
+        "timeCreated",
+    ] {
+        if has(name) {
+            let text = match service.as_str() {
+                "compute" => created.clone(),
+                _ => world.now.rfc3339(),
+            };
+            body.insert(name.into(), json!(text));
+        }
+    }
+    body.extend(sent);
+    body.retain(|_, v| !v.is_null());
+    if has("name") {
+        let name = match &collection.full_name {
+            Some(_) if keeps_short_name(&service) => id.to_string(),
+            Some(_) => path.clone(),
+            None => id.rsplit('@').next_back().unwrap_or(id).to_string(),
+        };
+        if !(body.contains_key("name") && collection.full_name.is_none()) {
+            body.insert("name".into(), json!(name));
+        }
+    }
+    place_fields(world, collection, &path, &mut body, &has);
+    refresh(world, &schema, &mut body);
+    body
+}
+
+/// The text of `kind`: the type's name behind the service's, as the API descriptions have it nearly
+/// everywhere; Cloud SQL shortens its names.
+pub fn kind_of(schema: &Schema) -> Option<String> {
+    let prefix = match &*schema.id.service {
+        "sqladmin" => "sql",
+        service @ ("compute" | "dns" | "storage") => service,
+        _ => return None,
+    };
+    schema.field("kind")?;
+    let name = match &*schema.id.name {
+        "DatabaseInstance" => "Instance",
+        name if prefix == "sql" => name.trim_end_matches("Response"),
+        name => name,
+    };
+    let mut letters = name.chars();
+    let first = letters.next()?.to_ascii_lowercase();
+    Some(format!("{prefix}#{first}{}", letters.as_str()))
+}
+
+/// Services whose resources show their short names although their paths are full names.
+fn keeps_short_name(service: &str) -> bool {
+    matches!(service, "container")
+}
+
+fn place_fields(
+    world: &mut World,
+    collection: &Collection,
+    path: &str,
+    body: &mut Object,
+    has: &dyn Fn(&str) -> bool,
+) {
+    if &*collection.service != "compute" {
+        for (name, value) in [("uid", world.mint.uuid()), ("uniqueId", world.mint.id())] {
+            if has(name) {
+                body.entry(name.to_string()).or_insert(json!(value));
+            }
+        }
+        return;
+    }
+    for (field, word) in [("zone", "zones"), ("region", "regions")] {
+        if let (true, Some(place)) = (has(field), refs::after(path, word)) {
+            let project = refs::project_of(path).unwrap_or_default();
+            body.insert(
+                field.into(),
+                json!(refs::link(&format!("projects/{project}/{word}/{place}"))),
+            );
+        }
+    }
+    if has("selfLink") {
+        body.insert("selfLink".into(), json!(refs::link(path)));
+    }
+}
+
+/// New fingerprints and etags: after every write.
+fn refresh(world: &mut World, schema: &Option<std::sync::Arc<Schema>>, body: &mut Object) {
+    let has = |name: &str| schema.as_ref().is_some_and(|s| s.field(name).is_some());
+    if has("fingerprint") {
+        body.insert("fingerprint".into(), json!(world.mint.fingerprint()));
+    }
+    if has("labelFingerprint") {
+        let empty = body
+            .get("labels")
+            .and_then(Json::as_object)
+            .is_none_or(|l| l.is_empty());
+        let print = match empty {
+            // The fingerprint of no labels, as recorded from the real API.
+            true => "42WmSpB8rSM=".to_string(),
+            false => world.mint.fingerprint(),
+        };
+        body.insert("labelFingerprint".into(), json!(print));
+    }
+    if has("etag") {
+        body.insert("etag".into(), json!(world.mint.hex(64)));
+    }
+    for name in ["updateTime", "updated"] {
+        if has(name) {
+            body.insert(name.into(), json!(world.now.rfc3339()));
+        }
+    }
+}
+
+/// PATCH (merge) and PUT (replace).
+pub fn change(
+    world: &mut World,
+    ask: &Ask,
+    collection: &Collection,
+    merge: bool,
+) -> Result<Json, Fault> {
+    let key = identity::find(world, ask)?;
+    let resource = world.live(&key).ok_or_else(|| missing(&key))?;
+    if resource.dying {
+        return Err(Fault::not_ready(key.split_once('/').map_or("", |(_, p)| p)));
+    }
+    let old = resource.body.clone();
+    let mut sent = changed_body(ask, collection);
+    preconditions(&sent, &old, &ask.method.service)?;
+    if &*ask.method.service == "compute" {
+        refs_of(world, &mut sent, &ask.project, &collection.path)?;
+    }
+    for field in output_only(world, collection) {
+        sent.remove(&field);
+    }
+    let mask = ask
+        .param("updateMask")
+        .or_else(|| ask.text("updateMask"))
+        .map(str::to_string);
+    let mut new = old.clone();
+    match mask {
+        Some(mask) if !mask.is_empty() && mask != "*" => apply_mask(&mut new, &sent, &mask),
+        _ if merge || collection.envelope.is_some() => merge_into(&mut new, sent),
+        _ => new = replaced(world, collection, &old, sent),
+    }
+    refresh(world, &schema_of(world, collection), &mut new);
+    let change = model::Change {
+        key: &key,
+        old: &old,
+    };
+    let then = model::changing(world, collection, ask, change, &mut new)?;
+    if let Some(new) = then.now {
+        if let Some(resource) = world.resources.get_mut(&key) {
+            resource.body = new;
+        }
+        model::changed(world, &collection.path, &key);
+    }
+    Ok(operation::begin(world, ask, &key, then.later))
+}
+
+/// The part of a change request that holds the resource; update requests have envelopes of their own.
+fn changed_body(ask: &Ask, collection: &Collection) -> Object {
+    let nested = collection
+        .resource
+        .iter()
+        .filter(|r| ask.method.request.as_ref() != Some(r))
+        .filter_map(|r| {
+            let short = r.name.strip_prefix("GoogleCloudRunV2").unwrap_or(&r.name);
+            let mut letters = short.chars();
+            let first = letters.next()?.to_ascii_lowercase();
+            ask.body.get(&format!("{first}{}", letters.as_str()))
+        })
+        .next();
+    let mut body = nested
+        .and_then(Json::as_object)
+        .cloned()
+        .unwrap_or_else(|| ask.body.clone());
+    body.remove("updateMask");
+    body
+}
+
+fn preconditions(sent: &Object, old: &Object, service: &str) -> Result<(), Fault> {
+    let differs = |name: &str| match (sent.get(name).and_then(Json::as_str), old.get(name)) {
+        (Some(given), Some(have)) => !given.is_empty() && have.as_str() != Some(given),
+        _ => false,
+    };
+    if differs("fingerprint") || differs("labelFingerprint") && sent.contains_key("labels") {
+        return Err(Fault::stale_fingerprint());
+    }
+    if differs("etag") {
+        return Err(match service {
+            "sqladmin" => Fault::new(412, "staleData", "Condition does not match."),
+            _ => Fault::new(
+                409,
+                "aborted",
+                "The etag does not match: the resource was changed meanwhile.",
+            ),
+        });
+    }
+    Ok(())
+}
+
+/// JSON merge patch (RFC 7396): null removes, lists are replaced, objects merge.
+pub fn merge_into(target: &mut Object, patch: Object) {
+    for (name, value) in patch {
+        match value {
+            Json::Null => {
+                target.remove(&name);
+            }
+            Json::Object(inner) => match target.get_mut(&name) {
+                Some(Json::Object(existing)) => merge_into(existing, inner),
+                _ => {
+                    let mut fresh = Object::new();
+                    merge_into(&mut fresh, inner);
+                    target.insert(name, Json::Object(fresh));
+                }
+            },
+            other => {
+                target.insert(name, other);
+            }
+        }
+    }
+}
+
+/// PUT: what is not sent falls away, except what the server owns.
+fn replaced(world: &World, collection: &Collection, old: &Object, sent: Object) -> Object {
+    let kept = output_only(world, collection);
+    let mut new = Object::new();
+    for (name, value) in old {
+        let own = kept.iter().any(|k| k == name)
+            || matches!(
+                name.as_str(),
+                "kind"
+                    | "id"
+                    | "name"
+                    | "selfLink"
+                    | "creationTimestamp"
+                    | "zone"
+                    | "region"
+                    | "status"
+                    | "creationTime"
+            );
+        if own {
+            new.insert(name.clone(), value.clone());
+        }
+    }
+    merge_into(&mut new, sent);
+    new
+}
+
+/// Sets exactly the fields of a field mask, which may be written in snake case.
+fn apply_mask(target: &mut Object, sent: &Object, mask: &str) {
+    for path in mask.split(',').map(str::trim).filter(|p| !p.is_empty()) {
+        let names: Vec<String> = path.split('.').map(camel).collect();
+        set_path(target, Some(sent), &names);
+    }
+}
+
+fn set_path(target: &mut Object, sent: Option<&Object>, names: &[String]) {
+    let Some((first, rest)) = names.split_first() else {
+        return;
+    };
+    let given = sent.and_then(|s| s.get(first));
+    if rest.is_empty() {
+        match given {
+            Some(value) if !value.is_null() => target.insert(first.clone(), value.clone()),
+            _ => target.remove(first),
+        };
+        return;
+    }
+    let inner = target.entry(first.clone()).or_insert_with(|| json!({}));
+    if let Json::Object(inner) = inner {
+        set_path(inner, given.and_then(Json::as_object), rest);
+    }
+}
+
+fn camel(name: &str) -> String {
+    let mut out = String::new();
+    let mut upper = false;
+    for c in name.chars() {
+        match c {
+            '_' => upper = true,
+            c if upper => {
+                out.extend(c.to_uppercase());
+                upper = false;
+            }
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+pub fn delete(world: &mut World, ask: &Ask, collection: &Collection) -> Result<Json, Fault> {
+    let key = identity::find(world, ask)?;
+    let resource = world.live(&key).ok_or_else(|| missing(&key))?;
+    if resource.dying {
+        return Err(Fault::not_ready(key.split_once('/').map_or("", |(_, p)| p)));
+    }
+    if let Some(etag) = ask.param("etag")
+        && !etag.is_empty()
+        && resource
+            .body
+            .get("etag")
+            .and_then(Json::as_str)
+            .is_some_and(|e| e != etag)
+    {
+        return Err(Fault::new(
+            409,
+            "aborted",
+            "The etag does not match: the resource was changed meanwhile.",
+        ));
+    }
+    model::removable(world, collection, &key)?;
+    if !matches!(ask.method.operation, OperationStyle::None)
+        && let Some(resource) = world.resources.get_mut(&key)
+    {
+        resource.dying = true;
+    }
+    let length = model::removing(world, &collection.path, &key, ask);
+    let then = vec![Then::Remove(key.clone())];
+    Ok(match length {
+        Some(length) => operation::begin_lasting(world, ask, &key, then, length),
+        None => operation::begin(world, ask, &key, then),
+    })
+}

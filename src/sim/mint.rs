@@ -1,0 +1,124 @@
+//! Everything that Google would draw at random: ids, names of operations, fingerprints, addresses.
+//! One seed and one counter make all of it, so the same calls give the same bytes.
+
+use crate::world::Timestamp;
+
+#[derive(Clone, Debug)]
+pub struct Mint {
+    seed: u64,
+    count: u64,
+}
+
+impl Mint {
+    pub fn new(seed: u64) -> Self {
+        Mint { seed, count: 0 }
+    }
+
+    fn draw(&mut self) -> [u8; 32] {
+        self.count += 1;
+        let mut input = self.seed.to_be_bytes().to_vec();
+        input.extend_from_slice(&self.count.to_be_bytes());
+        *blake3::hash(&input).as_bytes()
+    }
+
+    pub fn number(&mut self) -> u64 {
+        let bytes = self.draw();
+        u64::from_be_bytes([
+            bytes[0], bytes[1], bytes[2], bytes[3], bytes[4], bytes[5], bytes[6], bytes[7],
+        ])
+    }
+
+    /// A resource's numeric id, as text: nineteen digits at most, never zero.
+    pub fn id(&mut self) -> String {
+        (self.number() % 9_000_000_000_000_000_000 + 1_000_000_000).to_string()
+    }
+
+    /// `operation-<unix ms>-<13 hex>-<8 hex>-<8 hex>` (seen in public issues).
+    pub fn compute_operation(&mut self, now: Timestamp) -> String {
+        let hex = self.hex(29);
+        format!(
+            "operation-{}-{}-{}-{}",
+            now.0,
+            &hex[..13],
+            &hex[13..21],
+            &hex[21..29]
+        )
+    }
+
+    /// `length` hexadecimal digits, 64 at most.
+    pub fn hex(&mut self, length: usize) -> String {
+        let text: String = self.draw().iter().map(|b| format!("{b:02x}")).collect();
+        text[..length.min(64)].to_string()
+    }
+
+    pub fn uuid(&mut self) -> String {
+        let b = self.draw();
+        let mut bytes = [0u8; 16];
+        bytes.copy_from_slice(&b[..16]);
+        uuid::Builder::from_random_bytes(bytes)
+            .into_uuid()
+            .to_string()
+    }
+
+    /// Four characters as managed groups put them behind a base name.
+    pub fn suffix(&mut self) -> String {
+        const LETTERS: &[u8] = b"bcdfghjklmnpqrstvwxz0123456789";
+        self.draw()[..4]
+            .iter()
+            .map(|b| char::from(LETTERS[usize::from(*b) % LETTERS.len()]))
+            .collect()
+    }
+
+    /// Eight bytes in the URL alphabet of base64, with its `=`.
+    pub fn fingerprint(&mut self) -> String {
+        let b = self.draw();
+        base64_url(&b[..8])
+    }
+
+    /// An address out of Google's public ranges.
+    pub fn public_address(&mut self) -> String {
+        let b = self.draw();
+        format!("34.{}.{}.{}", 64 + b[0] % 64, b[1], 1 + b[2] % 254)
+    }
+}
+
+fn base64_url(bytes: &[u8]) -> String {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let mut text = String::new();
+    for chunk in bytes.chunks(3) {
+        let word = chunk
+            .iter()
+            .enumerate()
+            .fold(0u32, |w, (i, b)| w | (u32::from(*b) << (16 - 8 * i)));
+        for i in 0..4 {
+            if i <= chunk.len() {
+                let index = (word >> (18 - 6 * i)) & 63;
+                text.push(char::from(ALPHABET[index as usize]));
+            } else {
+                text.push('=');
+            }
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fingerprints_are_base64() {
+        assert_eq!(base64_url(b"Man"), "TWFu");
+        assert_eq!(base64_url(b"Ma"), "TWE=");
+        assert_eq!(base64_url(b"M"), "TQ==");
+        assert_eq!(Mint::new(1).fingerprint().len(), 12);
+    }
+
+    #[test]
+    fn same_seed_same_draws() {
+        let (mut a, mut b) = (Mint::new(7), Mint::new(7));
+        assert_eq!(a.id(), b.id());
+        assert_eq!(a.uuid(), b.uuid());
+        assert_ne!(a.id(), Mint::new(8).id());
+    }
+}

@@ -1,0 +1,234 @@
+//! Images, their families, and instance templates.
+//!
+//! Sources: the API description (`Image.status` PENDING, READY, FAILED; exactly one source; a family
+//! means its newest image that is not deprecated), public issues for the refusal of a disk in use
+//! (ansible/ansible#61634).
+
+use serde_json::{Value as Json, json};
+
+use super::super::ask::Ask;
+use super::super::fault::Fault;
+use super::super::operation::{self, Then};
+use super::super::timing::Happening;
+use super::super::world::{Due, Object, World};
+use super::super::{Outcome, generic, refs};
+use super::{Handler, existing, instances};
+
+pub fn method(id: &str) -> Option<Handler> {
+    Some(match id {
+        "compute.images.getFromFamily" => from_family,
+        "compute.imageFamilyViews.get" => family_view,
+        "compute.images.deprecate" => deprecate,
+        _ => return None,
+    })
+}
+
+/// Fields of which an image must have exactly one.
+const SOURCES: &[&str] = &["sourceDisk", "sourceImage", "sourceSnapshot"];
+
+/// # Errors
+/// No source or several, or a disk that a running machine writes to.
+pub fn prepare(world: &mut World, ask: &Ask, body: &mut Object) -> Result<(), Fault> {
+    let raw = body.get("rawDisk").and_then(|r| r.get("source")).is_some();
+    let named = SOURCES.iter().filter(|s| body.contains_key(**s)).count();
+    if named + usize::from(raw) != 1 {
+        return Err(Fault::invalid(
+            "resource",
+            "",
+            "Exactly one of rawDisk, sourceDisk, sourceImage and sourceSnapshot must be given.",
+        ));
+    }
+    let mut size = json!("10");
+    if let Some(source) = body.get("sourceDisk").cloned() {
+        let text = source.as_str().unwrap_or("").to_string();
+        let path = text.strip_prefix(refs::LINK_ROOT).unwrap_or(&text);
+        let (_, disk) = world
+            .linked(&source)
+            .ok_or_else(|| Fault::not_found(path))?;
+        let user = disk
+            .body
+            .get("users")
+            .and_then(Json::as_array)
+            .and_then(|u| u.first());
+        let running = user
+            .and_then(|u| world.linked(u))
+            .is_some_and(|(_, vm)| vm.text("status") != "TERMINATED");
+        if let (Some(user), true, false) = (user, running, ask.flag("forceCreate").unwrap_or(false))
+        {
+            return Err(instances::in_use(path, user));
+        }
+        size = disk.body.get("sizeGb").cloned().unwrap_or(size);
+        let id = disk.body.get("id").cloned().unwrap_or_default();
+        body.insert("sourceDiskId".into(), id);
+    }
+    if let Some(image) = body.get("sourceImage").and_then(Json::as_str) {
+        let found = resolve(world, &ask.project, image).ok_or_else(|| {
+            Fault::not_found(image.strip_prefix(refs::LINK_ROOT).unwrap_or(image))
+        })?;
+        if let Some(found) = world.compute(&found) {
+            size = found.body.get("diskSizeGb").cloned().unwrap_or(size);
+        }
+    }
+    let status = if world.planting { "READY" } else { "PENDING" };
+    body.insert("status".into(), json!(status));
+    body.insert("sourceType".into(), json!("RAW"));
+    body.entry("diskSizeGb").or_insert(size);
+    body.entry("archiveSizeBytes").or_insert(json!("0"));
+    body.entry("architecture").or_insert(json!("X86_64"));
+    Ok(())
+}
+
+/// An image is READY some time after its operation.
+pub fn inserted(world: &mut World, key: &str) -> Vec<Then> {
+    if !world.planting {
+        let at = world.now.plus(world.takes(Happening::ImageReady));
+        world.schedule(at, Due::ImageReady(key.to_string()));
+    }
+    Vec::new()
+}
+
+pub fn ready(world: &mut World, key: &str) {
+    if let Some(image) = world.resources.get_mut(key) {
+        image.body.insert("status".into(), json!("READY"));
+        image
+            .body
+            .insert("archiveSizeBytes".into(), json!("1073741824"));
+    }
+}
+
+/// Projects of public images, which exist without being stored.
+fn is_public(project: &str) -> bool {
+    project.ends_with("-cloud") || project == "cos-cloud"
+}
+
+/// The path of the image that any reference to one means: an image, a family, a family in a zone.
+pub fn resolve(world: &World, project: &str, reference: &str) -> Option<String> {
+    let path = match reference.strip_prefix(refs::LINK_ROOT) {
+        Some(path) => path.to_string(),
+        None => refs::path_of(reference, project)?,
+    };
+    let holder = refs::project_of(&path)?.to_string();
+    let family = refs::after(&path, "family").or_else(|| refs::after(&path, "imageFamilyViews"));
+    match family {
+        Some(family) => newest(world, &holder, family),
+        None if is_public(&holder) => Some(path),
+        None => world.compute(&path).map(|_| path),
+    }
+}
+
+/// The newest image of a family that is not deprecated.
+pub fn newest(world: &World, project: &str, family: &str) -> Option<String> {
+    let prefix = format!("compute/projects/{project}/global/images/");
+    let own = world
+        .of("compute.images", &prefix)
+        .filter(|(_, r)| {
+            r.text("family") == family && !r.dying && !r.body.contains_key("deprecated")
+        })
+        .max_by_key(|(key, r)| (r.born, (*key).clone()))
+        .map(|(key, _)| key.trim_start_matches("compute/").to_string());
+    own.or_else(|| {
+        is_public(project).then(|| format!("projects/{project}/global/images/{family}-v20261101"))
+    })
+}
+
+fn image_json(world: &World, path: &str, family: &str) -> Json {
+    match generic::view(world, &format!("compute/{path}")) {
+        Some(body) => Json::Object(body),
+        None => json!({
+            "kind": "compute#image",
+            "id": "1000000001",
+            "name": refs::last(path),
+            "family": family,
+            "status": "READY",
+            "sourceType": "RAW",
+            "diskSizeGb": "10",
+            "archiveSizeBytes": "1073741824",
+            "architecture": "X86_64",
+            "selfLink": refs::link(path),
+        }),
+    }
+}
+
+fn from_family(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+    let family = ask.param("family").unwrap_or("");
+    let path = newest(world, &ask.project, family).ok_or_else(|| Fault::not_found(&ask.rest))?;
+    Ok(image_json(world, &path, family).into())
+}
+
+fn family_view(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+    let family = ask.param("family").unwrap_or("");
+    let path = newest(world, &ask.project, family).ok_or_else(|| Fault::not_found(&ask.rest))?;
+    Ok(json!({ "image": image_json(world, &path, family) }).into())
+}
+
+/// `state` ACTIVE or nothing takes the mark away (API description of `DeprecationStatus`).
+fn deprecate(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+    let key = existing(world, ask)?;
+    let mark = Json::Object(ask.body.clone());
+    let active = matches!(ask.text("state"), None | Some("ACTIVE"));
+    world.change(&key, |body| {
+        match active {
+            true => body.shift_remove("deprecated"),
+            false => body.insert("deprecated".into(), mark),
+        };
+    });
+    Ok(operation::begin(world, ask, &key, Vec::new()).into())
+}
+
+/// # Errors
+/// A machine type that is a URL ("a URL gives INTERNAL_ERROR", API description), or an unknown one.
+pub fn prepare_template(world: &mut World, body: &mut Object) -> Result<(), Fault> {
+    let Some(properties) = body.get_mut("properties").and_then(Json::as_object_mut) else {
+        return match body.contains_key("sourceInstance") {
+            true => Err(Fault::not_simulated(
+                "instance templates from a sourceInstance",
+            )),
+            false => Err(Fault::required("resource.properties")),
+        };
+    };
+    let machine = properties
+        .get("machineType")
+        .and_then(Json::as_str)
+        .unwrap_or("")
+        .to_string();
+    if machine.is_empty() {
+        return Err(Fault::required("resource.properties.machineType"));
+    }
+    if machine.contains('/') || !super::places::knows_machine(world, &machine) {
+        return Err(Fault::invalid(
+            "resource.properties.machineType",
+            &machine,
+            "The resource must be the name of a machine type, not its URL.",
+        ));
+    }
+    let disks = properties
+        .get("disks")
+        .and_then(Json::as_array)
+        .is_none_or(|d| d.is_empty());
+    if disks {
+        return Err(Fault::invalid(
+            "resource.properties.disks",
+            "",
+            "No disks are specified.",
+        ));
+    }
+    if let Some(disks) = properties.get_mut("disks").and_then(Json::as_array_mut) {
+        for (i, disk) in disks.iter_mut().enumerate() {
+            if let Some(disk) = disk.as_object_mut() {
+                disk.insert("kind".into(), json!("compute#attachedDisk"));
+                disk.insert("index".into(), json!(i));
+                disk.entry("deviceName")
+                    .or_insert(json!(format!("persistent-disk-{i}")));
+            }
+        }
+    }
+    let print = world.mint.fingerprint();
+    let metadata = properties.entry("metadata").or_insert_with(|| json!({}));
+    metadata["kind"] = json!("compute#metadata");
+    metadata["fingerprint"] = json!(print);
+    properties.entry("tags").or_insert_with(|| json!({}));
+    properties.entry("scheduling").or_insert(
+        json!({ "automaticRestart": true, "onHostMaintenance": "MIGRATE", "preemptible": false }),
+    );
+    Ok(())
+}

@@ -1,0 +1,670 @@
+//! Machines and their disks.
+//!
+//! Sources: the API description of `Instance`, `AttachedDisk` and `Disk` (fields, auto-delete on the
+//! attachment, not on the disk), recorded resources (`reference` fields and their defaults).
+
+use serde_json::{Value as Json, json};
+
+use super::super::ask::Ask;
+use super::super::fault::Fault;
+use super::super::operation::{self, Then};
+use super::super::world::{Object, Resource, World};
+use super::super::{Outcome, refs};
+use super::{Handler, existing, images, path_of};
+use crate::world::Millis;
+
+pub fn method(id: &str) -> Option<Handler> {
+    Some(match id {
+        "compute.instances.setDiskAutoDelete" => set_disk_auto_delete,
+        "compute.instances.stop" => stop,
+        "compute.instances.start" => start,
+        "compute.instances.reset" => reset,
+        "compute.instances.setMetadata" => set_metadata,
+        "compute.instances.setTags" => set_tags,
+        "compute.instances.setDeletionProtection" => set_deletion_protection,
+        "compute.instances.attachDisk" => attach_disk,
+        "compute.instances.detachDisk" => detach_disk,
+        "compute.disks.resize" => resize_disk,
+        _ => return None,
+    })
+}
+
+/// # Errors
+/// An unknown machine type, a disk that is missing, attached elsewhere, or has no source.
+pub fn prepare(world: &mut World, key: &str, body: &mut Object) -> Result<(), Fault> {
+    let path = path_of(key).to_string();
+    let project = refs::project_of(&path).unwrap_or_default().to_string();
+    let zone = refs::after(&path, "zones").unwrap_or_default().to_string();
+    check_machine(world, body)?;
+    check_disks(world, body, &project, &zone)?;
+    let interfaces = interfaces(world, body, &project, &zone)?;
+    let name = body
+        .get("name")
+        .and_then(Json::as_str)
+        .unwrap_or_default()
+        .to_string();
+    let disks = make_disks(world, body, &path, &name)?;
+    body.insert("disks".into(), Json::Array(disks));
+    body.insert("networkInterfaces".into(), Json::Array(interfaces));
+    let fill = |body: &mut Object, name: &str, value: Json| {
+        body.entry(name.to_string()).or_insert(value);
+    };
+    body.insert("status".into(), json!("PROVISIONING"));
+    fill(body, "canIpForward", json!(false));
+    fill(body, "cpuPlatform", json!("Intel Haswell"));
+    fill(body, "deletionProtection", json!(false));
+    fill(body, "startRestricted", json!(false));
+    fill(
+        body,
+        "scheduling",
+        json!({ "automaticRestart": true, "onHostMaintenance": "MIGRATE", "preemptible": false, "provisioningModel": "STANDARD" }),
+    );
+    let number = world.project_number(&project);
+    if let Some(accounts) = body.get_mut("serviceAccounts").and_then(Json::as_array_mut) {
+        for account in accounts {
+            if account.get("email").and_then(Json::as_str) == Some("default") {
+                account["email"] = json!(format!("{number}-compute@developer.gserviceaccount.com"));
+            }
+        }
+    }
+    stamp_metadata(world, body);
+    Ok(())
+}
+
+/// `metadata` and `tags` carry fingerprints of their own.
+pub fn stamp_metadata(world: &mut World, body: &mut Object) {
+    let print = world.mint.fingerprint();
+    let metadata = body.entry("metadata").or_insert_with(|| json!({}));
+    metadata["kind"] = json!("compute#metadata");
+    metadata["fingerprint"] = json!(print);
+    let tags = body.entry("tags").or_insert_with(|| json!({}));
+    let empty = tags
+        .get("items")
+        .and_then(Json::as_array)
+        .is_none_or(|t| t.is_empty());
+    tags["fingerprint"] = match empty {
+        true => json!("42WmSpB8rSM="),
+        false => json!(world.mint.fingerprint()),
+    };
+}
+
+fn check_machine(world: &World, body: &Object) -> Result<(), Fault> {
+    let machine = body.get("machineType").and_then(Json::as_str).unwrap_or("");
+    if machine.is_empty() {
+        return Err(Fault::required("resource.machineType"));
+    }
+    if !machine.contains("/machineTypes/") {
+        return Err(Fault::invalid(
+            "resource.machineType",
+            machine,
+            "The URL is malformed.",
+        ));
+    }
+    match super::places::knows_machine(world, refs::last(machine)) {
+        true => Ok(()),
+        false => Err(Fault::not_found(
+            machine.strip_prefix(refs::LINK_ROOT).unwrap_or(machine),
+        )),
+    }
+}
+
+fn check_disks(world: &World, body: &Object, project: &str, _zone: &str) -> Result<(), Fault> {
+    let disks = body
+        .get("disks")
+        .and_then(Json::as_array)
+        .map(Vec::as_slice)
+        .unwrap_or_default();
+    if disks.is_empty() {
+        return Err(Fault::invalid(
+            "resource.disks",
+            "",
+            "No disks are specified.",
+        ));
+    }
+    for (i, disk) in disks.iter().enumerate() {
+        let field = format!("resource.disks[{i}]");
+        if let Some(source) = disk.get("source").filter(|s| !s.is_null()) {
+            let text = source.as_str().unwrap_or("");
+            let path = text.strip_prefix(refs::LINK_ROOT).unwrap_or(text);
+            let (_, found) = world.linked(source).ok_or_else(|| Fault::not_found(path))?;
+            free_disk(found, path)?;
+        } else if let Some(init) = disk.get("initializeParams") {
+            if let Some(image) = init.get("sourceImage").and_then(Json::as_str) {
+                images::resolve(world, project, image).ok_or_else(|| {
+                    Fault::not_found(image.strip_prefix(refs::LINK_ROOT).unwrap_or(image))
+                })?;
+            }
+        } else if disk.get("type").and_then(Json::as_str) != Some("SCRATCH") {
+            return Err(Fault::invalid(
+                &field,
+                "",
+                "Either source or initializeParams must be given.",
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// A disk that is attached for writing cannot be attached a second time.
+fn free_disk(disk: &Resource, path: &str) -> Result<(), Fault> {
+    match disk
+        .body
+        .get("users")
+        .and_then(Json::as_array)
+        .and_then(|u| u.first())
+    {
+        Some(user) => Err(in_use(path, user)),
+        None => Ok(()),
+    }
+}
+
+pub fn in_use(disk_path: &str, user: &Json) -> Fault {
+    let user = user.as_str().unwrap_or("");
+    let user = user.strip_prefix(refs::LINK_ROOT).unwrap_or(user);
+    Fault::in_use("disk", disk_path, user)
+}
+
+fn make_disks(
+    world: &mut World,
+    body: &Object,
+    path: &str,
+    name: &str,
+) -> Result<Vec<Json>, Fault> {
+    let mut out = Vec::new();
+    let given = body
+        .get("disks")
+        .and_then(Json::as_array)
+        .cloned()
+        .unwrap_or_default();
+    for (i, mut disk) in given.into_iter().enumerate() {
+        let Some(fields) = disk.as_object_mut() else {
+            continue;
+        };
+        let init = fields.shift_remove("initializeParams");
+        let boot = fields.get("boot").and_then(Json::as_bool).unwrap_or(i == 0);
+        let source = match fields.get("source").and_then(Json::as_str) {
+            Some(source) => source.to_string(),
+            None => {
+                let init = init.unwrap_or_else(|| json!({}));
+                let own = match i {
+                    0 => name.to_string(),
+                    _ => format!("{name}-{i}"),
+                };
+                let disk_name = init
+                    .get("diskName")
+                    .and_then(Json::as_str)
+                    .map_or(own, str::to_string);
+                new_disk(world, path, &disk_name, &init)
+            }
+        };
+        let disk_key = format!(
+            "compute/{}",
+            source.strip_prefix(refs::LINK_ROOT).unwrap_or(&source)
+        );
+        let now = world.stamp();
+        let mut size = json!("10");
+        if let Some(resource) = world.resources.get_mut(&disk_key) {
+            resource
+                .body
+                .insert("users".into(), json!([refs::link(path)]));
+            resource
+                .body
+                .insert("lastAttachTimestamp".into(), json!(now));
+            size = resource.body.get("sizeGb").cloned().unwrap_or(size);
+        }
+        fields.insert("kind".into(), json!("compute#attachedDisk"));
+        fields.insert("index".into(), json!(i));
+        fields.insert("boot".into(), json!(boot));
+        fields.insert("source".into(), json!(source));
+        for (field, value) in [
+            ("type", json!("PERSISTENT")),
+            ("mode", json!("READ_WRITE")),
+            ("interface", json!("SCSI")),
+            ("autoDelete", json!(false)),
+            ("deviceName", json!(format!("persistent-disk-{i}"))),
+            ("diskSizeGb", size),
+        ] {
+            fields.entry(field.to_string()).or_insert(value);
+        }
+        out.push(disk);
+    }
+    Ok(out)
+}
+
+/// Makes the disk that `initializeParams` describe; gives its link.
+fn new_disk(world: &mut World, instance_path: &str, name: &str, init: &Json) -> String {
+    let project = refs::project_of(instance_path)
+        .unwrap_or_default()
+        .to_string();
+    let zone = refs::after(instance_path, "zones").unwrap_or_default();
+    let zone_path = format!("projects/{project}/zones/{zone}");
+    let path = format!("{zone_path}/disks/{name}");
+    let kind = init
+        .get("diskType")
+        .and_then(Json::as_str)
+        .unwrap_or("pd-standard");
+    let image = init
+        .get("sourceImage")
+        .and_then(Json::as_str)
+        .and_then(|i| images::resolve(world, &project, i));
+    let mut body = json!({
+        "kind": "compute#disk",
+        "id": world.mint.id(),
+        "creationTimestamp": world.stamp(),
+        "name": name,
+        "zone": refs::link(&zone_path),
+        "status": "READY",
+        "type": refs::link(&format!("{zone_path}/diskTypes/{}", refs::last(kind))),
+        "sizeGb": init.get("diskSizeGb").cloned().unwrap_or(json!("10")),
+        "physicalBlockSizeBytes": "4096",
+        "labelFingerprint": "42WmSpB8rSM=",
+        "selfLink": refs::link(&path),
+    });
+    if let Some(image) = image {
+        body["sourceImage"] = json!(refs::link(&image));
+        if let Some(found) = world.compute(&image) {
+            body["sourceImageId"] = found.body.get("id").cloned().unwrap_or_default();
+        }
+    }
+    if let Some(labels) = init.get("labels") {
+        body["labels"] = labels.clone();
+    }
+    world.put(
+        &format!("compute/{path}"),
+        "compute.disks",
+        body.as_object().cloned().unwrap_or_default(),
+    );
+    refs::link(&path)
+}
+
+/// A disk that a caller creates.
+pub fn prepare_disk(world: &mut World, key: &str, body: &mut Object) -> Result<(), Fault> {
+    let path = path_of(key);
+    let holder = path.rsplit_once("/disks/").map_or("", |(h, _)| h);
+    body.insert("status".into(), json!("READY"));
+    let kind = body
+        .get("type")
+        .and_then(Json::as_str)
+        .map_or("pd-standard", refs::last)
+        .to_string();
+    body.insert(
+        "type".into(),
+        json!(refs::link(&format!("{holder}/diskTypes/{kind}"))),
+    );
+    if let Some(image) = body.get("sourceImage").and_then(Json::as_str) {
+        let project = refs::project_of(path).unwrap_or_default();
+        let found = images::resolve(world, project, image).ok_or_else(|| {
+            Fault::not_found(image.strip_prefix(refs::LINK_ROOT).unwrap_or(image))
+        })?;
+        body.insert("sourceImage".into(), json!(refs::link(&found)));
+    }
+    let size = body
+        .get("sizeGb")
+        .and_then(Json::as_str)
+        .unwrap_or("10")
+        .to_string();
+    if size.parse::<u64>().unwrap_or(0) < 10 && kind != "pd-standard" {
+        return Err(Fault::invalid(
+            "resource.sizeGb",
+            &size,
+            "Disk size: the minimum is 10 GB.",
+        ));
+    }
+    body.insert("sizeGb".into(), json!(size));
+    body.entry("physicalBlockSizeBytes")
+        .or_insert(json!("4096"));
+    Ok(())
+}
+
+fn interfaces(
+    world: &mut World,
+    body: &Object,
+    project: &str,
+    zone: &str,
+) -> Result<Vec<Json>, Fault> {
+    let mut given = body
+        .get("networkInterfaces")
+        .and_then(Json::as_array)
+        .cloned()
+        .unwrap_or_default();
+    if given.is_empty() {
+        given.push(json!({}));
+    }
+    let region = super::super::scenario::region_of(zone);
+    let default_network = refs::link(&format!("projects/{project}/global/networks/default"));
+    let mut out = Vec::new();
+    for (i, mut card) in given.into_iter().enumerate() {
+        let Some(fields) = card.as_object_mut() else {
+            continue;
+        };
+        fields.insert("kind".into(), json!("compute#networkInterface"));
+        fields.insert("name".into(), json!(format!("nic{i}")));
+        if !fields.contains_key("network") {
+            let network = fields
+                .get("subnetwork")
+                .and_then(|s| world.linked(s))
+                .and_then(|(_, s)| s.body.get("network").cloned());
+            fields.insert(
+                "network".into(),
+                network.unwrap_or_else(|| json!(default_network)),
+            );
+        }
+        let network = fields.get("network").cloned().unwrap_or_default();
+        if world.linked(&network).is_none() {
+            return Err(Fault::invalid(
+                "resource.networkInterfaces[0].network",
+                network.as_str().unwrap_or(""),
+                "The referenced network resource cannot be found.",
+            ));
+        }
+        if !fields.contains_key("subnetwork") {
+            let name = refs::last(network.as_str().unwrap_or("")).to_string();
+            let path = format!("projects/{project}/regions/{region}/subnetworks/{name}");
+            if world.compute(&path).is_some() {
+                fields.insert("subnetwork".into(), json!(refs::link(&path)));
+            }
+        }
+        let inner = world.mint.number();
+        let address = format!("10.128.{}.{}", (inner >> 8) % 16, 2 + inner % 250);
+        fields.entry("networkIP").or_insert(json!(address));
+        fields.entry("stackType").or_insert(json!("IPV4_ONLY"));
+        fields.insert("fingerprint".into(), json!(world.mint.fingerprint()));
+        if let Some(configs) = fields.get_mut("accessConfigs").and_then(Json::as_array_mut) {
+            for config in configs {
+                let address = world.mint.public_address();
+                let Some(config) = config.as_object_mut() else {
+                    continue;
+                };
+                config.insert("kind".into(), json!("compute#accessConfig"));
+                for (field, value) in [
+                    ("type", json!("ONE_TO_ONE_NAT")),
+                    ("name", json!("external-nat")),
+                    ("natIP", json!(address)),
+                    ("networkTier", json!("PREMIUM")),
+                ] {
+                    config.entry(field.to_string()).or_insert(value);
+                }
+            }
+        }
+        out.push(card);
+    }
+    Ok(out)
+}
+
+fn fields(pairs: &[(&str, Json)]) -> Object {
+    pairs
+        .iter()
+        .map(|(k, v)| (k.to_string(), v.clone()))
+        .collect()
+}
+
+pub fn inserted(world: &mut World, key: &str) -> Vec<Then> {
+    let at = world.stamp();
+    vec![Then::Merge(
+        key.to_string(),
+        fields(&[
+            ("status", json!("RUNNING")),
+            ("lastStartTimestamp", json!(at)),
+        ]),
+    )]
+}
+
+/// # Errors
+/// 400 while the machine is protected.
+pub fn removable(world: &World, key: &str) -> Result<(), Fault> {
+    let guarded = world
+        .live(key)
+        .and_then(|r| r.body.get("deletionProtection"))
+        .and_then(Json::as_bool)
+        .unwrap_or(false);
+    match guarded {
+        true => Err(Fault::new(
+            400,
+            "invalid",
+            "Invalid resource usage: 'Resource cannot be deleted if it's protected against deletion. Please disable the deletion protection before deletion.'.",
+        )),
+        false => Ok(()),
+    }
+}
+
+pub fn stopping(world: &mut World, key: &str) {
+    if let Some(resource) = world.resources.get_mut(key) {
+        resource.body.insert("status".into(), json!("STOPPING"));
+    }
+}
+
+/// Disks that are to go with the machine go, the others are free again.
+pub fn removed(world: &mut World, old: &Resource) {
+    let disks = old
+        .body
+        .get("disks")
+        .and_then(Json::as_array)
+        .cloned()
+        .unwrap_or_default();
+    for disk in disks {
+        let Some((key, _)) = disk.get("source").and_then(|s| world.linked(s)) else {
+            continue;
+        };
+        if disk.get("autoDelete").and_then(Json::as_bool) == Some(true) {
+            world.resources.remove(&key);
+        } else {
+            release(world, &key);
+        }
+    }
+}
+
+fn release(world: &mut World, disk_key: &str) {
+    let at = world.stamp();
+    if let Some(resource) = world.resources.get_mut(disk_key) {
+        resource.body.shift_remove("users");
+        resource
+            .body
+            .insert("lastDetachTimestamp".into(), json!(at));
+    }
+}
+
+fn set_disk_auto_delete(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+    let key = existing(world, ask)?;
+    let device = ask.param("deviceName").unwrap_or("").to_string();
+    let wanted = ask.flag("autoDelete").unwrap_or(false);
+    let mut found = false;
+    world.change(&key, |body| {
+        let disks = body.get_mut("disks").and_then(Json::as_array_mut);
+        for disk in disks.into_iter().flatten() {
+            if disk.get("deviceName").and_then(Json::as_str) == Some(&device) {
+                disk["autoDelete"] = json!(wanted);
+                found = true;
+            }
+        }
+    });
+    match found {
+        true => Ok(operation::begin(world, ask, &key, Vec::new()).into()),
+        false => Err(Fault::invalid(
+            "deviceName",
+            &device,
+            "No attached disk found with this device name.",
+        )),
+    }
+}
+
+fn stop(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+    let key = existing(world, ask)?;
+    stopping(world, &key);
+    let at = world.stamp();
+    let then = Then::Merge(
+        key.clone(),
+        fields(&[
+            ("status", json!("TERMINATED")),
+            ("lastStopTimestamp", json!(at)),
+        ]),
+    );
+    Ok(operation::begin(world, ask, &key, vec![then]).into())
+}
+
+fn start(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+    let key = existing(world, ask)?;
+    let status = world
+        .live(&key)
+        .map(|r| r.text("status").to_string())
+        .unwrap_or_default();
+    if status == "STOPPING" {
+        return Err(Fault::not_ready(path_of(&key)));
+    }
+    if status != "RUNNING"
+        && let Some(resource) = world.resources.get_mut(&key)
+    {
+        resource.body.insert("status".into(), json!("STAGING"));
+    }
+    let then = inserted(world, &key);
+    Ok(operation::begin(world, ask, &key, then).into())
+}
+
+fn reset(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+    let key = existing(world, ask)?;
+    let status = world
+        .live(&key)
+        .map(|r| r.text("status").to_string())
+        .unwrap_or_default();
+    if status != "RUNNING" {
+        return Err(Fault::not_ready(path_of(&key)));
+    }
+    let then = inserted(world, &key);
+    Ok(operation::begin(world, ask, &key, then).into())
+}
+
+/// Replaces one part of a machine that has a fingerprint of its own.
+fn set_part(world: &mut World, ask: &Ask, part: &str) -> Result<Outcome, Fault> {
+    let key = existing(world, ask)?;
+    let have = world
+        .live(&key)
+        .and_then(|r| {
+            r.body
+                .get(part)?
+                .get("fingerprint")?
+                .as_str()
+                .map(str::to_string)
+        })
+        .unwrap_or_default();
+    let given = ask.text("fingerprint").unwrap_or("");
+    if given.is_empty() {
+        return Err(Fault::required("resource.fingerprint"));
+    }
+    if given != have {
+        let mut stale = Fault::stale_fingerprint();
+        stale.message = format!("Supplied fingerprint does not match current {part} fingerprint.");
+        return Err(stale);
+    }
+    let mut value = Json::Object(ask.body.clone());
+    value["fingerprint"] = json!(world.mint.fingerprint());
+    world.change(&key, |body| {
+        body.insert(part.to_string(), value);
+    });
+    Ok(operation::begin(world, ask, &key, Vec::new()).into())
+}
+
+fn set_metadata(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+    set_part(world, ask, "metadata")
+}
+
+fn set_tags(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+    set_part(world, ask, "tags")
+}
+
+fn set_deletion_protection(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+    let key = existing(world, ask)?;
+    // "Whether the resource should be protected against deletion", default true (API description).
+    let wanted = ask.flag("deletionProtection").unwrap_or(true);
+    world.change(&key, |body| {
+        body.insert("deletionProtection".into(), json!(wanted));
+    });
+    Ok(operation::begin(world, ask, &key, Vec::new()).into())
+}
+
+fn attach_disk(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+    let key = existing(world, ask)?;
+    let path = path_of(&key).to_string();
+    let source = ask
+        .text("source")
+        .ok_or_else(|| Fault::required("resource.source"))?;
+    let disk_path = refs::path_of(source, &ask.project)
+        .ok_or_else(|| Fault::invalid("resource.source", source, "The URL is malformed."))?;
+    let disk = world
+        .compute(&disk_path)
+        .ok_or_else(|| Fault::not_found(&disk_path))?;
+    free_disk(disk, &disk_path)?;
+    let size = disk.body.get("sizeGb").cloned().unwrap_or_default();
+    if let Some(disk) = world.resources.get_mut(&format!("compute/{disk_path}")) {
+        disk.body.insert("users".into(), json!([refs::link(&path)]));
+    }
+    let mut entry = ask.body.clone();
+    world.change(&key, |body| {
+        let disks = body.entry("disks").or_insert_with(|| json!([]));
+        if let Some(disks) = disks.as_array_mut() {
+            let index = disks.len();
+            entry.insert("source".into(), json!(refs::link(&disk_path)));
+            for (field, value) in [
+                ("kind", json!("compute#attachedDisk")),
+                ("type", json!("PERSISTENT")),
+                ("mode", json!("READ_WRITE")),
+                ("index", json!(index)),
+                ("boot", json!(false)),
+                ("autoDelete", json!(false)),
+                ("deviceName", json!(format!("persistent-disk-{index}"))),
+                ("diskSizeGb", size),
+            ] {
+                entry.entry(field.to_string()).or_insert(value);
+            }
+            disks.push(Json::Object(entry));
+        }
+    });
+    Ok(operation::begin(world, ask, &key, Vec::new()).into())
+}
+
+fn detach_disk(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+    let key = existing(world, ask)?;
+    let device = ask.param("deviceName").unwrap_or("").to_string();
+    let mut source = None;
+    world.change(&key, |body| {
+        if let Some(disks) = body.get_mut("disks").and_then(Json::as_array_mut) {
+            let at = disks
+                .iter()
+                .position(|d| d.get("deviceName").and_then(Json::as_str) == Some(&device));
+            source = at.map(|i| disks.remove(i)["source"].clone());
+        }
+    });
+    let Some(source) = source else {
+        return Err(Fault::invalid(
+            "deviceName",
+            &device,
+            "No attached disk found with this device name.",
+        ));
+    };
+    if let Some((disk, _)) = world.linked(&source) {
+        release(world, &disk);
+    }
+    Ok(operation::begin(world, ask, &key, Vec::new()).into())
+}
+
+/// Disks grow only (API description of `disks.resize`).
+fn resize_disk(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+    let key = existing(world, ask)?;
+    let number = |v: &str| v.parse::<u64>().unwrap_or(0);
+    let wanted = ask.text("sizeGb").unwrap_or("").to_string();
+    let have = world
+        .live(&key)
+        .map(|r| number(r.text("sizeGb")))
+        .unwrap_or(0);
+    if number(&wanted) <= have {
+        return Err(Fault::invalid(
+            "sizeGb",
+            &wanted,
+            &format!(
+                "New disk size '{wanted}' GiB must be larger than existing size '{have}' GiB."
+            ),
+        ));
+    }
+    world.change(&key, |body| {
+        body.insert("sizeGb".into(), json!(wanted));
+    });
+    Ok(operation::begin_lasting(world, ask, &key, Vec::new(), Millis::secs(3)).into())
+}

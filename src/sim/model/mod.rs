@@ -1,0 +1,516 @@
+//! Behaviour beyond the generic verbs: one file a subject, and the one registry that calls them.
+
+pub mod addresses;
+pub mod autoscalers;
+pub mod balancing;
+pub mod certificates;
+pub mod dns;
+pub mod group_calls;
+pub mod groups;
+pub mod images;
+pub mod instances;
+pub mod networks;
+pub mod operations;
+pub mod places;
+pub mod services;
+pub mod sql;
+pub mod usage;
+
+use std::collections::BTreeMap;
+
+use serde_json::Value as Json;
+
+use super::ask::Ask;
+use super::fault::Fault;
+use super::mint::Mint;
+use super::operation::Then;
+use super::world::{Due, Object, Resource, World};
+use super::{Outcome, generic, page, refs};
+use crate::catalog::Collection;
+use crate::world::Millis;
+
+type Handler = fn(&mut World, &Ask) -> Result<Outcome, Fault>;
+
+/// A change of a resource: what it was.
+pub struct Change<'a> {
+    pub key: &'a str,
+    pub old: &'a Object,
+}
+
+/// What a change does: the new body at once, or things that happen when the operation ends.
+pub struct Effect {
+    pub now: Option<Object>,
+    pub later: Vec<Then>,
+}
+
+/// Answers a call: by the model of its method, else by a generic verb, else not at all.
+pub fn answer(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+    if let Some(handler) = own(&ask.method.id) {
+        return handler(world, ask);
+    }
+    if operations::is_operations(ask) {
+        return operations::answer(world, ask);
+    }
+    generic_verb(world, ask)
+}
+
+fn own(method: &str) -> Option<Handler> {
+    instances::method(method)
+        .or_else(|| images::method(method))
+        .or_else(|| group_calls::method(method))
+        .or_else(|| balancing::method(method))
+        .or_else(|| places::method(method))
+        .or_else(|| dns::method(method))
+        .or_else(|| sql::method(method))
+        .or_else(|| services::method(method))
+}
+
+/// Collections that can be read although nobody inserts into them.
+const READ_ONLY: &[&str] = &["compute.regionInstanceGroups", "dns.changes"];
+
+fn generic_verb(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+    let refuse = || Fault::not_simulated(&ask.method.id);
+    let collection = ask.collection.clone().ok_or_else(refuse)?;
+    let kept = collection.insert.is_some() || READ_ONLY.contains(&&*collection.path);
+    if !kept {
+        return Err(refuse());
+    }
+    let body = match &*ask.method.name {
+        "get" => generic::get(world, ask)?,
+        "list" => page::list(world, ask)?,
+        "insert" | "create" => generic::insert(world, ask, &collection)?,
+        "patch" => generic::change(world, ask, &collection, true)?,
+        "update" => generic::change(world, ask, &collection, false)?,
+        "delete" => generic::delete(world, ask, &collection)?,
+        "aggregatedList" if &*ask.method.service == "compute" => aggregated(world, ask)?,
+        "setLabels" => set_labels(world, ask)?,
+        _ => return Err(refuse()),
+    };
+    Ok(body.into())
+}
+
+fn aggregated(world: &World, ask: &Ask) -> Result<Json, Fault> {
+    let kind = refs::last(&ask.rest);
+    let prefix = format!("compute/projects/{}/", ask.project);
+    let items = world
+        .resources
+        .range(prefix.clone()..)
+        .take_while(|(key, _)| key.starts_with(&prefix))
+        .filter(|(key, _)| key.rsplit('/').nth(1) == Some(kind))
+        .filter_map(|(key, _)| Some((key.clone(), Json::Object(generic::view(world, key)?))))
+        .collect();
+    page::aggregated(world, ask, items)
+}
+
+/// `setLabels` of Compute Engine replaces all labels under their fingerprint; its operation is done
+/// at once (47 of 47 in recorded traffic).
+fn set_labels(world: &mut World, ask: &Ask) -> Result<Json, Fault> {
+    let key = existing(world, ask)?;
+    let have = world
+        .live(&key)
+        .map(|r| r.text("labelFingerprint").to_string())
+        .unwrap_or_default();
+    let given = ask
+        .text("labelFingerprint")
+        .ok_or_else(|| Fault::required("labelFingerprint"))?;
+    if given != have {
+        return Err(Fault::stale_fingerprint());
+    }
+    let print = world.mint.fingerprint();
+    let labels = ask
+        .body
+        .get("labels")
+        .cloned()
+        .unwrap_or_else(|| Json::Object(Object::new()));
+    if let Some(resource) = world.resources.get_mut(&key) {
+        resource.body.insert("labels".into(), labels);
+        resource
+            .body
+            .insert("labelFingerprint".into(), print.into());
+    }
+    Ok(super::operation::begin_lasting(
+        world,
+        ask,
+        &key,
+        Vec::new(),
+        Millis(0),
+    ))
+}
+
+/// The key of the resource that a custom method works on.
+///
+/// # Errors
+/// 404 when it is not there, 400 while it is being deleted.
+pub fn existing(world: &World, ask: &Ask) -> Result<String, Fault> {
+    let named = ask.target();
+    let key = match world.live(&named) {
+        Some(_) => named,
+        None => {
+            super::identity::by_number(world, &named).ok_or_else(|| generic::missing(&named))?
+        }
+    };
+    match world.live(&key) {
+        Some(r) if r.dying => Err(Fault::not_ready(path_of(&key))),
+        _ => Ok(key),
+    }
+}
+
+/// `projects/…` of `compute/projects/…`.
+pub fn path_of(key: &str) -> &str {
+    key.split_once('/').map_or("", |(_, path)| path)
+}
+
+/// Checks and completes a new resource.
+///
+/// # Errors
+/// What the service refuses.
+pub fn prepare(
+    world: &mut World,
+    collection: &Collection,
+    key: &str,
+    ask: &Ask,
+    body: &mut Object,
+) -> Result<(), Fault> {
+    places::known_scope(world, key)?;
+    match &*collection.path {
+        "compute.instances" => instances::prepare(world, key, body),
+        "compute.disks" => instances::prepare_disk(world, key, body),
+        "compute.images" => images::prepare(world, ask, body),
+        "compute.instanceTemplates" => images::prepare_template(world, body),
+        "compute.instanceGroupManagers" | "compute.regionInstanceGroupManagers" => {
+            groups::prepare(world, key, body)
+        }
+        "compute.autoscalers" | "compute.regionAutoscalers" => {
+            autoscalers::prepare(world, key, body)
+        }
+        "compute.addresses" | "compute.globalAddresses" => addresses::prepare(world, key, body),
+        "compute.forwardingRules" | "compute.globalForwardingRules" => {
+            addresses::prepare_rule(world, key, body)
+        }
+        "compute.sslCertificates" => certificates::prepare(world, body),
+        "compute.networks" | "compute.subnetworks" | "compute.firewalls" | "compute.routers" => {
+            networks::prepare(world, &collection.path, body)
+        }
+        "compute.healthChecks"
+        | "compute.backendServices"
+        | "compute.urlMaps"
+        | "compute.targetHttpsProxies"
+        | "compute.targetHttpProxies" => balancing::prepare(world, &collection.path, body),
+        "sqladmin.instances" | "sqladmin.databases" | "sqladmin.users" => {
+            sql::prepare(world, &collection.path, key, body)
+        }
+        "dns.managedZones" | "dns.resourceRecordSets" => {
+            dns::prepare(world, &collection.path, key, body);
+            Ok(())
+        }
+        "iam.projects.serviceAccounts" => {
+            services::prepare_account(key, &ask.project, body);
+            Ok(())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What follows from a new resource: now, and at the end of its operation.
+pub fn inserted(world: &mut World, collection: &str, key: &str, ask: &Ask) -> Vec<Then> {
+    let _ = ask;
+    match collection {
+        "compute.instances" => instances::inserted(world, key),
+        "compute.images" => images::inserted(world, key),
+        "compute.instanceGroupManagers" | "compute.regionInstanceGroupManagers" => {
+            groups::inserted(world, key)
+        }
+        "compute.autoscalers" | "compute.regionAutoscalers" => autoscalers::inserted(world, key),
+        "compute.networks" => networks::inserted(world, key),
+        "compute.sslCertificates"
+        | "compute.targetHttpsProxies"
+        | "compute.globalForwardingRules"
+        | "dns.resourceRecordSets" => {
+            certificates::review(world);
+            Vec::new()
+        }
+        "sqladmin.instances" => sql::inserted(world, key),
+        _ => Vec::new(),
+    }
+}
+
+/// Checks a change and says when it shows.
+///
+/// # Errors
+/// What the service refuses.
+pub fn changing(
+    world: &mut World,
+    collection: &Collection,
+    ask: &Ask,
+    change: Change,
+    new: &mut Object,
+) -> Result<Effect, Fault> {
+    match &*collection.path {
+        "compute.instanceGroupManagers" | "compute.regionInstanceGroupManagers" => {
+            groups::changing(world, ask, &change, new)?;
+        }
+        "compute.autoscalers" | "compute.regionAutoscalers" => autoscalers::check(new)?,
+        "compute.backendServices" | "compute.healthChecks" => {
+            balancing::check(world, &collection.path, new)?;
+        }
+        "sqladmin.instances" => return sql::changing(world, ask, &change, new),
+        "sqladmin.databases" | "sqladmin.users" => sql::idle(world, change.key)?,
+        _ => {}
+    }
+    Ok(Effect {
+        now: Some(std::mem::take(new)),
+        later: Vec::new(),
+    })
+}
+
+/// What follows from a change that took effect.
+pub fn changed(world: &mut World, collection: &str, key: &str) {
+    match collection {
+        "compute.instanceGroupManagers" | "compute.regionInstanceGroupManagers" => {
+            groups::noticed_later(world, key)
+        }
+        "compute.autoscalers" | "compute.regionAutoscalers" => autoscalers::apply(world, key),
+        "compute.targetHttpsProxies"
+        | "compute.globalForwardingRules"
+        | "dns.resourceRecordSets" => {
+            certificates::review(world);
+        }
+        _ => {}
+    }
+}
+
+/// Adds what is computed at each read.
+pub fn view(world: &World, collection: &str, key: &str, body: &mut Object) {
+    match collection {
+        "compute.instanceGroupManagers" | "compute.regionInstanceGroupManagers" => {
+            groups::view(world, key, body);
+        }
+        "compute.instanceGroups" | "compute.regionInstanceGroups" => {
+            groups::view_members(world, key, body)
+        }
+        "compute.addresses" | "compute.globalAddresses" => addresses::view(world, key, body),
+        "compute.sslCertificates" => certificates::view(world, key, body),
+        "compute.autoscalers" | "compute.regionAutoscalers" => autoscalers::view(world, body),
+        "sqladmin.users" => {
+            body.remove("password");
+        }
+        "sqladmin.instances" => {
+            body.remove("rootPassword");
+        }
+        _ => {}
+    }
+}
+
+/// # Errors
+/// When something else still uses the resource, or it is protected.
+pub fn removable(world: &World, collection: &Collection, key: &str) -> Result<(), Fault> {
+    usage::free(world, &collection.path, key)?;
+    match &*collection.path {
+        "compute.instances" => instances::removable(world, key),
+        "sqladmin.instances" | "sqladmin.databases" | "sqladmin.users" => {
+            sql::removable(world, key)
+        }
+        "dns.managedZones" => dns::removable(world, key),
+        _ => Ok(()),
+    }
+}
+
+/// What the beginning of a deletion does; gives the operation's length where the model decides it.
+pub fn removing(world: &mut World, collection: &str, key: &str, ask: &Ask) -> Option<Millis> {
+    match collection {
+        "compute.instances" => {
+            instances::stopping(world, key);
+            None
+        }
+        "compute.instanceGroupManagers" | "compute.regionInstanceGroupManagers" => {
+            Some(groups::removing(world, key))
+        }
+        _ => {
+            let _ = ask;
+            None
+        }
+    }
+}
+
+/// What follows from a resource that is gone.
+pub fn removed(world: &mut World, key: &str, old: &Resource) {
+    match &*old.collection {
+        "compute.instances" => instances::removed(world, old),
+        "compute.instanceGroupManagers" | "compute.regionInstanceGroupManagers" => {
+            groups::removed(world, key)
+        }
+        "compute.networks" => networks::removed(world, key),
+        "compute.autoscalers" | "compute.regionAutoscalers" => {}
+        "sqladmin.instances" | "dns.managedZones" => remove_below(world, key),
+        _ => remove_children(world, old, key),
+    }
+}
+
+/// Children go with their holder where the holder's API has no other rule.
+fn remove_children(world: &mut World, old: &Resource, key: &str) {
+    if !old.collection.starts_with("compute.") {
+        remove_below(world, key);
+    }
+}
+
+fn remove_below(world: &mut World, key: &str) {
+    let prefix = format!("{key}/");
+    let below: Vec<String> = world
+        .resources
+        .range(prefix.clone()..)
+        .take_while(|(k, _)| k.starts_with(&prefix))
+        .map(|(k, _)| k.clone())
+        .collect();
+    for key in below {
+        world.resources.remove(&key);
+    }
+}
+
+/// Lets a scheduled thing happen.
+pub fn happen(world: &mut World, due: Due) {
+    match due {
+        Due::ImageReady(key) => images::ready(world, &key),
+        Due::GroupMoves(key) => groups::moves(world, &key),
+        Due::CertificateIssued(key) => certificates::issued(world, &key),
+        Due::DnsChangeDone(key) => dns::done(world, &key),
+        Due::OperationEnds(_) => {}
+    }
+}
+
+/// Whether a link of a body leads somewhere.
+pub fn linkable(world: &World, path: &str, holder: &str) -> bool {
+    let segments: Vec<&str> = path.split('/').collect();
+    match segments.as_slice() {
+        ["projects", _, "zones", zone] => world.scenario.knows_zone(zone),
+        ["projects", _, "regions", region] => world.scenario.regions.contains_key(*region),
+        [
+            "projects",
+            _,
+            "zones",
+            zone,
+            "machineTypes" | "diskTypes",
+            kind,
+        ] => {
+            world.scenario.knows_zone(zone)
+                && (path.contains("/diskTypes/") || places::knows_machine(world, kind))
+        }
+        ["projects", project, "global", "images", "family", family] => {
+            images::newest(world, project, family).is_some()
+        }
+        ["projects", project, "zones", _, "imageFamilyViews", family] => {
+            images::newest(world, project, family).is_some()
+        }
+        ["projects", _, "global", kind, _] | ["projects", _, "zones" | "regions", _, kind, _] => {
+            !tracked(kind, holder)
+                || world.compute(path).is_some()
+                || super::identity::by_number(world, &format!("compute/{path}")).is_some()
+        }
+        _ => true,
+    }
+}
+
+/// Kinds whose absence is noticed; others (licences, accelerator types, tags) are taken as they are.
+fn tracked(kind: &str, _holder: &str) -> bool {
+    matches!(
+        kind,
+        "addresses"
+            | "backendServices"
+            | "backendBuckets"
+            | "disks"
+            | "healthChecks"
+            | "images"
+            | "instanceGroupManagers"
+            | "instanceGroups"
+            | "instanceTemplates"
+            | "instances"
+            | "networks"
+            | "routers"
+            | "snapshots"
+            | "sslCertificates"
+            | "sslPolicies"
+            | "subnetworks"
+            | "targetHttpProxies"
+            | "targetHttpsProxies"
+            | "targetPools"
+            | "urlMaps"
+    )
+}
+
+/// Puts the scenario's resources into a project.
+pub fn furnish(world: &mut World, project: &str) {
+    let number = world.project_number(project).to_string();
+    let resources = world.scenario.resources.clone();
+    // Every project is furnished as if at the start, whenever it is first mentioned.
+    let seed = world.scenario.seed ^ world.project_number(project);
+    let mint = std::mem::replace(&mut world.mint, Mint::new(seed));
+    let now = std::mem::replace(&mut world.now, world.start);
+    world.planting = true;
+    for existing in resources {
+        let filled = |text: &str| {
+            text.replace("{project}", project)
+                .replace("{number}", &number)
+        };
+        let Some(collection) = world.catalog.collection(&existing.collection) else {
+            world
+                .notes
+                .push(format!("scenario: no collection `{}`", existing.collection));
+            continue;
+        };
+        let Some(insert) = collection.insert.clone() else {
+            world.notes.push(format!(
+                "scenario: nothing can be inserted into `{}`",
+                existing.collection
+            ));
+            continue;
+        };
+        let body: Json =
+            serde_json::from_str(&filled(&existing.body.to_string())).unwrap_or_default();
+        let mut params: BTreeMap<String, String> = existing
+            .at
+            .iter()
+            .map(|(k, v)| (k.clone(), filled(v)))
+            .collect();
+        params.insert("project".into(), project.into());
+        let rest = fill_path(&insert.path, &params, project);
+        let ask = Ask {
+            method: insert,
+            collection: Some(std::sync::Arc::clone(&collection)),
+            rest: super::ask::below_version(&rest),
+            params,
+            body: body.as_object().cloned().unwrap_or_default(),
+            project: project.into(),
+            request_id: None,
+        };
+        let id = existing.id.as_deref().map(filled);
+        if let Err(fault) = generic::plant(world, &ask, &collection, id) {
+            world.notes.push(format!(
+                "scenario: {}: {}",
+                existing.collection, fault.message
+            ));
+        }
+    }
+    world.planting = false;
+    world.mint = mint;
+    world.now = now;
+}
+
+/// A template with its values; a full name's parameter becomes the project.
+fn fill_path(template: &str, params: &BTreeMap<String, String>, project: &str) -> String {
+    template
+        .split('/')
+        .map(|part| match (part.find('{'), part.find('}')) {
+            (Some(open), Some(close)) => {
+                let name = &part[open + 1..close];
+                match name.strip_prefix('+') {
+                    Some(name) => params
+                        .get(name)
+                        .cloned()
+                        .unwrap_or_else(|| format!("projects/{project}")),
+                    None => params.get(name).cloned().unwrap_or_default(),
+                }
+            }
+            _ => part.to_string(),
+        })
+        .collect::<Vec<_>>()
+        .join("/")
+}

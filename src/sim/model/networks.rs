@@ -1,0 +1,173 @@
+//! Networks with their subnetworks, firewall rules, routers.
+//!
+//! Source: API description; auto-mode ranges from the VPC documentation (10.128.0.0/9, one /20 for each
+//! region).
+
+use serde_json::{Value as Json, json};
+
+use super::super::fault::Fault;
+use super::super::operation::Then;
+use super::super::refs;
+use super::super::world::{Object, World};
+use super::path_of;
+
+/// # Errors
+/// A firewall rule without rules, with ranges that are none, or with a bad priority; a subnetwork
+/// without network or range.
+pub fn prepare(world: &mut World, collection: &str, body: &mut Object) -> Result<(), Fault> {
+    let _ = world;
+    match collection {
+        "compute.networks" => {
+            body.entry("autoCreateSubnetworks").or_insert(json!(true));
+            body.entry("routingConfig")
+                .or_insert(json!({ "routingMode": "REGIONAL" }));
+            body.entry("networkFirewallPolicyEnforcementOrder")
+                .or_insert(json!("AFTER_CLASSIC_FIREWALL"));
+        }
+        "compute.subnetworks" => {
+            for field in ["network", "ipCidrRange"] {
+                if !body.contains_key(field) {
+                    return Err(Fault::required(&format!("resource.{field}")));
+                }
+            }
+            let range = body.get("ipCidrRange").and_then(Json::as_str).unwrap_or("");
+            body.insert("gatewayAddress".into(), json!(gateway(range)));
+            for (name, value) in [
+                ("privateIpGoogleAccess", json!(false)),
+                ("purpose", json!("PRIVATE")),
+                ("stackType", json!("IPV4_ONLY")),
+            ] {
+                body.entry(name.to_string()).or_insert(value);
+            }
+        }
+        "compute.firewalls" => firewall(body)?,
+        "compute.routers" if !body.contains_key("network") => {
+            return Err(Fault::required("resource.network"));
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+/// The first host of a range.
+fn gateway(range: &str) -> String {
+    let address = range.split('/').next().unwrap_or("");
+    match address.parse::<std::net::Ipv4Addr>() {
+        Ok(ip) => std::net::Ipv4Addr::from(u32::from(ip).wrapping_add(1)).to_string(),
+        Err(_) => String::new(),
+    }
+}
+
+fn firewall(body: &mut Object) -> Result<(), Fault> {
+    for (name, value) in [
+        ("direction", json!("INGRESS")),
+        ("priority", json!(1000)),
+        ("disabled", json!(false)),
+        ("logConfig", json!({ "enable": false })),
+    ] {
+        body.entry(name.to_string()).or_insert(value);
+    }
+    let priority = body.get("priority").and_then(Json::as_i64).unwrap_or(1000);
+    if !(0..=65535).contains(&priority) {
+        return Err(Fault::invalid(
+            "resource.priority",
+            &priority.to_string(),
+            "Must be from 0 to 65535.",
+        ));
+    }
+    if !body.contains_key("allowed") && !body.contains_key("denied") {
+        return Err(Fault::invalid(
+            "resource.allowed",
+            "",
+            "One of allowed and denied must be given.",
+        ));
+    }
+    let ingress = body.get("direction").and_then(Json::as_str) == Some("INGRESS");
+    let from_anywhere = ["sourceRanges", "sourceTags", "sourceServiceAccounts"]
+        .iter()
+        .all(|f| !body.contains_key(*f));
+    if ingress && from_anywhere {
+        body.insert("sourceRanges".into(), json!(["0.0.0.0/0"]));
+    }
+    for range in body
+        .get("sourceRanges")
+        .and_then(Json::as_array)
+        .into_iter()
+        .flatten()
+    {
+        let text = range.as_str().unwrap_or("");
+        let address = text.split('/').next().unwrap_or("");
+        if address.parse::<std::net::IpAddr>().is_err() {
+            return Err(Fault::invalid(
+                "resource.sourceRanges",
+                text,
+                "Must be a valid CIDR address range.",
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// An auto-mode network gets a subnetwork in every region.
+pub fn inserted(world: &mut World, key: &str) -> Vec<Then> {
+    let Some(network) = world.live(key) else {
+        return Vec::new();
+    };
+    if network
+        .body
+        .get("autoCreateSubnetworks")
+        .and_then(Json::as_bool)
+        != Some(true)
+    {
+        return Vec::new();
+    }
+    let name = network.text("name").to_string();
+    let path = path_of(key).to_string();
+    let project = refs::project_of(&path).unwrap_or_default().to_string();
+    let regions: Vec<String> = world.scenario.regions.keys().cloned().collect();
+    let mut links = Vec::new();
+    for (i, region) in regions.iter().enumerate() {
+        let sub = format!("projects/{project}/regions/{region}/subnetworks/{name}");
+        let body = json!({
+            "kind": "compute#subnetwork",
+            "id": world.mint.id(),
+            "creationTimestamp": world.stamp(),
+            "name": name,
+            "network": refs::link(&path),
+            "ipCidrRange": format!("10.{}.{}.0/20", 128 + (i * 16) / 256, (i * 16) % 256),
+            "gatewayAddress": format!("10.{}.{}.1", 128 + (i * 16) / 256, (i * 16) % 256),
+            "region": refs::link(&format!("projects/{project}/regions/{region}")),
+            "privateIpGoogleAccess": false,
+            "purpose": "PRIVATE",
+            "stackType": "IPV4_ONLY",
+            "fingerprint": world.mint.fingerprint(),
+            "selfLink": refs::link(&sub),
+        });
+        world.put(
+            &format!("compute/{sub}"),
+            "compute.subnetworks",
+            body.as_object().cloned().unwrap_or_default(),
+        );
+        links.push(json!(refs::link(&sub)));
+    }
+    if let Some(network) = world.resources.get_mut(key) {
+        network
+            .body
+            .insert("subnetworks".into(), Json::Array(links));
+    }
+    Vec::new()
+}
+
+/// The subnetworks that Google made go with their network.
+pub fn removed(world: &mut World, key: &str) {
+    let link = refs::link(path_of(key));
+    let below: Vec<String> = world
+        .resources
+        .iter()
+        .filter(|(_, r)| &*r.collection == "compute.subnetworks" && r.text("network") == link)
+        .map(|(k, _)| k.clone())
+        .collect();
+    for key in below {
+        world.resources.remove(&key);
+    }
+}

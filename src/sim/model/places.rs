@@ -1,0 +1,273 @@
+//! What a project has without creating it: regions, zones, machine and disk types, and itself.
+
+use serde_json::{Value as Json, json};
+
+use super::super::ask::Ask;
+use super::super::fault::Fault;
+use super::super::scenario::region_of;
+use super::super::world::World;
+use super::super::{Outcome, page, refs};
+use super::Handler;
+
+/// Types of persistent disks.
+const DISK_TYPES: &[&str] = &[
+    "pd-standard",
+    "pd-balanced",
+    "pd-ssd",
+    "pd-extreme",
+    "local-ssd",
+];
+
+pub fn method(id: &str) -> Option<Handler> {
+    Some(match id {
+        "compute.projects.get" => project,
+        "compute.regions.get" => region,
+        "compute.regions.list" => regions,
+        "compute.zones.get" => zone,
+        "compute.zones.list" => zones,
+        "compute.machineTypes.get" => machine_type,
+        "compute.machineTypes.list" => machine_types,
+        "compute.machineTypes.aggregatedList" => all_machine_types,
+        "compute.diskTypes.get" => disk_type,
+        "compute.diskTypes.list" => disk_types,
+        "cloudresourcemanager.projects.get" => managed_project,
+        _ => return None,
+    })
+}
+
+/// # Errors
+/// A zone or region in the path that does not exist, in the words of the zone's API.
+pub fn known_scope(world: &World, key: &str) -> Result<(), Fault> {
+    if !key.starts_with("compute/") {
+        return Ok(());
+    }
+    if let Some(zone) = refs::after(key, "zones")
+        && !world.scenario.knows_zone(zone)
+    {
+        return Err(Fault::invalid("zone", zone, "Unknown zone."));
+    }
+    if let Some(region) = refs::after(key, "regions")
+        && !world.scenario.regions.contains_key(region)
+    {
+        return Err(Fault::invalid("region", region, "Unknown region."));
+    }
+    Ok(())
+}
+
+pub fn knows_machine(world: &World, name: &str) -> bool {
+    let custom = name.contains("custom-");
+    custom || world.scenario.machine_types.iter().any(|m| m.name == name)
+}
+
+/// Ids of places do not change from run to run: they follow from their paths.
+fn id_of(path: &str) -> String {
+    let hash = blake3::hash(path.as_bytes());
+    let bytes = &hash.as_bytes()[..2];
+    (1000 + u32::from(bytes[0]) * 256 + u32::from(bytes[1])).to_string()
+}
+
+fn project(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+    let project = &ask.project;
+    let number = world.project_number(project);
+    Ok(json!({
+        "kind": "compute#project",
+        "id": number.to_string(),
+        "creationTimestamp": "2020-01-01T00:00:00.000-08:00",
+        "name": project,
+        "commonInstanceMetadata": { "kind": "compute#metadata", "fingerprint": "42WmSpB8rSM=" },
+        "quotas": [],
+        "selfLink": refs::link(&format!("projects/{project}")),
+        "defaultServiceAccount": format!("{number}-compute@developer.gserviceaccount.com"),
+        "xpnProjectStatus": "UNSPECIFIED_XPN_PROJECT_STATUS",
+        "defaultNetworkTier": "PREMIUM",
+    })
+    .into())
+}
+
+fn managed_project(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+    if let Some(found) = super::super::generic::view(world, &ask.key()) {
+        return Ok(Json::Object(found).into());
+    }
+    let id = refs::last(&ask.rest);
+    Ok(json!({
+        "name": format!("projects/{}", world.project_number(id)),
+        "projectId": id,
+        "displayName": id,
+        "state": "ACTIVE",
+        "createTime": "2020-01-01T00:00:00Z",
+    })
+    .into())
+}
+
+fn region_json(world: &World, project: &str, name: &str) -> Json {
+    let path = format!("projects/{project}/regions/{name}");
+    let zones: Vec<String> = world
+        .scenario
+        .zones_of(name)
+        .iter()
+        .map(|z| refs::link(&format!("projects/{project}/zones/{z}")))
+        .collect();
+    json!({
+        "kind": "compute#region",
+        "id": id_of(&path),
+        "creationTimestamp": "1969-12-31T16:00:00.000-08:00",
+        "name": name,
+        "description": name,
+        "status": "UP",
+        "zones": zones,
+        "quotas": [],
+        "selfLink": refs::link(&path),
+        "supportsPzs": false,
+    })
+}
+
+fn zone_json(project: &str, name: &str) -> Json {
+    let path = format!("projects/{project}/zones/{name}");
+    json!({
+        "kind": "compute#zone",
+        "id": id_of(&path),
+        "creationTimestamp": "1969-12-31T16:00:00.000-08:00",
+        "name": name,
+        "description": name,
+        "status": "UP",
+        "region": refs::link(&format!("projects/{project}/regions/{}", region_of(name))),
+        "selfLink": refs::link(&path),
+        "supportsPzs": false,
+    })
+}
+
+fn region(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+    let name = refs::last(&ask.rest);
+    match world.scenario.regions.contains_key(name) {
+        true => Ok(region_json(world, &ask.project, name).into()),
+        false => Err(Fault::not_found(&ask.rest)),
+    }
+}
+
+fn regions(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+    let items = world
+        .scenario
+        .regions
+        .keys()
+        .map(|name| region_json(world, &ask.project, name))
+        .collect();
+    Ok(page::answer(world, ask, items)?.into())
+}
+
+fn zone(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+    let name = refs::last(&ask.rest);
+    match world.scenario.knows_zone(name) {
+        true => Ok(zone_json(&ask.project, name).into()),
+        false => Err(Fault::not_found(&ask.rest)),
+    }
+}
+
+fn all_zones(world: &World) -> Vec<String> {
+    world
+        .scenario
+        .regions
+        .keys()
+        .flat_map(|r| world.scenario.zones_of(r))
+        .collect()
+}
+
+fn zones(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+    let items = all_zones(world)
+        .iter()
+        .map(|z| zone_json(&ask.project, z))
+        .collect();
+    Ok(page::answer(world, ask, items)?.into())
+}
+
+fn machine_json(world: &World, project: &str, zone: &str, name: &str) -> Option<Json> {
+    let known = world
+        .scenario
+        .machine_types
+        .iter()
+        .find(|m| m.name == name)?;
+    let path = format!("projects/{project}/zones/{zone}/machineTypes/{name}");
+    Some(json!({
+        "kind": "compute#machineType",
+        "id": id_of(&path),
+        "creationTimestamp": "1969-12-31T16:00:00.000-08:00",
+        "name": name,
+        "description": format!("{} vCPUs, {} MB RAM", known.cpus, known.memory_mb),
+        "guestCpus": known.cpus,
+        "memoryMb": known.memory_mb,
+        "imageSpaceGb": 0,
+        "maximumPersistentDisks": 128,
+        "maximumPersistentDisksSizeGb": "263168",
+        "zone": zone,
+        "isSharedCpu": name.starts_with("e2-m") || name.starts_with("e2-sm"),
+        "architecture": "X86_64",
+        "selfLink": refs::link(&path),
+    }))
+}
+
+fn machine_type(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+    known_scope(world, &ask.key())?;
+    let zone = ask.param("zone").unwrap_or("").to_string();
+    machine_json(world, &ask.project, &zone, refs::last(&ask.rest))
+        .map(Outcome::from)
+        .ok_or_else(|| Fault::not_found(&ask.rest))
+}
+
+fn machine_types_of(world: &World, project: &str, zone: &str) -> Vec<Json> {
+    world
+        .scenario
+        .machine_types
+        .iter()
+        .filter_map(|m| machine_json(world, project, zone, &m.name))
+        .collect()
+}
+
+fn machine_types(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+    known_scope(world, &ask.key())?;
+    let items = machine_types_of(world, &ask.project, ask.param("zone").unwrap_or(""));
+    Ok(page::answer(world, ask, items)?.into())
+}
+
+fn all_machine_types(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+    let mut items = Vec::new();
+    for zone in all_zones(world) {
+        for machine in machine_types_of(world, &ask.project, &zone) {
+            items.push((
+                format!("projects/{}/zones/{zone}/machineTypes/x", ask.project),
+                machine,
+            ));
+        }
+    }
+    Ok(page::aggregated(world, ask, items)?.into())
+}
+
+fn disk_type_json(project: &str, zone: &str, name: &str) -> Json {
+    let path = format!("projects/{project}/zones/{zone}/diskTypes/{name}");
+    json!({
+        "kind": "compute#diskType",
+        "id": id_of(&path),
+        "name": name,
+        "description": name,
+        "validDiskSize": "10GB-65536GB",
+        "zone": refs::link(&format!("projects/{project}/zones/{zone}")),
+        "selfLink": refs::link(&path),
+    })
+}
+
+fn disk_type(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+    known_scope(world, &ask.key())?;
+    let name = refs::last(&ask.rest);
+    match DISK_TYPES.contains(&name) {
+        true => Ok(disk_type_json(&ask.project, ask.param("zone").unwrap_or(""), name).into()),
+        false => Err(Fault::not_found(&ask.rest)),
+    }
+}
+
+fn disk_types(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+    known_scope(world, &ask.key())?;
+    let zone = ask.param("zone").unwrap_or("");
+    let items = DISK_TYPES
+        .iter()
+        .map(|t| disk_type_json(&ask.project, zone, t))
+        .collect();
+    Ok(page::answer(world, ask, items)?.into())
+}

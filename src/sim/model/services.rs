@@ -1,0 +1,180 @@
+//! Around the project: its APIs (every one is enabled, as the manual expects), service accounts, and
+//! keys whose secret is shown once.
+//!
+//! Source: API descriptions of Service Usage (`Service.state`), IAM (`ServiceAccount`), Resource Manager
+//! (a deleted project is DELETE_REQUESTED for thirty days), Storage (`HmacKey`).
+
+use serde_json::{Value as Json, json};
+
+use super::super::ask::Ask;
+use super::super::fault::Fault;
+use super::super::generic;
+use super::super::operation;
+use super::super::world::{Object, World};
+use super::super::{Outcome, page, refs};
+use super::Handler;
+
+pub fn method(id: &str) -> Option<Handler> {
+    Some(match id {
+        "serviceusage.services.get" => get,
+        "serviceusage.services.list" => list,
+        "serviceusage.services.enable"
+        | "serviceusage.services.disable"
+        | "serviceusage.services.batchEnable" => set,
+        "serviceusage.services.batchGet" => batch_get,
+        "cloudresourcemanager.projects.delete" => delete_project,
+        "storage.projects.hmacKeys.create" => create_hmac_key,
+        "iam.projects.serviceAccounts.keys.create" => create_key,
+        _ => return None,
+    })
+}
+
+fn disabled_key(project: &str, service: &str) -> String {
+    format!("serviceusage/projects/{project}/services/{service}")
+}
+
+fn service_json(world: &World, project: &str, name: &str) -> Json {
+    let off = world
+        .live(&disabled_key(project, name))
+        .is_some_and(|r| r.text("state") == "DISABLED");
+    let number = world.project_number(project);
+    json!({
+        "name": format!("projects/{number}/services/{name}"),
+        "parent": format!("projects/{number}"),
+        "config": { "name": name },
+        "state": if off { "DISABLED" } else { "ENABLED" },
+    })
+}
+
+fn known(world: &World) -> Vec<String> {
+    world
+        .catalog
+        .services()
+        .map(|s| format!("{}.googleapis.com", s.name))
+        .collect()
+}
+
+fn get(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+    Ok(service_json(world, &ask.project, refs::last(&ask.rest)).into())
+}
+
+fn list(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+    let wanted = ask
+        .param("filter")
+        .and_then(|f| f.trim().strip_prefix("state:"))
+        .map(str::to_string);
+    let items: Vec<Json> = known(world)
+        .iter()
+        .map(|name| service_json(world, &ask.project, name))
+        .filter(|s| wanted.as_ref().is_none_or(|w| s["state"] == json!(w)))
+        .collect();
+    Ok(page::unfiltered(world, ask, items)?.into())
+}
+
+fn batch_get(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+    let names = ask.param("names").map(|n| refs::last(n).to_string());
+    let items: Vec<Json> = names
+        .iter()
+        .map(|n| service_json(world, &ask.project, n))
+        .collect();
+    Ok(json!({ "services": items }).into())
+}
+
+fn set(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+    let state = if &*ask.method.name == "disable" {
+        "DISABLED"
+    } else {
+        "ENABLED"
+    };
+    let listed = ask.body.get("serviceIds").and_then(Json::as_array).cloned();
+    let names: Vec<String> = match listed {
+        Some(ids) => ids
+            .iter()
+            .filter_map(Json::as_str)
+            .map(str::to_string)
+            .collect(),
+        None => {
+            let path = ask.target();
+            vec![refs::last(&path).to_string()]
+        }
+    };
+    let mut target = format!("serviceusage/projects/{}", ask.project);
+    for name in names {
+        target = disabled_key(&ask.project, &name);
+        let mut body = Object::new();
+        body.insert("name".into(), json!(name));
+        body.insert("state".into(), json!(state));
+        world.put(&target, "serviceusage.services", body);
+    }
+    Ok(operation::begin(world, ask, &target, Vec::new()).into())
+}
+
+/// What IAM adds to a service account.
+pub fn prepare_account(key: &str, project: &str, body: &mut Object) {
+    let email = refs::last(key).to_string();
+    body.insert("email".into(), json!(email));
+    body.insert("projectId".into(), json!(project));
+    body.insert(
+        "name".into(),
+        json!(format!("projects/{project}/serviceAccounts/{email}")),
+    );
+}
+
+fn delete_project(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+    let key = ask.key();
+    if world.live(&key).is_none() {
+        return Err(Fault::not_simulated(
+            "the deletion of a project that the scenario names",
+        ));
+    }
+    world.change(&key, |body| {
+        body.insert("state".into(), json!("DELETE_REQUESTED"));
+    });
+    Ok(operation::begin(world, ask, &key, Vec::new()).into())
+}
+
+fn create_hmac_key(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+    let email = ask.param("serviceAccountEmail").unwrap_or("").to_string();
+    let access = format!("GOOG1E{}", world.mint.hex(32).to_uppercase());
+    let metadata = json!({
+        "kind": "storage#hmacKeyMetadata",
+        "id": format!("{}/{access}", ask.project),
+        "accessId": access,
+        "projectId": ask.project,
+        "serviceAccountEmail": email,
+        "state": "ACTIVE",
+        "timeCreated": world.now.rfc3339(),
+        "updated": world.now.rfc3339(),
+        "etag": world.mint.hex(12),
+    });
+    let key = format!("{}/{access}", ask.key());
+    let body = metadata.as_object().cloned().unwrap_or_default();
+    world.put(&key, "storage.projects.hmacKeys", body);
+    Ok(
+        json!({ "kind": "storage#hmacKey", "metadata": metadata, "secret": world.mint.hex(40) })
+            .into(),
+    )
+}
+
+fn create_key(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+    let account = ask.key().trim_end_matches("/keys").to_string();
+    if world.live(&account).is_none() {
+        return Err(generic::missing(&account));
+    }
+    let id = world.mint.hex(40);
+    let key = format!("{account}/keys/{id}");
+    let body = json!({
+        "name": format!("{}/{id}", ask.rest),
+        "keyAlgorithm": "KEY_ALG_RSA_2048",
+        "keyOrigin": "GOOGLE_PROVIDED",
+        "keyType": "USER_MANAGED",
+        "validAfterTime": world.now.rfc3339(),
+        "validBeforeTime": "9999-12-31T23:59:59Z",
+    });
+    let stored = body.as_object().cloned().unwrap_or_default();
+    world.put(&key, "iam.projects.serviceAccounts.keys", stored);
+    let mut answer = body;
+    answer["privateKeyType"] = json!("TYPE_GOOGLE_CREDENTIALS_FILE");
+    answer["privateKeyData"] = json!(world.mint.hex(64));
+    Ok(answer.into())
+}

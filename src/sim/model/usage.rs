@@ -1,0 +1,166 @@
+//! What may not be deleted because something else uses it.
+//!
+//! Source: recorded and pasted answers `resourceInUseByAnotherResource` (terraform-google-vm#45 and
+//! others); which kinds refer to which is the API description's.
+
+use serde_json::Value as Json;
+
+use super::super::fault::Fault;
+use super::super::refs;
+use super::super::world::{Resource, World};
+use super::{addresses, path_of};
+
+/// Which collections hold references that keep a resource from being deleted, and the noun with which
+/// Google names that resource.
+fn holders(collection: &str) -> Option<(&'static str, &'static [&'static str])> {
+    const GROUPS: &[&str] = &[
+        "compute.instanceGroupManagers",
+        "compute.regionInstanceGroupManagers",
+    ];
+    Some(match collection {
+        "compute.instanceTemplates" | "compute.regionInstanceTemplates" => {
+            ("instance_template", GROUPS)
+        }
+        "compute.healthChecks" | "compute.regionHealthChecks" => (
+            "health_check",
+            &[
+                "compute.backendServices",
+                "compute.regionBackendServices",
+                "compute.instanceGroupManagers",
+                "compute.regionInstanceGroupManagers",
+            ],
+        ),
+        "compute.instanceGroupManagers" | "compute.regionInstanceGroupManagers" => (
+            "instance_group_manager",
+            &["compute.autoscalers", "compute.regionAutoscalers"],
+        ),
+        "compute.backendServices" => (
+            "backend_service",
+            &[
+                "compute.urlMaps",
+                "compute.targetTcpProxies",
+                "compute.targetSslProxies",
+            ],
+        ),
+        "compute.backendBuckets" => ("backend_bucket", &["compute.urlMaps"]),
+        "compute.urlMaps" => (
+            "url_map",
+            &["compute.targetHttpProxies", "compute.targetHttpsProxies"],
+        ),
+        "compute.targetHttpProxies" => ("target_http_proxy", &["compute.globalForwardingRules"]),
+        "compute.targetHttpsProxies" => ("target_https_proxy", &["compute.globalForwardingRules"]),
+        "compute.sslCertificates" => (
+            "ssl_certificate",
+            &["compute.targetHttpsProxies", "compute.targetSslProxies"],
+        ),
+        "compute.sslPolicies" => (
+            "ssl_policy",
+            &["compute.targetHttpsProxies", "compute.targetSslProxies"],
+        ),
+        "compute.networks" => (
+            "network",
+            &[
+                "compute.firewalls",
+                "compute.instances",
+                "compute.routers",
+                "compute.subnetworks",
+            ],
+        ),
+        "compute.subnetworks" => (
+            "subnetwork",
+            &["compute.instances", "compute.forwardingRules"],
+        ),
+        "compute.routers" => ("router", &["compute.vpnTunnels"]),
+        _ => return None,
+    })
+}
+
+/// # Errors
+/// 400 that names the user.
+pub fn free(world: &World, collection: &str, key: &str) -> Result<(), Fault> {
+    let path = path_of(key);
+    if let Some(user) = special_user(world, collection, key) {
+        let noun = if collection == "compute.disks" {
+            "disk"
+        } else {
+            "address"
+        };
+        return Err(Fault::in_use(noun, path, &user));
+    }
+    if collection.ends_with("nstanceGroupManagers") {
+        backend_use(world, path)?;
+    }
+    let Some((noun, holders)) = holders(collection) else {
+        return Ok(());
+    };
+    match user_of(world, path, holders) {
+        Some(user) => Err(Fault::in_use(noun, path, &user)),
+        None => Ok(()),
+    }
+}
+
+/// A group cannot go while its instance group is a backend.
+fn backend_use(world: &World, manager: &str) -> Result<(), Fault> {
+    let group = manager.replace("/instanceGroupManagers/", "/instanceGroups/");
+    match user_of(
+        world,
+        &group,
+        &["compute.backendServices", "compute.regionBackendServices"],
+    ) {
+        Some(user) => Err(Fault::in_use("instance_group", &group, &user)),
+        None => Ok(()),
+    }
+}
+
+fn special_user(world: &World, collection: &str, key: &str) -> Option<String> {
+    let strip = |link: &str| {
+        link.strip_prefix(refs::LINK_ROOT)
+            .unwrap_or(link)
+            .to_string()
+    };
+    match collection {
+        "compute.disks" => world
+            .live(key)?
+            .body
+            .get("users")?
+            .as_array()?
+            .first()?
+            .as_str()
+            .map(strip),
+        "compute.addresses" | "compute.globalAddresses" => {
+            addresses::users(world, key).first().map(|u| strip(u))
+        }
+        _ => None,
+    }
+}
+
+/// The path of a resource of these collections that links to `path`.
+fn user_of(world: &World, path: &str, holders: &[&str]) -> Option<String> {
+    let link = refs::link(path);
+    let project = refs::project_of(path)?;
+    let prefix = format!("compute/projects/{project}/");
+    world
+        .resources
+        .range(prefix.clone()..)
+        .take_while(|(key, _)| key.starts_with(&prefix))
+        .filter(|(_, r)| holders.contains(&&*r.collection))
+        .find(|(_, r)| keeps(r, &link))
+        .map(|(key, _)| path_of(key).to_string())
+}
+
+/// Subnetworks that Google made itself do not keep their network.
+fn keeps(holder: &Resource, link: &str) -> bool {
+    if &*holder.collection == "compute.subnetworks" && holder.text("name") == refs::last(link) {
+        return false;
+    }
+    holder.body.iter().any(|(_, value)| holds(value, link))
+}
+
+fn holds(json: &Json, link: &str) -> bool {
+    match json {
+        Json::String(text) => text == link,
+        Json::Array(items) => items.iter().any(|i| holds(i, link)),
+        Json::Object(fields) => fields.values().any(|v| holds(v, link)),
+        _ => false,
+    }
+}

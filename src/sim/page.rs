@@ -1,0 +1,191 @@
+//! Lists and aggregated lists, in pages.
+
+use serde_json::{Map, Value as Json, json};
+
+use super::ask::Ask;
+use super::fault::Fault;
+use super::filter::Filter;
+use super::generic;
+use super::identity;
+use super::refs;
+use super::world::World;
+
+/// Compute Engine's own largest page.
+const LARGEST: usize = 500;
+
+/// `list` of any collection.
+///
+/// # Errors
+/// A filter or page token that cannot be read.
+pub fn list(world: &World, ask: &Ask) -> Result<Json, Fault> {
+    let holder = identity::normal(&ask.key());
+    let prefix = format!("{holder}/");
+    let family = ask.family();
+    let tail = |key: &str| key[prefix.len()..].contains('/');
+    let items: Vec<Json> = world
+        .resources
+        .range(prefix.clone()..)
+        .take_while(|(key, _)| key.starts_with(&prefix))
+        .filter(|(key, r)| &*r.collection == family || !tail(key))
+        .filter_map(|(key, _)| generic::view(world, key))
+        .map(Json::Object)
+        .collect();
+    answer(world, ask, items)
+}
+
+/// Wraps items as the method's answer: filtered, cut into a page.
+pub fn answer(world: &World, ask: &Ask, items: Vec<Json>) -> Result<Json, Fault> {
+    unfiltered(world, ask, filtered(ask, items)?)
+}
+
+/// [`answer`] for a method whose filter has a language of its own.
+pub fn unfiltered(world: &World, ask: &Ask, items: Vec<Json>) -> Result<Json, Fault> {
+    let (items, next) = cut(ask, items)?;
+    let mut out = head(world, ask);
+    let field = items_field(world, ask);
+    if !items.is_empty() {
+        out.insert(field, Json::Array(items));
+    }
+    if let Some(next) = next {
+        out.insert("nextPageToken".into(), json!(next));
+    }
+    if &*ask.method.service == "compute" {
+        out.insert("selfLink".into(), json!(refs::link(&ask.rest)));
+    }
+    Ok(Json::Object(out))
+}
+
+fn filtered(ask: &Ask, items: Vec<Json>) -> Result<Vec<Json>, Fault> {
+    match ask.param("filter").filter(|f| !f.trim().is_empty()) {
+        Some(text) => {
+            let filter = Filter::parse(text)?;
+            Ok(items.into_iter().filter(|i| filter.accepts(i)).collect())
+        }
+        None => Ok(items),
+    }
+}
+
+/// One page and the token of the next. Tokens are positions: the list is in the order of the names.
+fn cut(ask: &Ask, items: Vec<Json>) -> Result<(Vec<Json>, Option<String>), Fault> {
+    let size = ask
+        .param("maxResults")
+        .or_else(|| ask.param("pageSize"))
+        .and_then(|n| n.parse::<usize>().ok())
+        .filter(|n| *n > 0)
+        .unwrap_or(LARGEST)
+        .min(LARGEST);
+    let from = match ask.param("pageToken").filter(|t| !t.is_empty()) {
+        Some(token) => token
+            .strip_prefix("after-")
+            .and_then(|n| n.parse::<usize>().ok())
+            .ok_or_else(|| Fault::invalid("pageToken", token, "Invalid page token."))?,
+        None => 0,
+    };
+    let total = items.len();
+    let page: Vec<Json> = items.into_iter().skip(from).take(size).collect();
+    let end = from.saturating_add(page.len());
+    Ok((page, (end < total).then(|| format!("after-{end}"))))
+}
+
+/// `kind` and `id` of a list, where its type has them.
+fn head(world: &World, ask: &Ask) -> Map<String, Json> {
+    let mut out = Map::new();
+    let schema = ask
+        .method
+        .response
+        .as_ref()
+        .and_then(|r| world.catalog.schema(r));
+    let kind = schema
+        .as_ref()
+        .and_then(|s| generic::kind_of(s))
+        .map(Json::String);
+    if let Some(kind) = kind {
+        out.insert("kind".into(), kind);
+    }
+    if &*ask.method.service == "compute" {
+        out.insert("id".into(), json!(ask.rest));
+    }
+    out
+}
+
+/// The field that holds the items: the catalogue's, else the only list of the answer's type.
+fn items_field(world: &World, ask: &Ask) -> String {
+    if let Some(page) = &ask.method.page {
+        return page.items.to_string();
+    }
+    let schema = ask
+        .method
+        .response
+        .as_ref()
+        .and_then(|r| world.catalog.schema(r));
+    schema
+        .and_then(|s| {
+            s.fields
+                .iter()
+                .find(|(_, f)| matches!(f.kind, crate::catalog::Kind::List(_)))
+                .map(|(name, _)| name.to_string())
+        })
+        .unwrap_or_else(|| "items".into())
+}
+
+/// `aggregatedList`: everything of one type in all scopes. Scopes without any carry a warning.
+pub fn aggregated(world: &World, ask: &Ask, items: Vec<(String, Json)>) -> Result<Json, Fault> {
+    let kind = refs::last(&ask.rest).to_string();
+    let mut scopes: Map<String, Json> = Map::new();
+    for scope in all_scopes(
+        world,
+        items.iter().any(|(path, _)| path.contains("/global/")),
+    ) {
+        scopes.insert(
+            scope.clone(),
+            json!({ "warning": {
+                "code": "NO_RESULTS_ON_PAGE",
+                "message": format!("There are no results for scope '{scope}' on this page."),
+                "data": [{ "key": "scope", "value": scope }],
+            } }),
+        );
+    }
+    let plain = items.iter().map(|(_, item)| item.clone()).collect();
+    let kept = filtered(ask, plain)?;
+    for (path, item) in items.into_iter().filter(|(_, item)| kept.contains(item)) {
+        let scope = scope_of(&path);
+        let entry = scopes.entry(scope).or_insert_with(|| json!({}));
+        if entry.get("warning").is_some() {
+            *entry = json!({});
+        }
+        match entry.get_mut(&kind).and_then(Json::as_array_mut) {
+            Some(list) => list.push(item),
+            None => entry[&kind] = json!([item]),
+        }
+    }
+    let mut out = head(world, ask);
+    out.insert("items".into(), Json::Object(scopes));
+    out.insert("selfLink".into(), json!(refs::link(&ask.rest)));
+    Ok(Json::Object(out))
+}
+
+fn scope_of(path: &str) -> String {
+    match (refs::after(path, "zones"), refs::after(path, "regions")) {
+        (Some(zone), _) => format!("zones/{zone}"),
+        (_, Some(region)) => format!("regions/{region}"),
+        _ => "global".into(),
+    }
+}
+
+fn all_scopes(world: &World, global: bool) -> Vec<String> {
+    let mut out = Vec::new();
+    if global {
+        out.push("global".to_string());
+    }
+    for region in world.scenario.regions.keys() {
+        out.push(format!("regions/{region}"));
+        out.extend(
+            world
+                .scenario
+                .zones_of(region)
+                .into_iter()
+                .map(|z| format!("zones/{z}")),
+        );
+    }
+    out
+}

@@ -1,0 +1,275 @@
+//! The simulated cloud behind a port, for any client that speaks Google's HTTP.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper::body::{Bytes, Incoming};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use serde_json::{Value as Json, json};
+use tokio::net::TcpListener;
+use tokio::sync::Notify;
+use tokio::time::{Duration, Instant};
+
+use super::durable::{Cloud, SimError};
+use super::router::decode;
+use super::{Call, scenario};
+use crate::wire::Verb;
+use crate::world::{Millis, Timestamp};
+
+/// A request body longer than this is refused with 413.
+const LARGEST_BODY: usize = 10 * 1024 * 1024;
+
+/// A client has this long for its request line and headers.
+const HEADER_PATIENCE: Duration = Duration::from_secs(30);
+
+type Answer = Response<Full<Bytes>>;
+
+/// The cloud and its running clock.
+struct Server {
+    cloud: Mutex<Box<dyn Cloud + Send>>,
+    clock: Mutex<Flow>,
+    moved: Notify,
+    speed: f64,
+}
+
+/// Virtual time: `from` at `since`, and faster or slower than the machine's from there.
+struct Flow {
+    from: Timestamp,
+    since: Instant,
+}
+
+/// Answers connections until `shutdown` resolves. Virtual time begins at the cloud's own and runs
+/// `speed` times as fast as the machine's.
+///
+/// # Errors
+/// A listener that stops accepting.
+pub async fn serve(
+    listener: TcpListener,
+    cloud: Box<dyn Cloud + Send>,
+    speed: f64,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), SimError> {
+    let from = cloud.sim().now();
+    let server = Arc::new(Server {
+        cloud: Mutex::new(cloud),
+        clock: Mutex::new(Flow {
+            from,
+            since: Instant::now(),
+        }),
+        moved: Notify::new(),
+        speed: if speed.is_finite() && speed > 0.0 {
+            speed
+        } else {
+            1.0
+        },
+    });
+    tokio::pin!(shutdown);
+    loop {
+        tokio::select! {
+            () = &mut shutdown => return Ok(()),
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => {
+                    tokio::spawn(connection(Arc::clone(&server), TokioIo::new(stream)));
+                }
+                // Out of file descriptors, or a client that left already: the next one may do better.
+                Err(e) if is_passing(&e) => tokio::time::sleep(Duration::from_millis(50)).await,
+                Err(e) => return Err(SimError::Server(e.to_string())),
+            },
+        }
+    }
+}
+
+fn is_passing(e: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
+    matches!(e.kind(), ConnectionAborted | ConnectionReset | Interrupted)
+        || matches!(e.raw_os_error(), Some(23 | 24))
+}
+
+async fn connection(server: Arc<Server>, io: TokioIo<tokio::net::TcpStream>) {
+    let service = service_fn(move |request| {
+        let server = Arc::clone(&server);
+        async move { Ok::<_, Infallible>(answer(&server, request).await) }
+    });
+    // What a broken client sends is answered by hyper (400, 431); its connection is of no interest then.
+    let _ = hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_PATIENCE)
+        .serve_connection(io, service)
+        .await;
+}
+
+impl Server {
+    fn now(&self) -> Timestamp {
+        let flow = self.clock.lock().unwrap_or_else(PoisonError::into_inner);
+        let real = flow.since.elapsed().as_secs_f64();
+        flow.from.plus(Millis((real * self.speed * 1000.0) as i64))
+    }
+
+    fn skip(&self, span: Millis) -> Timestamp {
+        let mut flow = self.clock.lock().unwrap_or_else(PoisonError::into_inner);
+        flow.from = flow.from.plus(span);
+        drop(flow);
+        self.moved.notify_waiters();
+        self.now()
+    }
+
+    fn cloud(&self) -> MutexGuard<'_, Box<dyn Cloud + Send>> {
+        self.cloud.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn sleep_until(&self, at: Timestamp) {
+        loop {
+            let moved = self.moved.notified();
+            let left = at.since(self.now()).0;
+            if left <= 0 {
+                return;
+            }
+            let real = Duration::from_secs_f64(left as f64 / 1000.0 / self.speed);
+            tokio::select! {
+                () = tokio::time::sleep(real.max(Duration::from_micros(200))) => {}
+                () = moved => {}
+            }
+        }
+    }
+}
+
+async fn answer(server: &Server, request: Request<Incoming>) -> Answer {
+    let (head, body) = request.into_parts();
+    let body = match Limited::new(body, LARGEST_BODY).collect().await {
+        Ok(body) => body.to_bytes(),
+        Err(e) if e.is::<LengthLimitError>() => {
+            return plain(413, "The request is larger than 10 MiB.");
+        }
+        Err(_) => return plain(400, "The request's body could not be read."),
+    };
+    let path = head.uri.path().trim_start_matches('/').to_string();
+    let query = read_query(head.uri.query().unwrap_or(""));
+    if let Some(command) = path.strip_prefix("_r5flow/") {
+        return admin(server, &head.method, command, &query);
+    }
+    let Some(verb) = Verb::parse(head.method.as_str()) else {
+        return plain(405, "The method is not allowed here.");
+    };
+    let headers = head
+        .headers
+        .iter()
+        .filter_map(|(k, v)| Some((k.as_str().to_string(), v.to_str().ok()?.to_string())))
+        .collect();
+    let host = head
+        .headers
+        .get("host")
+        .and_then(|h| h.to_str().ok())
+        .unwrap_or("");
+    let call = Call {
+        service: host.strip_suffix(".googleapis.com").map(str::to_string),
+        verb,
+        path,
+        query,
+        headers,
+        body: body.to_vec(),
+    };
+    let reply = {
+        let mut cloud = server.cloud();
+        let now = server.now();
+        cloud.call(&call, now)
+    };
+    match reply {
+        Ok(reply) => {
+            server.sleep_until(reply.at).await;
+            let mut out = Response::builder().status(reply.answer.status);
+            for (name, value) in &reply.answer.headers {
+                out = out.header(name, value);
+            }
+            finish(out, reply.answer.body)
+        }
+        Err(e) => plain(500, &e.to_string()),
+    }
+}
+
+fn finish(out: http::response::Builder, body: Vec<u8>) -> Answer {
+    out.header("server", "r5flow-sim")
+        .header("vary", "Origin, X-Origin, Referer")
+        .header("x-content-type-options", "nosniff")
+        .body(Full::new(Bytes::from(body)))
+        .unwrap_or_else(|_| {
+            let mut broken = Response::new(Full::new(Bytes::new()));
+            *broken.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+            broken
+        })
+}
+
+fn json_answer(status: u16, body: &Json) -> Answer {
+    let out = Response::builder()
+        .status(status)
+        .header("content-type", "application/json; charset=UTF-8");
+    finish(out, body.to_string().into_bytes())
+}
+
+fn plain(status: u16, message: &str) -> Answer {
+    json_answer(
+        status,
+        &json!({ "error": { "code": status, "message": message } }),
+    )
+}
+
+fn read_query(text: &str) -> Vec<(String, String)> {
+    text.split('&')
+        .filter(|pair| !pair.is_empty())
+        .map(|pair| {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let read = |t: &str| decode(&t.replace('+', " "));
+            (read(name), read(value))
+        })
+        .collect()
+}
+
+/// What a test or a person asks of the simulator itself.
+fn admin(server: &Server, method: &Method, command: &str, query: &[(String, String)]) -> Answer {
+    let mut cloud = server.cloud();
+    let now = server.now();
+    match (method, command) {
+        (&Method::GET, "state") => {
+            let sim = cloud.sim_mut();
+            sim.advance(now);
+            let resources = sim.resources();
+            let body = json!({
+                "now": now.rfc3339(),
+                "quiet": sim.is_quiet(),
+                "count": resources.len(),
+                "mutations": sim.mutations().len(),
+                "resources": resources,
+            });
+            json_answer(200, &body)
+        }
+        (&Method::GET, "log") => json_answer(200, &json!({ "mutations": cloud.sim().mutations() })),
+        (&Method::POST, "approved") => match cloud.approve(now) {
+            Ok(()) => json_answer(200, &json!({ "now": now.rfc3339() })),
+            Err(e) => plain(500, &e.to_string()),
+        },
+        (&Method::POST, "advance") => {
+            let text = query
+                .iter()
+                .find(|(k, _)| k == "duration")
+                .map(|(_, v)| v.as_str());
+            match text.and_then(scenario::parse_span) {
+                Some(span) => {
+                    let now = server.skip(span);
+                    cloud.sim_mut().advance(now);
+                    json_answer(200, &json!({ "now": now.rfc3339() }))
+                }
+                None => plain(
+                    400,
+                    "Give a duration, for example /_r5flow/advance?duration=5m",
+                ),
+            }
+        }
+        _ => plain(
+            404,
+            "There is GET state, GET log, POST approved and POST advance?duration=5m.",
+        ),
+    }
+}
