@@ -142,6 +142,11 @@ impl<'p> Core<'p> {
         &self.status[node.0 as usize]
     }
 
+    /// Who sees the run from now on.
+    pub fn watch(&mut self, observer: Rc<dyn Observer>) {
+        self.observer = observer;
+    }
+
     /// Whether anything is still going on.
     pub fn is_busy(&self) -> bool {
         self.outstanding > 0
