@@ -35,7 +35,9 @@ impl Deadline {
     }
 
     fn passed(&self) -> bool {
-        self.0.lock().is_ok_and(|end| end.is_some_and(|end| Instant::now() > end))
+        self.0
+            .lock()
+            .is_ok_and(|end| end.is_some_and(|end| Instant::now() > end))
     }
 }
 
@@ -70,7 +72,10 @@ impl RhaiHooks {
         if let Some(known) = self.compiled.borrow().get(name) {
             return Ok(Arc::clone(known));
         }
-        let function = self.functions.get(name).ok_or("the program has no such hook")?;
+        let function = self
+            .functions
+            .get(name)
+            .ok_or("the program has no such hook")?;
         let compiled = Arc::new(self.engine.compile(function).map_err(|e| e.to_string())?);
         let mut all = self.compiled.borrow_mut();
         all.insert(name.to_owned(), Arc::clone(&compiled));
@@ -106,6 +111,8 @@ pub fn syntax(def: &HookDef, text: &str) -> Option<(Range<usize>, String)> {
     let engine = HookEngine::new(&Sandbox::default());
     let error = engine.compile(&function(def, text)).err()?;
     let at = error.offset_in(text).unwrap_or(0);
-    let end = text[at..].find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(0);
+    let end = text[at..]
+        .find(|c: char| !c.is_alphanumeric() && c != '_')
+        .unwrap_or(0);
     Some((at..at + end.max(1), error.message.clone()))
 }

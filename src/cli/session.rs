@@ -21,7 +21,9 @@ use crate::plan::{CriticalPath, Graph, Memo, NodeId};
 use crate::run::{
     Core, Embedded, End, InboxSource, Mode, Observer, Parts, PlanItem, Settings, drive, unsealed,
 };
-use crate::store::{Journal, LockInfo, MemoryJournal, RunFolder, StateDir, StoreError, Vault, VaultError};
+use crate::store::{
+    Journal, LockInfo, MemoryJournal, RunFolder, StateDir, StoreError, Vault, VaultError,
+};
 use crate::value::Value;
 use crate::world::clock::Clock;
 use crate::world::{Machine, Millis, Timestamp};
@@ -32,12 +34,19 @@ pub enum SessionError {
     /// The command was misused.
     Usage(String),
     /// A file of the flow cannot be read.
-    Unreadable { file: String, why: String },
+    Unreadable {
+        file: String,
+        why: String,
+    },
     /// The flow has errors.
     Findings(Box<Program>, Vec<Diagnostic>),
     Inputs(Box<Program>, Vec<InputProblem>),
     /// The flow does not fit these inputs: place, message, help.
-    Flow { place: String, message: String, help: Option<String> },
+    Flow {
+        place: String,
+        message: String,
+        help: Option<String>,
+    },
     Secret(VaultError),
     Store(StoreError),
     /// The journal tells something that no r5flow writes.
@@ -182,10 +191,19 @@ pub fn choose(checked: &Checked<'_>, wanted: Option<&str>) -> Result<FlowId, Ses
     let root = checked.names.program.root();
     let flows: Vec<_> = checked.names.flows_of(root.id).collect();
     let names: Vec<&str> = flows.iter().map(|f| f.name()).collect();
-    let list = || names.iter().map(|n| format!("`{n}`")).collect::<Vec<_>>().join(", ");
+    let list = || {
+        names
+            .iter()
+            .map(|n| format!("`{n}`"))
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
     match (wanted, flows.as_slice()) {
         (None, [one]) => Ok(one.id),
-        (None, []) => Err(SessionError::Usage(format!("`{}` has no workflow", root.path))),
+        (None, []) => Err(SessionError::Usage(format!(
+            "`{}` has no workflow",
+            root.path
+        ))),
         (None, _) => Err(SessionError::Usage(format!(
             "`{}` has several workflows; name one of {}",
             root.path,
@@ -199,14 +217,19 @@ pub fn choose(checked: &Checked<'_>, wanted: Option<&str>) -> Result<FlowId, Ses
                     Some(near) => format!("did you mean `{near}`?"),
                     None => format!("it has {}", list()),
                 };
-                Err(SessionError::Usage(format!("`{}` has no workflow `{wanted}`; {hint}", root.path)))
+                Err(SessionError::Usage(format!(
+                    "`{}` has no workflow `{wanted}`; {hint}",
+                    root.path
+                )))
             }
         },
     }
 }
 
 fn has_errors(findings: &[Diagnostic]) -> bool {
-    findings.iter().any(|d| d.severity == crate::diag::Severity::Error)
+    findings
+        .iter()
+        .any(|d| d.severity == crate::diag::Severity::Error)
 }
 
 fn flow_error(program: &Program, error: &EvalError) -> SessionError {
@@ -218,7 +241,11 @@ fn flow_error(program: &Program, error: &EvalError) -> SessionError {
 }
 
 /// The secrets among the inputs of a workflow, as the vault wants them.
-fn secrets_of(checked: &Checked<'_>, flow: FlowId, inputs: &BTreeMap<Arc<str>, Value>) -> Vec<(String, String)> {
+fn secrets_of(
+    checked: &Checked<'_>,
+    flow: FlowId,
+    inputs: &BTreeMap<Arc<str>, Value>,
+) -> Vec<(String, String)> {
     let mut secrets = Vec::new();
     for input in checked.names.flow(flow).inputs.iter().filter(|i| i.secret) {
         if let Some(value) = inputs.get(&input.name.text) {
@@ -247,8 +274,16 @@ fn leaves(name: &str, value: &Value, out: &mut Vec<(String, String)>) {
 
 fn secret_names(checked: &Checked<'_>, flow: FlowId) -> (Vec<String>, Vec<String>) {
     let flow = checked.names.flow(flow);
-    let inputs = flow.inputs.iter().filter(|i| i.secret).map(|i| i.name.text.to_string());
-    let outputs = flow.outputs.iter().filter(|o| o.secret).map(|o| o.name.text.to_string());
+    let inputs = flow
+        .inputs
+        .iter()
+        .filter(|i| i.secret)
+        .map(|i| i.name.text.to_string());
+    let outputs = flow
+        .outputs
+        .iter()
+        .filter(|o| o.secret)
+        .map(|o| o.name.text.to_string());
     (inputs.collect(), outputs.collect())
 }
 
@@ -311,11 +346,14 @@ struct Planner<'a, 'p> {
 }
 
 impl Planner<'_, '_> {
-    async fn plan(&self, show: impl FnOnce(&PlanView<'_>)) -> Result<(), SessionError>
-    {
+    async fn plan(&self, show: impl FnOnce(&PlanView<'_>)) -> Result<(), SessionError> {
         let vault = Rc::new(self.vault()?);
         let mut core = self.core(Mode::Plan, State::default())?;
-        let mut engine = self.engine(Box::new(MemoryJournal::new()), Rc::clone(&vault), Rc::new(Silent));
+        let mut engine = self.engine(
+            Box::new(MemoryJournal::new()),
+            Rc::clone(&vault),
+            Rc::new(Silent),
+        );
         let end = drive(&mut core, &mut engine, self.open.clock.now()).await?;
         let durations = self.durations().await;
         let graph = core.graph();
@@ -336,18 +374,29 @@ impl Planner<'_, '_> {
 
     fn vault(&self) -> Result<Vault, SessionError> {
         let key = self.state.key(&mut crate::world::random_bytes)?;
-        Ok(Vault::new(key, secrets_of(self.checked, self.flow, &self.inputs))?)
+        Ok(Vault::new(
+            key,
+            secrets_of(self.checked, self.flow, &self.inputs),
+        )?)
     }
 
     fn core(&self, mode: Mode, past: State) -> Result<Core<'_>, SessionError> {
         let memo = Memo {
             hooks: past.hooks.clone(),
-            run: Some(identity(past.started.as_ref(), past.began, self.open.clock.now())),
+            run: Some(identity(
+                past.started.as_ref(),
+                past.began,
+                self.open.clock.now(),
+            )),
         };
         let graph = Graph::build(&self.checked.names, self.flow, self.inputs.clone(), &memo)
             .map_err(|e| flow_error(self.program, &e))?;
         if let Err(cycle) = graph.sorted() {
-            let names: Vec<String> = cycle.0.iter().map(|n| graph.node(*n).address.to_string()).collect();
+            let names: Vec<String> = cycle
+                .0
+                .iter()
+                .map(|n| graph.node(*n).address.to_string())
+                .collect();
             return Err(SessionError::Flow {
                 place: self.program.root().path.clone(),
                 message: format!("these steps wait for each other: {}", names.join(" → ")),
@@ -364,7 +413,12 @@ impl Planner<'_, '_> {
         ))
     }
 
-    fn engine(&self, journal: Box<dyn Journal>, vault: Rc<Vault>, observer: Rc<dyn Observer>) -> Embedded {
+    fn engine(
+        &self,
+        journal: Box<dyn Journal>,
+        vault: Rc<Vault>,
+        observer: Rc<dyn Observer>,
+    ) -> Embedded {
         let (_, stops) = unbounded_channel();
         Embedded::new(Parts {
             journal,
@@ -388,7 +442,10 @@ impl Planner<'_, '_> {
         }
     }
 
-    async fn rehearse(&self, sim: &world::SimWorld) -> Result<BTreeMap<Arc<str>, Millis>, SessionError> {
+    async fn rehearse(
+        &self,
+        sim: &world::SimWorld,
+    ) -> Result<BTreeMap<Arc<str>, Millis>, SessionError> {
         use crate::sim::SimWire;
         use crate::world::clock::VirtualClock;
         let cloud: Rc<std::cell::RefCell<dyn crate::sim::durable::Cloud>> =
@@ -415,9 +472,19 @@ impl Planner<'_, '_> {
     fn remembered(&self) -> Result<BTreeMap<Arc<str>, Millis>, SessionError> {
         let wanted = self.checked.names.flow(self.flow).name();
         for id in self.state.list_runs()?.into_iter().take(50) {
-            let Ok(past) = history(self.state, &id) else { continue };
-            let same = past.state.started.as_ref().is_some_and(|s| s.workflow == wanted);
-            let done = past.state.ended.as_ref().is_some_and(|e| e.status == RunStatus::Done);
+            let Ok(past) = history(self.state, &id) else {
+                continue;
+            };
+            let same = past
+                .state
+                .started
+                .as_ref()
+                .is_some_and(|s| s.workflow == wanted);
+            let done = past
+                .state
+                .ended
+                .as_ref()
+                .is_some_and(|e| e.status == RunStatus::Done);
             if same && done {
                 return Ok(past
                     .state
@@ -433,12 +500,21 @@ impl Planner<'_, '_> {
         Ok(BTreeMap::new())
     }
 
-    fn estimate(&self, graph: &Graph<'_>, durations: &BTreeMap<Arc<str>, Millis>) -> Option<CriticalPath> {
+    fn estimate(
+        &self,
+        graph: &Graph<'_>,
+        durations: &BTreeMap<Arc<str>, Millis>,
+    ) -> Option<CriticalPath> {
         if durations.is_empty() {
             return None;
         }
         graph
-            .critical_path(|n: NodeId| durations.get(&graph.node(n).address).copied().unwrap_or_default())
+            .critical_path(|n: NodeId| {
+                durations
+                    .get(&graph.node(n).address)
+                    .copied()
+                    .unwrap_or_default()
+            })
             .ok()
     }
 }
@@ -449,7 +525,10 @@ fn identity(started: Option<&Started>, began: Timestamp, now: Timestamp) -> Valu
         Some(started) => (started.run.clone(), began),
         None => ("00000000-0000-7000-8000-000000000000".to_owned(), now),
     };
-    Value::record([("id", Value::str(id)), ("started", Value::str(at.rfc3339()))])
+    Value::record([
+        ("id", Value::str(id)),
+        ("started", Value::str(at.rfc3339())),
+    ])
 }
 
 fn in_order(mut items: Vec<PlanItem>) -> Vec<PlanItem> {
@@ -469,7 +548,9 @@ struct Durations(std::cell::RefCell<BTreeMap<Arc<str>, Millis>>);
 impl Observer for Durations {
     fn recorded(&self, event: &Event, at: Timestamp) {
         if let Event::Finished { address, began, .. } = event {
-            self.0.borrow_mut().insert(Arc::clone(address), at.since(*began));
+            self.0
+                .borrow_mut()
+                .insert(Arc::clone(address), at.since(*began));
         }
     }
 }
@@ -545,7 +626,10 @@ fn run_checked<'p>(
     let state = StateDir::open(&options.state)?;
     let machine = Machine::here();
     let run = crate::world::run_id(Timestamp::now(), &mut crate::world::random_bytes);
-    let _lock = state.lock(&options.environment, LockInfo::new(&run, &machine, Timestamp::now()))?;
+    let _lock = state.lock(
+        &options.environment,
+        LockInfo::new(&run, &machine, Timestamp::now()),
+    )?;
     let runtime = runtime()?;
     let _entered = runtime.enter();
     let open = world::open(&order.world, &options.catalog, &state, Timestamp(0))?;
@@ -652,7 +736,9 @@ impl Driving<'_, '_> {
         let options = planner.options;
         let vault = Rc::new(planner.vault()?);
         let (stop, stops) = unbounded_channel();
-        let observer = self.talk.observer(Rc::clone(&vault), Rc::clone(&open.clock));
+        let observer = self
+            .talk
+            .observer(Rc::clone(&vault), Rc::clone(&open.clock));
         let Some(started) = self.past.started.clone() else {
             return Err(SessionError::Journal("the journal has no beginning".into()));
         };
@@ -709,9 +795,10 @@ impl Driving<'_, '_> {
 /// The first signal stops the run, the second ends the process; both leave it resumable.
 fn listen_for_signals(stop: tokio::sync::mpsc::UnboundedSender<()>) {
     use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut interrupt), Ok(mut terminate)) =
-        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-    else {
+    let (Ok(mut interrupt), Ok(mut terminate)) = (
+        signal(SignalKind::interrupt()),
+        signal(SignalKind::terminate()),
+    ) else {
         return;
     };
     tokio::spawn(async move {
@@ -737,7 +824,10 @@ fn listen_for_cancel(folder: RunFolder, stop: tokio::sync::mpsc::UnboundedSender
         let mut seen = None;
         loop {
             tokio::time::sleep(CANCEL_EVERY).await;
-            let items = folder.inbox().and_then(|inbox| inbox.poll(0)).unwrap_or_default();
+            let items = folder
+                .inbox()
+                .and_then(|inbox| inbox.poll(0))
+                .unwrap_or_default();
             let cancels = items
                 .iter()
                 .filter(|(_, i)| i.kind == crate::store::InboxKind::Cancel)
@@ -798,15 +888,23 @@ pub fn find_run(state: &StateDir, wanted: Option<&str>) -> Result<String, Sessio
         Some(start) => match state.find_run(start)? {
             Some(id) => Ok(id),
             None => {
-                let fitting = state.list_runs()?.into_iter().filter(|id| id.starts_with(start)).count();
+                let fitting = state
+                    .list_runs()?
+                    .into_iter()
+                    .filter(|id| id.starts_with(start))
+                    .count();
                 Err(SessionError::Usage(match fitting {
-                    0 => format!("there is no run `{start}` here; `r5flow runs` lists those there are"),
+                    0 => format!(
+                        "there is no run `{start}` here; `r5flow runs` lists those there are"
+                    ),
                     n => format!("{n} runs begin with `{start}`; write more of the id"),
                 }))
             }
         },
         None => state.list_runs()?.into_iter().next().ok_or_else(|| {
-            SessionError::Usage("there is no run here; `--state` names another state directory".into())
+            SessionError::Usage(
+                "there is no run here; `--state` names another state directory".into(),
+            )
         }),
     }
 }
@@ -824,7 +922,9 @@ pub fn resume(order: &ResumeOrder, talk: &dyn Talk) -> Result<Report, SessionErr
         )));
     }
     let Some(started) = shown.state.started.clone() else {
-        return Err(SessionError::Journal(format!("the journal of run {id} has no beginning")));
+        return Err(SessionError::Journal(format!(
+            "the journal of run {id} has no beginning"
+        )));
     };
     if started.format > journal::FORMAT {
         return Err(SessionError::Journal(format!(
@@ -832,9 +932,23 @@ pub fn resume(order: &ResumeOrder, talk: &dyn Talk) -> Result<Report, SessionErr
             started.version
         )));
     }
-    if let Some(ended) = shown.state.ended.as_ref().filter(|e| e.status == RunStatus::Done) {
-        let outputs = ended.outputs.iter().map(|(k, v)| (k.clone(), Value::from_json(v))).collect();
-        return finished_already(&started, &shown.state, outputs, ended.secret_outputs.clone());
+    if let Some(ended) = shown
+        .state
+        .ended
+        .as_ref()
+        .filter(|e| e.status == RunStatus::Done)
+    {
+        let outputs = ended
+            .outputs
+            .iter()
+            .map(|(k, v)| (k.clone(), Value::from_json(v)))
+            .collect();
+        return finished_already(
+            &started,
+            &shown.state,
+            outputs,
+            ended.secret_outputs.clone(),
+        );
     }
     let choice = match &order.world {
         Some(choice) => {
@@ -986,7 +1100,12 @@ fn tagged(value: &Value) -> Json {
         Value::Percent(p) => one("percent", (*p).into()),
         Value::Size(bytes) => one("size", (*bytes).into()),
         Value::List(items) => Json::Array(items.iter().map(tagged).collect()),
-        Value::Map(fields) => Json::Object(fields.iter().map(|(k, v)| (k.to_string(), tagged(v))).collect()),
+        Value::Map(fields) => Json::Object(
+            fields
+                .iter()
+                .map(|(k, v)| (k.to_string(), tagged(v)))
+                .collect(),
+        ),
         plain => plain.to_json(),
     }
 }
@@ -1000,9 +1119,12 @@ fn untagged(json: &Json) -> Value {
         (Some("size"), Some(bytes)) => Value::Size(bytes.as_u64().unwrap_or(0)),
         _ => match json {
             Json::Array(items) => Value::list(items.iter().map(untagged).collect()),
-            Json::Object(fields) => {
-                Value::map(fields.iter().map(|(k, v)| (Arc::from(k.as_str()), untagged(v))).collect())
-            }
+            Json::Object(fields) => Value::map(
+                fields
+                    .iter()
+                    .map(|(k, v)| (Arc::from(k.as_str()), untagged(v)))
+                    .collect(),
+            ),
             plain => Value::from_json(plain),
         },
     }
@@ -1011,8 +1133,13 @@ fn untagged(json: &Json) -> Value {
 /// A recorded input as a file would give it.
 fn plain(json: &Json) -> Json {
     match untagged(json) {
-        value @ (Value::Duration(_) | Value::Percent(_) | Value::Size(_)) => Json::String(value.to_string()),
-        Value::List(_) => json.as_array().map(|a| a.iter().map(plain).collect()).unwrap_or_default(),
+        value @ (Value::Duration(_) | Value::Percent(_) | Value::Size(_)) => {
+            Json::String(value.to_string())
+        }
+        Value::List(_) => json
+            .as_array()
+            .map(|a| a.iter().map(plain).collect())
+            .unwrap_or_default(),
         Value::Map(_) => Json::Object(
             json.as_object()
                 .map(|o| o.iter().map(|(k, v)| (k.clone(), plain(v))).collect())

@@ -47,7 +47,9 @@ impl Choice {
         settings: Settings,
     ) -> Result<Choice, SessionError> {
         match world {
-            journal::World::Sim { scenario } => Ok(Choice::Sim(scenario.as_ref().map(PathBuf::from))),
+            journal::World::Sim { scenario } => {
+                Ok(Choice::Sim(scenario.as_ref().map(PathBuf::from)))
+            }
             journal::World::Google { endpoints } => {
                 let mut all = google(catalog)?;
                 for (service, url) in endpoints {
@@ -55,7 +57,8 @@ impl Choice {
                         "*" => url.clone(),
                         service => format!("{service}={url}"),
                     };
-                    all.add_flag(&flag).map_err(|e| SessionError::Usage(e.to_string()))?;
+                    all.add_flag(&flag)
+                        .map_err(|e| SessionError::Usage(e.to_string()))?;
                 }
                 Ok(Choice::Google(Box::new(all), settings))
             }
@@ -65,7 +68,10 @@ impl Choice {
 
 /// Google's own endpoints.
 pub fn google(catalog: &Catalog) -> Result<Endpoints, SessionError> {
-    let roots: Vec<(&str, &str)> = catalog.services().map(|s| (&*s.name, &*s.root_url)).collect();
+    let roots: Vec<(&str, &str)> = catalog
+        .services()
+        .map(|s| (&*s.name, &*s.root_url))
+        .collect();
     Endpoints::new(roots).map_err(|e| SessionError::Usage(e.to_string()))
 }
 
@@ -107,14 +113,19 @@ pub fn open(
         Choice::Sim(file) => {
             let scenario = scenario(file.as_deref())?;
             let start = earliest.max(Timestamp::now());
-            let (cloud, latest) = Durable::open(&state.sim()?, catalog.clone(), scenario.clone(), start)
-                .map_err(|e| SessionError::World(e.to_string()))?;
+            let (cloud, latest) =
+                Durable::open(&state.sim()?, catalog.clone(), scenario.clone(), start)
+                    .map_err(|e| SessionError::World(e.to_string()))?;
             let clock = VirtualClock::new(latest.max(earliest));
             let cloud: Rc<RefCell<dyn Cloud>> = Rc::new(RefCell::new(cloud));
             Ok(Open {
                 wire: Rc::new(SimWire::new(Rc::clone(&cloud), Rc::new(clock.clone()))),
                 clock: Rc::new(clock.clone()),
-                sim: Some(SimWorld { cloud, clock, scenario }),
+                sim: Some(SimWorld {
+                    cloud,
+                    clock,
+                    scenario,
+                }),
             })
         }
     }
@@ -145,7 +156,10 @@ impl Operator {
         Operator {
             cloud,
             clock,
-            after: scenario.operator.approves_after.map_or(APPROVES_AFTER, |s| s.0),
+            after: scenario
+                .operator
+                .approves_after
+                .map_or(APPROVES_AFTER, |s| s.0),
         }
     }
 }
@@ -153,7 +167,9 @@ impl Operator {
 impl InboxSource for Operator {
     fn ask(&self, _: GateQuestion) -> Local<'_, GateAnswer> {
         Box::pin(async move {
-            self.clock.sleep_until(self.clock.now().plus(self.after)).await;
+            self.clock
+                .sleep_until(self.clock.now().plus(self.after))
+                .await;
             let at = self.clock.now();
             if let Err(error) = self.cloud.borrow_mut().approve(at) {
                 return GateAnswer {

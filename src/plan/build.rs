@@ -32,13 +32,6 @@ pub enum Answer {
     Taken(bool),
 }
 
-/// Nodes that were added, and older ones that wait for more than before.
-#[derive(Debug, Default)]
-pub struct Grown {
-    pub added: Vec<NodeId>,
-    pub touched: Vec<NodeId>,
-}
-
 impl<'p> Graph<'p> {
     /// The graph of a workflow, grown as far as its inputs decide.
     pub fn build(
@@ -63,13 +56,16 @@ impl<'p> Graph<'p> {
         Ok(graph)
     }
 
-    /// Grows the graph by what a finished growth leads to.
+    /// Grows the graph by what a finished growth leads to; returns the nodes that wait for other
+    /// ones than before, new ones included.
     pub fn expand(
         &mut self,
         node: NodeId,
         answer: &Answer,
         memo: &Memo,
-    ) -> Result<Grown, BuildError> {
+    ) -> Result<Vec<NodeId>, BuildError> {
+        let first = self.len() as u32;
+        self.touched.clear();
         let mut builder = Builder {
             graph: self,
             memo,
@@ -77,9 +73,10 @@ impl<'p> Graph<'p> {
         };
         builder.expand(node, answer)?;
         builder.connect()?;
-        let added = builder.added;
-        let touched = self.settle_pending(node, memo)?;
-        Ok(Grown { added, touched })
+        self.settle_pending(node, memo)?;
+        let mut changed = std::mem::take(&mut self.touched);
+        changed.extend((first..self.len() as u32).map(NodeId));
+        Ok(changed.into_iter().collect())
     }
 
     /// A new scope for an `upon` block, with its event.

@@ -343,8 +343,7 @@ impl<'p> Core<'p> {
                 };
                 match grown {
                     Ok(grown) => {
-                        self.count(&grown.added);
-                        self.recount(&grown.touched);
+                        self.count(&grown);
                         self.finish(node, NodeStatus::Done);
                     }
                     Err(error) => {
