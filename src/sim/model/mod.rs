@@ -6,8 +6,10 @@ pub mod balancing;
 pub mod certificates;
 pub mod dns;
 pub mod group_calls;
+pub mod group_spec;
 pub mod groups;
 pub mod images;
+pub mod instance_calls;
 pub mod instances;
 pub mod networks;
 pub mod operations;
@@ -55,7 +57,7 @@ pub fn answer(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
 }
 
 fn own(method: &str) -> Option<Handler> {
-    instances::method(method)
+    instance_calls::method(method)
         .or_else(|| images::method(method))
         .or_else(|| group_calls::method(method))
         .or_else(|| balancing::method(method))
@@ -178,7 +180,7 @@ pub fn prepare(
         "compute.images" => images::prepare(world, ask, body),
         "compute.instanceTemplates" => images::prepare_template(world, body),
         "compute.instanceGroupManagers" | "compute.regionInstanceGroupManagers" => {
-            groups::prepare(world, key, body)
+            group_spec::prepare(world, key, body)
         }
         "compute.autoscalers" | "compute.regionAutoscalers" => {
             autoscalers::prepare(world, key, body)
