@@ -71,6 +71,18 @@ fn place(world: &World, path: &str, project: &str, body: &mut Object) -> Result<
     Ok(())
 }
 
+/// Whether a version sets no size of its own. What the server calculated and a client sends back is
+/// none.
+pub fn takes_the_rest(version: &Json) -> bool {
+    let set = |name: &str| {
+        version
+            .get("targetSize")
+            .and_then(|t| t.get(name))
+            .is_some_and(|n| !n.is_null())
+    };
+    !set("fixed") && !set("percent")
+}
+
 /// Versions and template say the same thing; one of them may be left out.
 ///
 /// # Errors
@@ -87,10 +99,7 @@ pub fn complete(body: &mut Object) -> Result<(), Fault> {
         (true, Some(template)) => vec![json!({ "instanceTemplate": template })],
         (false, _) => versions,
     };
-    let open = versions
-        .iter()
-        .filter(|v| v.get("targetSize").is_none_or(Json::is_null))
-        .count();
+    let open = versions.iter().filter(|v| takes_the_rest(v)).count();
     if open != 1 {
         return Err(Fault::invalid(
             "resource.versions",
@@ -103,10 +112,7 @@ pub fn complete(body: &mut Object) -> Result<(), Fault> {
             return Err(Fault::required("resource.versions[0].instanceTemplate"));
         }
     }
-    let main = versions
-        .iter()
-        .find(|v| v.get("targetSize").is_none_or(Json::is_null))
-        .cloned();
+    let main = versions.iter().find(|v| takes_the_rest(v)).cloned();
     if let Some(main) = main {
         body.insert("instanceTemplate".into(), main["instanceTemplate"].clone());
     }

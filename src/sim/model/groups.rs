@@ -233,6 +233,9 @@ fn delete_machine(
 fn wanted_versions(versions: &Json, size: i64) -> Vec<(String, String, i64)> {
     let list = versions.as_array().map(Vec::as_slice).unwrap_or_default();
     let share = |v: &Json| {
+        if group_spec::takes_the_rest(v) {
+            return None;
+        }
         let target = v.get("targetSize")?;
         let fixed = target.get("fixed").and_then(Json::as_i64);
         let percent = target.get("percent").and_then(Json::as_i64);
