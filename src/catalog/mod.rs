@@ -3,6 +3,7 @@
 //!
 //! The files under `catalog/` are part of the program; a directory of newer ones may override them.
 
+pub mod address;
 pub mod coerce;
 mod collection;
 pub mod compare;

@@ -1,1 +1,34 @@
+//! The scheduler: what is ready runs, and keeps its promises.
 //!
+//! A pure core ([`Core`]: no I/O, no clock, no engine) takes what happened and answers with what to
+//! do next. Each node of the graph that runs is a *task*, a sequence of [`Effect`]s with exactly one
+//! outstanding: append to the journal, send a request, sleep, look into the inbox, compute a hook. An
+//! [`Engine`] carries the effects out and reports back; [`drive`] connects the two.
+//!
+//! ```text
+//! core: (task, reply) → [(task, effect)]        engine: begin(task, effect); next() → (task, reply)
+//! ```
+//!
+//! The write-ahead order is in the sequence: a task asks to send only after the reply to its append.
+//! The same core makes plans, on an engine that never sees a mutation ([`Mode::Plan`]).
+
+mod core;
+mod effect;
+mod embedded;
+mod engine;
+mod ids;
+mod plan_item;
+mod settings;
+mod shared;
+mod step;
+mod task;
+#[cfg(test)]
+mod tests;
+
+pub use core::{Core, End, NodeStatus};
+pub use effect::{Effect, GateAnswer, GateQuestion, Reply, TaskId};
+pub use embedded::{Embedded, Hooks, InboxSource, Local, Parts, unsealed};
+pub use engine::{Engine, Happening, Observer, drive};
+pub use ids::request_id;
+pub use plan_item::{PlanAction, PlanItem};
+pub use settings::{Mode, Settings};

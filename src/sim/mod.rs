@@ -71,6 +71,7 @@ pub struct Reply {
 }
 
 /// The simulated cloud: all of its state.
+#[derive(Clone)]
 pub struct Sim {
     router: Router,
     world: World,

@@ -2,14 +2,50 @@
 //!
 //! Nothing else in the crate may ask the machine for the time or for randomness.
 
-mod clock;
+pub mod clock;
+mod machine;
 
 pub use clock::Clock;
 
 use chrono::{DateTime, SecondsFormat, Utc};
+pub use machine::Machine;
+
+/// Fills `bytes` from the system's generator; the crate's only source of randomness.
+pub fn random_bytes(bytes: &mut [u8]) {
+    for chunk in bytes.chunks_mut(8) {
+        // A v4 UUID fixes 6 of its 128 bits; its last 8 bytes hold two of them, so each half of
+        // 8 bytes is folded from two UUIDs' halves.
+        let (a, b) = (uuid::Uuid::new_v4(), uuid::Uuid::new_v4());
+        for (i, byte) in chunk.iter_mut().enumerate() {
+            *byte = a.as_bytes()[i] ^ b.as_bytes()[15 - i];
+        }
+    }
+}
+
+/// A new run's id: a UUIDv7 text, so that ids sort by the time of their start.
+pub fn run_id(at: Timestamp, random: &mut dyn FnMut(&mut [u8])) -> String {
+    let mut tail = [0u8; 10];
+    random(&mut tail);
+    uuid::Builder::from_unix_timestamp_millis(at.0.max(0) as u64, &tail)
+        .into_uuid()
+        .to_string()
+}
 
 /// A moment, in milliseconds since 1970-01-01T00:00:00Z.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Default,
+    serde::Serialize,
+    serde::Deserialize,
+)]
+#[serde(transparent)]
 pub struct Timestamp(pub i64);
 
 impl Timestamp {
@@ -83,5 +119,16 @@ impl std::fmt::Display for Millis {
             }
         }
         Ok(())
+    }
+}
+
+/// Where a test build dies on purpose, as a crash would: `R5FLOW_FAILPOINT=NAME:METHOD` in the
+/// environment. In release builds this is nothing.
+pub fn failpoint(name: &str, method: &str) {
+    if cfg!(debug_assertions)
+        && let Ok(wanted) = std::env::var("R5FLOW_FAILPOINT")
+        && wanted == format!("{name}:{method}")
+    {
+        std::process::abort();
     }
 }

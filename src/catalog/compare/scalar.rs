@@ -116,6 +116,7 @@ fn same_text(format: Option<&str>, leaf: Leaf<'_>, a: &str, b: &str) -> bool {
         || (name.to_lowercase().contains("port") && port_range(a) == port_range(b))
         || (name == "IPAddress" && same_address(a, b))
         || (holds_ranges(leaf) && single_host(a) == single_host(b))
+        || (leaf.owner == "compute.ServiceAccount" && name == "email" && same_account(a, b))
         || (leaf.reference && same_resource(a, b))
         || (is_url(a) && is_url(b) && same_resource(a, b))
         || SYNONYMS.iter().any(synonym)
@@ -154,6 +155,12 @@ fn same_address(a: &str, b: &str) -> bool {
     let literal = |text: &str| text.parse::<std::net::IpAddr>().is_ok();
     let of_addresses = |text: &str| text.contains("/addresses/");
     (literal(a) && of_addresses(b)) || (of_addresses(a) && literal(b)) || same_resource(a, b)
+}
+
+/// A machine made with `default` answers the address of the project's default account.
+fn same_account(a: &str, b: &str) -> bool {
+    let default = |text: &str| text.ends_with("-compute@developer.gserviceaccount.com");
+    (a == "default" && default(b)) || (default(a) && b == "default")
 }
 
 fn is_url(text: &str) -> bool {

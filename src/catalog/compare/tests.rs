@@ -75,6 +75,11 @@ fn equal_in_normal_form() {
             json!({"machineType": "n1-standard-2"}),
         ),
         (
+            "compute.Instance",
+            json!({"serviceAccounts": [{"email": "default", "scopes": ["b", "a"]}]}),
+            json!({"serviceAccounts": [{"email": "1-compute@developer.gserviceaccount.com", "scopes": ["a", "b"]}]}),
+        ),
+        (
             "compute.AutoscalingPolicy",
             json!({"mode": "ONLY_UP"}),
             json!({"mode": "ONLY_SCALE_OUT"}),

@@ -44,7 +44,7 @@ const TABLE: &[(&str, &str)] = &[
 /// POST methods whose names look like reading and which do change something.
 const NOT: &[(&str, &str)] = &[(
     "servicenetworking.services.searchRange",
-    "starts an operation and allocates for it",
+    "starts an operation, which is no plain reading",
 )];
 
 /// GET reads; a POST reads when a rule or the table says so, it takes no request id, and it starts

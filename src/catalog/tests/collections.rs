@@ -1,5 +1,6 @@
 use super::*;
 
+#[test]
 fn identities_and_ids_on_insert() {
     let names = |c: &Collection| {
         let names = c.identity.iter().map(|p| p.name.to_string());
@@ -120,6 +121,7 @@ fn identities_and_ids_on_insert() {
     assert_eq!(accounts.id_on_insert("sm@p.iam.gserviceaccount.com"), "sm");
 }
 
+#[test]
 fn most_compute_collections_take_the_name_in_the_body() {
     let catalog = Catalog::embedded();
     let paths = catalog.collections("compute");
@@ -134,6 +136,7 @@ fn most_compute_collections_take_the_name_in_the_body() {
     assert_eq!(ensurable.len(), 93);
 }
 
+#[test]
 fn full_names_are_composed_and_taken_apart() {
     let full = collection("run.services")
         .full_name
@@ -161,6 +164,7 @@ fn full_names_are_composed_and_taken_apart() {
     assert_eq!(full.parse("projects/p/locations/l/services/x/y"), None);
 }
 
+#[test]
 fn short_names_when_unambiguous() {
     let catalog = Catalog::embedded();
     let id = |name: &str| catalog.method(name).map(|m| m.id.to_string());

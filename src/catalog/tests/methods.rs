@@ -1,5 +1,6 @@
 use super::*;
 
+#[test]
 fn methods_that_change_something_and_their_request_ids() {
     let compute = all_methods();
     let compute = compute.iter().filter(|m| &*m.service == "compute");
@@ -15,6 +16,7 @@ fn methods_that_change_something_and_their_request_ids() {
     assert_eq!(all_methods().iter().filter(with_id).count(), 515);
 }
 
+#[test]
 fn every_method_has_a_settle_class_that_fits_its_verb() {
     for m in all_methods() {
         let id = &m.id;
@@ -34,6 +36,7 @@ fn every_method_has_a_settle_class_that_fits_its_verb() {
     }
 }
 
+#[test]
 fn settle_classes_of_known_methods() {
     let cases = [
         ("compute.images.insert", SettleClass::IdAndOperation),
@@ -70,6 +73,7 @@ fn settle_classes_of_known_methods() {
     }
 }
 
+#[test]
 fn operations_by_scope_and_service() {
     use OperationScope::{Global, Organization, Region, Zone};
     let cases = [
@@ -124,6 +128,7 @@ fn operations_by_scope_and_service() {
     }
 }
 
+#[test]
 fn requests_of_the_stream_manager_manual() {
     for id in [
         "compute.images.deprecate",

@@ -101,15 +101,6 @@ fn every_file_is_sound_and_complete() {
 }
 
 #[test]
-#[test]
-#[test]
-#[test]
-#[test]
-#[test]
-#[test]
-#[test]
-#[test]
-#[test]
 fn facts_of_fields() {
     assert!(field("compute.Image", "id").output_only);
     assert!(!field("compute.Image", "name").output_only);

@@ -3,6 +3,9 @@
 //! The catalogue builds requests, the cloud sends them, the simulator answers them; none of the
 //! three needs to know the others for that.
 
+pub mod error;
+mod error_table;
+
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;

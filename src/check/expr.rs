@@ -1,0 +1,816 @@
+//! The type of an expression.
+
+use std::sync::Arc;
+
+use super::Checker;
+use super::names::Global;
+use super::operators::OverLoop;
+use super::scope::{Local, Scope};
+use super::symbols::unparenthesised;
+use crate::diag::{Code, Diagnostic, nearest};
+use crate::source::Span;
+use crate::syntax::ast::{
+    BinaryOp, Binder, Expr, ExprKind, Field, Key, Object, Quantifier, StrPart,
+};
+use crate::types::{Bounds, Part, Record, Type};
+
+impl<'p> Checker<'_, 'p> {
+    /// The type of a value; `unset` is none.
+    pub(super) fn infer(&mut self, expr: &'p Expr, scope: &mut Scope) -> Type {
+        let (ty, unset) = self.infer_item(expr, scope).without_unset();
+        if unset {
+            self.report(
+                Diagnostic::error(
+                    Code::BAD_UNSET,
+                    unset_in(expr),
+                    "`unset` leaves out a field, an argument or an item, and here is none to leave out",
+                )
+                .help("write `null` for no value"),
+            );
+            if matches!(ty, Type::Never) {
+                return Type::Unknown;
+            }
+        }
+        ty
+    }
+
+    /// The type of a field, an argument or an item, which `unset` may leave out.
+    pub(super) fn infer_item(&mut self, expr: &'p Expr, scope: &mut Scope) -> Type {
+        match &*expr.kind {
+            ExprKind::Null => Type::Null,
+            ExprKind::Unset => Type::Unset,
+            ExprKind::Bool(_) => Type::Bool,
+            ExprKind::Int(n) => Type::Int(Bounds::exactly(*n)),
+            ExprKind::Float(n) => Type::Number(Bounds::exactly(*n)),
+            ExprKind::Duration(n) => Type::Duration(Bounds::exactly(*n)),
+            ExprKind::Size(n) => Type::Size(Bounds::exactly(*n)),
+            ExprKind::Percent(n) => Type::Percent(Bounds::exactly(*n)),
+            ExprKind::Raw { text, .. } => Type::Literal(Arc::clone(text)),
+            ExprKind::Str(parts) => self.text(parts, scope),
+            ExprKind::Name(name) => {
+                let ty = self.name(name, expr.span, scope);
+                narrowed(ty, expr, scope)
+            }
+            ExprKind::List(items) => self.list(items, scope),
+            ExprKind::Object(object) => self.object(object, scope),
+            ExprKind::ListComp { element, binder } => {
+                let inner = self.bound(binder, scope, |c, s| c.infer_item(element, s));
+                Type::list(inner.without_unset().0)
+            }
+            ExprKind::MapComp { key, value, binder } => {
+                let inner = self.bound(binder, scope, |c, s| {
+                    c.map_key(key, s);
+                    c.infer_item(value, s)
+                });
+                Type::map(inner.without_unset().0)
+            }
+            ExprKind::Quantifier {
+                quantifier,
+                binder,
+                body,
+            } => self.quantifier(*quantifier, binder, body.as_ref(), expr.span, scope),
+            ExprKind::If {
+                condition,
+                then,
+                otherwise,
+            } => self.branches(condition, then, otherwise, scope),
+            ExprKind::Not(inner) => {
+                let secret = self.condition(inner, scope);
+                Type::Bool.sealed(secret)
+            }
+            ExprKind::Neg(inner) => self.negated(inner, scope),
+            ExprKind::Binary { op, left, right } => self.binary(*op, left, right, expr.span, scope),
+            ExprKind::Member {
+                base,
+                name,
+                optional,
+            } => {
+                let ty = self.member(base, name, *optional, scope);
+                narrowed(ty, expr, scope)
+            }
+            ExprKind::Index { base, index } => {
+                let ty = self.index(base, index, scope);
+                narrowed(ty, expr, scope)
+            }
+            ExprKind::Call { callee, args } => self.call(callee, args, expr.span, scope),
+            ExprKind::Paren(inner) => self.infer_item(inner, scope),
+            ExprKind::Broken => Type::Unknown,
+        }
+    }
+
+    /// Checks that this is a truth value; says whether it is a secret one.
+    pub(super) fn condition(&mut self, expr: &'p Expr, scope: &mut Scope) -> bool {
+        let (ty, secret) = self.infer(expr, scope).unsealed();
+        match &ty {
+            Type::Bool => {}
+            ty if ty.is_loose() => {}
+            ty if ty.may_be_null() => self.report(
+                Diagnostic::error(
+                    Code::MAYBE_NULL,
+                    expr.span,
+                    "a condition is true or false, and this may be null",
+                )
+                .label(format!("is `{ty}`"))
+                .help("write `?? false` behind it, or compare it: `!= null`"),
+            ),
+            ty => self.report(
+                Diagnostic::error(
+                    Code::TYPE_MISMATCH,
+                    expr.span,
+                    format!("a condition is true or false, and this is `{ty}`"),
+                )
+                .help("compare it with something: `==`, `!=`, `>`, `in`"),
+            ),
+        }
+        secret
+    }
+
+    /// Looks at an expression where a condition is known to be true or false.
+    pub(super) fn under<T>(
+        &mut self,
+        condition: &Expr,
+        truth: bool,
+        scope: &mut Scope,
+        look: impl FnOnce(&mut Self, &mut Scope) -> T,
+    ) -> T {
+        let known = scope.facts.len();
+        scope.facts.assume(condition, truth, &scope.binders);
+        let found = look(self, scope);
+        scope.facts.truncate(known);
+        found
+    }
+
+    fn branches(
+        &mut self,
+        condition: &'p Expr,
+        then: &'p Expr,
+        otherwise: &'p Expr,
+        scope: &mut Scope,
+    ) -> Type {
+        let secret = self.condition(condition, scope);
+        // Where the answer is known already, only one branch counts (both are checked).
+        let certain = match () {
+            () if scope.facts.hold(condition, true, &scope.binders) => Some(true),
+            () if scope.facts.hold(condition, false, &scope.binders) => Some(false),
+            () => None,
+        };
+        let a = self.under(condition, true, scope, |c, s| c.infer_item(then, s));
+        let b = self.under(condition, false, scope, |c, s| c.infer_item(otherwise, s));
+        match certain {
+            Some(true) => a,
+            Some(false) => b,
+            None => a.or(b),
+        }
+        .sealed(secret)
+    }
+
+    fn text(&mut self, parts: &'p [StrPart], scope: &mut Scope) -> Type {
+        let mut constant = Some(String::new());
+        let mut sealed = false;
+        for part in parts {
+            let piece = match part {
+                StrPart::Text(text) => Some(Arc::clone(text)),
+                StrPart::Value(value) => {
+                    let (ty, secret) = self.infer(value, scope).unsealed();
+                    sealed |= secret || ty.holds_secret();
+                    self.in_text(&ty, value.span);
+                    ty.constant_text()
+                }
+            };
+            constant = match (constant, piece) {
+                (Some(mut text), Some(piece)) => {
+                    text.push_str(&piece);
+                    Some(text)
+                }
+                _ => None,
+            };
+        }
+        match constant {
+            Some(text) => Type::Literal(Arc::from(text)),
+            None => Type::STR,
+        }
+        .sealed(sealed)
+    }
+
+    /// Whether interpolation has a text for a value of this type.
+    fn in_text(&mut self, ty: &Type, span: Span) {
+        if ty.is_loose() {
+            return;
+        }
+        if ty.may_be_null() {
+            return self.report(
+                Diagnostic::error(
+                    Code::MAYBE_NULL,
+                    span,
+                    "this may be null, and text needs a value",
+                )
+                .label(format!("is `{ty}`"))
+                .help("say what stands there then: `${… ?? \"none\"}`"),
+            );
+        }
+        let help = match ty {
+            Type::List(_) => "join its elements: `join(list, \", \")`",
+            Type::Map(_) | Type::Record(_) => {
+                "name one of its fields, or join its keys: `join(keys(map), \", \")`"
+            }
+            Type::Schema(_) | Type::Inline(_) => "name one of its fields, for example its `name`",
+            Type::Union(members) => {
+                let members = Arc::clone(members);
+                return members.iter().for_each(|m| self.in_text(m, span));
+            }
+            _ => return,
+        };
+        self.report(
+            Diagnostic::error(
+                Code::NOT_IN_TEXT,
+                span,
+                format!("`{ty}` has no form in a text"),
+            )
+            .help(help),
+        );
+    }
+
+    fn list(&mut self, items: &'p [Expr], scope: &mut Scope) -> Type {
+        let element = items.iter().fold(Type::Never, |sum, item| {
+            let (ty, _) = self.infer_item(item, scope).without_unset();
+            sum.or(ty)
+        });
+        Type::list(element)
+    }
+
+    pub(super) fn map_key(&mut self, key: &'p Expr, scope: &mut Scope) {
+        let (ty, secret) = self.infer(key, scope).unsealed();
+        if secret {
+            self.leak(key.span, "a key", "keys are in plans and reports");
+        }
+        let fine = ty.is_loose() || ty.is_text() || matches!(ty, Type::Int(_) | Type::Bool);
+        if !fine {
+            self.report(Diagnostic::error(
+                Code::TYPE_MISMATCH,
+                key.span,
+                format!("a key is text, and this is `{ty}`"),
+            ));
+        }
+    }
+
+    /// An object literal as a record of its own.
+    pub(super) fn object(&mut self, object: &'p Object, scope: &mut Scope) -> Type {
+        let mut record = Record::default();
+        let mut dynamic: Option<Type> = None;
+        self.written_twice(object);
+        for field in &object.fields {
+            match field {
+                Field::Pair {
+                    key: Key::Name(name),
+                    value,
+                    ..
+                } => {
+                    let (ty, optional) = self.infer_item(value, scope).without_unset();
+                    record
+                        .fields
+                        .insert(Arc::clone(&name.text), Part { ty, optional });
+                }
+                Field::Pair {
+                    key: Key::Computed(key),
+                    value,
+                    ..
+                } => {
+                    self.map_key(key, scope);
+                    let (ty, _) = self.infer_item(value, scope).without_unset();
+                    dynamic = Some(dynamic.take().unwrap_or(Type::Never).or(ty));
+                }
+                Field::Spread { value, .. } => {
+                    let ty = self.infer(value, scope);
+                    dynamic = self.spread(ty, value.span, &mut record, dynamic);
+                }
+            }
+        }
+        match dynamic {
+            Some(Type::Unknown) => Type::Unknown,
+            Some(value) => Type::map(
+                record
+                    .fields
+                    .into_iter()
+                    .fold(value, |sum, (_, part)| sum.or(part.ty)),
+            ),
+            None => Type::Record(Arc::new(record)),
+        }
+    }
+
+    /// Adds the fields of a spread value; what has no known fields makes the object a map.
+    fn spread(
+        &mut self,
+        ty: Type,
+        span: Span,
+        record: &mut Record,
+        dynamic: Option<Type>,
+    ) -> Option<Type> {
+        let (bare, secret) = ty.unsealed();
+        match &bare {
+            Type::Record(from) => {
+                for (name, part) in &from.fields {
+                    let part = Part {
+                        ty: part.ty.clone().sealed(secret),
+                        optional: part.optional,
+                    };
+                    record.fields.insert(Arc::clone(name), part);
+                }
+                dynamic
+            }
+            Type::Schema(_) | Type::Inline(_) => {
+                if let Some(schema) = self.schema(&bare) {
+                    for (name, field) in schema.fields.iter().filter(|(_, f)| !f.output_only) {
+                        let ty = self.field_type(field);
+                        let part = Part { ty, optional: true };
+                        record.fields.insert(Arc::clone(name), part);
+                    }
+                }
+                dynamic
+            }
+            Type::Map(value) => Some(dynamic.unwrap_or(Type::Never).or((**value).clone())),
+            Type::Any => Some(Type::Any),
+            Type::Unknown | Type::Never => Some(Type::Unknown),
+            other => {
+                self.no_spread(other, span);
+                Some(Type::Unknown)
+            }
+        }
+    }
+
+    pub(super) fn no_spread(&mut self, ty: &Type, span: Span) {
+        let finding = if ty.may_be_null() {
+            Diagnostic::error(
+                Code::MAYBE_NULL,
+                span,
+                "this may be null, and `...` needs an object",
+            )
+            .help("write `?? {}` behind it")
+        } else {
+            Diagnostic::error(
+                Code::TYPE_MISMATCH,
+                span,
+                format!("`...` takes an object, and this is `{ty}`"),
+            )
+        };
+        self.report(finding.label(format!("is `{ty}`")));
+    }
+
+    pub(super) fn written_twice(&mut self, object: &Object) {
+        let mut seen: std::collections::HashMap<&str, Span> = std::collections::HashMap::new();
+        for field in &object.fields {
+            let Field::Pair {
+                key: Key::Name(name),
+                ..
+            } = field
+            else {
+                continue;
+            };
+            if let Some(first) = seen.insert(&name.text, name.span) {
+                self.report(
+                    Diagnostic::error(
+                        Code::DUPLICATE_NAME,
+                        name.span,
+                        format!("`{}` is written twice", name.text),
+                    )
+                    .related(first, "written here first")
+                    .help("remove one of the two"),
+                );
+            }
+        }
+    }
+
+    /// Looks at an expression for each element that a binder gives.
+    pub(super) fn bound<T>(
+        &mut self,
+        binder: &'p Binder,
+        scope: &mut Scope,
+        look: impl FnOnce(&mut Self, &mut Scope) -> T,
+    ) -> T {
+        let source = self.infer(&binder.source, scope);
+        let (first, second) = self.elements(
+            &source,
+            binder.source.span,
+            &binder.first,
+            binder.second.as_ref(),
+        );
+        let locals = scope.locals.len();
+        let known = scope.facts.len();
+        let outer = scope.binders.clone();
+        self.bind_local(&binder.first.text, first, scope);
+        if let Some(name) = &binder.second {
+            self.bind_local(&name.text, second, scope);
+        }
+        if let Some(filter) = &binder.filter {
+            self.condition(filter, scope);
+            scope.facts.assume(filter, true, &scope.binders);
+        }
+        let found = look(self, scope);
+        scope.locals.truncate(locals);
+        scope.facts.truncate(known);
+        scope.binders = outer;
+        found
+    }
+
+    fn bind_local(&mut self, name: &Arc<str>, ty: Type, scope: &mut Scope) {
+        self.binder += 1;
+        scope.binders.insert(name.to_string(), self.binder);
+        scope.locals.push(Local {
+            name: Arc::clone(name),
+            ty,
+        });
+    }
+
+    fn quantifier(
+        &mut self,
+        quantifier: Quantifier,
+        binder: &'p Binder,
+        body: Option<&'p Expr>,
+        span: Span,
+        scope: &mut Scope,
+    ) -> Type {
+        let value = |c: &mut Self, s: &mut Scope| match (body, &binder.second) {
+            (Some(body), _) => c.infer(body, s),
+            (None, Some(second)) => c.name(&second.text, second.span, s),
+            (None, None) => c.name(&binder.first.text, binder.first.span, s),
+        };
+        match quantifier {
+            Quantifier::All | Quantifier::Any => {
+                self.bound(binder, scope, |c, s| match body {
+                    Some(body) => {
+                        c.condition(body, s);
+                    }
+                    None if binder.filter.is_none() => c.report(
+                        Diagnostic::error(
+                            Code::BAD_ARGUMENTS,
+                            span,
+                            "this asks for a condition and has none",
+                        )
+                        .help("write it behind a colon: `all(x in xs: x.ready)`"),
+                    ),
+                    None => {}
+                });
+                Type::Bool
+            }
+            Quantifier::Count => {
+                self.bound(binder, scope, |c, s| {
+                    if let Some(body) = body {
+                        c.condition(body, s);
+                    }
+                });
+                Self::count_type()
+            }
+            Quantifier::One => self.bound(binder, scope, value),
+            Quantifier::First => self.bound(binder, scope, value).nullable(),
+            Quantifier::Min | Quantifier::Max => self.bound(binder, scope, value).widened(),
+            Quantifier::Sum => {
+                let ty = self.bound(binder, scope, value).widened();
+                let bare = ty.clone().unsealed().0;
+                let fine = bare.is_loose()
+                    || bare.is_number()
+                    || matches!(bare, Type::Duration(_) | Type::Size(_) | Type::Percent(_));
+                if !fine {
+                    let at = body.map_or(binder.span, |b| b.span);
+                    self.report(Diagnostic::error(
+                        Code::BAD_OPERANDS,
+                        at,
+                        format!("`{bare}` cannot be added up"),
+                    ));
+                    return Type::Unknown;
+                }
+                ty
+            }
+        }
+    }
+
+    fn member(
+        &mut self,
+        base: &'p Expr,
+        name: &'p crate::syntax::ast::Name,
+        optional: bool,
+        scope: &mut Scope,
+    ) -> Type {
+        if let Some(ty) = self.module_member(base, name, scope) {
+            return ty;
+        }
+        let (ty, secret) = self.infer(base, scope).unsealed();
+        if ty.may_be_null() && !ty.is_loose() {
+            if !optional {
+                self.null_member(base, &ty, &name.text);
+            }
+            if matches!(ty, Type::Null) {
+                return Type::Null;
+            }
+            let found = self.field_of(&ty.without_null(), name, base, scope);
+            return if optional {
+                found.nullable().sealed(secret)
+            } else {
+                found.sealed(secret)
+            };
+        }
+        let found = self.field_of(&ty, name, base, scope).sealed(secret);
+        if optional { found.nullable() } else { found }
+    }
+
+    /// `lib.name`: a `let` of a module that has an alias.
+    fn module_member(
+        &mut self,
+        base: &'p Expr,
+        name: &crate::syntax::ast::Name,
+        scope: &Scope,
+    ) -> Option<Type> {
+        let ExprKind::Name(alias) = &*base.kind else {
+            return None;
+        };
+        if scope.local(alias).is_some() {
+            return None;
+        }
+        let names = self.names;
+        let shadowed = scope
+            .flow
+            .is_some_and(|f| names.flow(f).symbol(alias).is_some());
+        let Some(Global::Module(library)) = names.global(scope.module, alias) else {
+            return None;
+        };
+        if shadowed {
+            return None;
+        }
+        self.mark_import(scope.module, alias);
+        match names.global(library, &name.text) {
+            Some(Global::Let(module, l)) => {
+                self.used.insert(l.name.span);
+                Some(self.global_let(module, l))
+            }
+            Some(Global::Unknown) => Some(Type::Unknown),
+            _ => {
+                let known = names.globals(library);
+                let mut finding = Diagnostic::error(
+                    Code::UNKNOWN_NAME,
+                    name.span,
+                    format!("`{alias}` has no value `{}`", name.text),
+                );
+                if let Some(near) = nearest(&name.text, known) {
+                    finding = finding
+                        .help(format!("did you mean `{near}`?"))
+                        .fix(name.span, near);
+                }
+                self.report(finding);
+                Some(Type::Unknown)
+            }
+        }
+    }
+
+    fn null_member(&mut self, base: &Expr, ty: &Type, name: &str) {
+        self.report(
+            Diagnostic::error(
+                Code::MAYBE_NULL,
+                base.span,
+                format!("this may be null, and null has no `{name}`"),
+            )
+            .label(format!("is `{ty}`"))
+            .help(format!(
+                "write `?.{name}`, or put it under a condition that says `!= null`"
+            )),
+        );
+    }
+
+    /// The type of a field of a value that is not null.
+    pub(super) fn field_of(
+        &mut self,
+        ty: &Type,
+        name: &crate::syntax::ast::Name,
+        base: &'p Expr,
+        scope: &Scope,
+    ) -> Type {
+        match ty {
+            Type::Unknown | Type::Never => Type::Unknown,
+            Type::Any => Type::Any,
+            Type::Map(value) => match self.over_a_loop(base, scope) {
+                Some(over) => {
+                    self.report_over_loop(base, &name.text, over);
+                    Type::Unknown
+                }
+                None => (**value).clone(),
+            },
+            Type::Record(record) => match record.fields.get(&name.text) {
+                Some(part) if part.optional => part.ty.clone().nullable(),
+                Some(part) => part.ty.clone(),
+                None => self.no_field(ty, name, record.fields.keys().map(|k| &**k)),
+            },
+            Type::Schema(_) | Type::Inline(_) => match self.schema(ty) {
+                None => Type::Unknown,
+                Some(schema) => match schema.field(&name.text) {
+                    Some(field) => self.field_type(field),
+                    None => self.no_field(ty, name, schema.fields.keys().map(|k| &**k)),
+                },
+            },
+            Type::Union(members) => {
+                let members = Arc::clone(members);
+                Type::join(members.iter().map(|m| self.field_of(m, name, base, scope)))
+            }
+            Type::Nullable(inner) | Type::Secret(inner) => {
+                let inner = Arc::clone(inner);
+                self.field_of(&inner, name, base, scope)
+            }
+            Type::List(_) => {
+                let finding = Diagnostic::error(
+                    Code::UNKNOWN_FIELD,
+                    name.span,
+                    format!("a list has no field `{}`: its elements may have", name.text),
+                );
+                self.report(finding.help(format!(
+                    "take one element, `one(x in … where …).{0}`, or all: `[x.{0} for x in …]`",
+                    name.text
+                )));
+                Type::Unknown
+            }
+            other => {
+                self.report(Diagnostic::error(
+                    Code::UNKNOWN_FIELD,
+                    name.span,
+                    format!("`{other}` has no fields, so no `{}`", name.text),
+                ));
+                Type::Unknown
+            }
+        }
+    }
+
+    fn no_field<'a>(
+        &mut self,
+        ty: &Type,
+        name: &crate::syntax::ast::Name,
+        known: impl Iterator<Item = &'a str>,
+    ) -> Type {
+        let known: Vec<&str> = known.collect();
+        let mut finding = Diagnostic::error(
+            Code::UNKNOWN_FIELD,
+            name.span,
+            format!("`{ty}` has no field `{}`", name.text),
+        );
+        if let Some(near) = nearest(&name.text, known.iter().copied()) {
+            finding = finding
+                .help(format!("did you mean `{near}`?"))
+                .fix(name.span, near);
+        } else if known.len() <= 12 {
+            let list: Vec<String> = known.iter().map(|k| format!("`{k}`")).collect();
+            finding = finding.help(format!("it has {}", list.join(", ")));
+        }
+        self.report(finding);
+        Type::Unknown
+    }
+
+    fn index(&mut self, base: &'p Expr, index: &'p Expr, scope: &mut Scope) -> Type {
+        let (ty, secret) = self.infer(base, scope).unsealed();
+        let (key, _) = self.infer(index, scope).unsealed();
+        if ty.may_be_null() && !ty.is_loose() {
+            self.report(
+                Diagnostic::error(Code::MAYBE_NULL, base.span, "this may be null, and null has no elements")
+                    .label(format!("is `{ty}`"))
+                    .help("put it under a condition that says `!= null`, or give it another value with `??`"),
+            );
+        }
+        let bare = ty.without_null();
+        self.element_at(&bare, &key, base, index).sealed(secret)
+    }
+
+    fn element_at(&mut self, ty: &Type, key: &Type, base: &Expr, index: &Expr) -> Type {
+        let textual = key.is_loose() || key.is_text() || matches!(key, Type::Int(_));
+        match ty {
+            Type::Unknown | Type::Never => Type::Unknown,
+            Type::Any => Type::Any,
+            Type::List(element) => {
+                if !key.is_loose() && !matches!(key, Type::Int(_)) {
+                    self.report(
+                        Diagnostic::error(
+                            Code::TYPE_MISMATCH,
+                            index.span,
+                            format!("a list is indexed by a whole number, and this is `{key}`"),
+                        )
+                        .help("to find an element by what it holds: `one(x in list where x.name == …)`"),
+                    );
+                }
+                (**element).clone()
+            }
+            Type::Map(value) => {
+                if !textual {
+                    self.report(Diagnostic::error(
+                        Code::TYPE_MISMATCH,
+                        index.span,
+                        format!("a map is indexed by text, and this is `{key}`"),
+                    ));
+                }
+                (**value).clone()
+            }
+            Type::Record(record) => match key {
+                Type::Literal(name) => match record.fields.get(name) {
+                    Some(part) if part.optional => part.ty.clone().nullable(),
+                    Some(part) => part.ty.clone(),
+                    None => {
+                        let name = crate::syntax::ast::Name {
+                            text: Arc::clone(name),
+                            span: index.span,
+                        };
+                        self.no_field(ty, &name, record.fields.keys().map(|k| &**k))
+                    }
+                },
+                _ => Type::join(record.fields.values().map(|p| p.ty.clone())),
+            },
+            Type::Schema(_) | Type::Inline(_) => Type::Any,
+            other => {
+                self.report(Diagnostic::error(
+                    Code::TYPE_MISMATCH,
+                    base.span,
+                    format!("`{other}` has no elements"),
+                ));
+                Type::Unknown
+            }
+        }
+    }
+
+    /// Whether the expression names something of a loop that is seen from outside it.
+    fn over_a_loop(&self, base: &Expr, scope: &Scope) -> Option<OverLoop> {
+        let ExprKind::Name(name) = &*unparenthesised(base).kind else {
+            return None;
+        };
+        if scope.local(name).is_some() {
+            return None;
+        }
+        let flow = self.names.flow(scope.flow?);
+        let symbol = flow.symbol(name)?;
+        let loops = flow.loops_between(scope.block, symbol.block);
+        let first = loops.first()?;
+        let super::names::BlockKind::For(f) = flow.block(*first).kind else {
+            return None;
+        };
+        Some(OverLoop {
+            name: Arc::clone(name),
+            key: Arc::clone(&f.first.text),
+            declared: symbol.span,
+        })
+    }
+
+    /// `a ?? b`
+    pub(super) fn coalesce(&mut self, left: &'p Expr, right: &'p Expr, scope: &mut Scope) -> Type {
+        let a = self.infer(left, scope).without_null();
+        let b = self.infer_item(right, scope);
+        a.or(b)
+    }
+
+    /// `and`, `or`: the right side knows the outcome of the left.
+    pub(super) fn connective(
+        &mut self,
+        op: BinaryOp,
+        left: &'p Expr,
+        right: &'p Expr,
+        scope: &mut Scope,
+    ) -> Type {
+        let a = self.condition(left, scope);
+        let truth = op == BinaryOp::And;
+        let b = self.under(left, truth, scope, |c, s| c.condition(right, s));
+        Type::Bool.sealed(a || b)
+    }
+
+    /// A secret where everybody can read it.
+    pub(super) fn leak(&mut self, span: Span, place: &str, why: &str) {
+        self.report(
+            Diagnostic::error(
+                Code::SECRET_LEAK,
+                span,
+                format!("a secret cannot be {place}"),
+            )
+            .label("is secret")
+            .help(format!("{why}: use a value that is no secret")),
+        );
+    }
+}
+
+/// Without null where the conditions around say so.
+fn narrowed(ty: Type, expr: &Expr, scope: &Scope) -> Type {
+    if ty.may_be_null() && scope.facts.not_null(expr, &scope.binders) {
+        let bare = ty.without_null();
+        return match bare {
+            Type::Never => Type::Unknown,
+            other => other,
+        };
+    }
+    ty
+}
+
+/// The place of the `unset` that an expression may yield.
+pub(super) fn unset_in(expr: &Expr) -> Span {
+    fn find(expr: &Expr) -> Option<Span> {
+        match &*expr.kind {
+            ExprKind::Unset => Some(expr.span),
+            ExprKind::Paren(inner) => find(inner),
+            ExprKind::If {
+                then, otherwise, ..
+            } => find(then).or_else(|| find(otherwise)),
+            ExprKind::Binary {
+                op: BinaryOp::Coalesce,
+                right,
+                ..
+            } => find(right),
+            _ => None,
+        }
+    }
+    find(expr).unwrap_or(expr.span)
+}

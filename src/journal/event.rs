@@ -1,0 +1,323 @@
+//! The events of a run, as they are stored.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
+
+use crate::wire::Request;
+use crate::wire::error::ApiError;
+use crate::world::Timestamp;
+
+/// The version of the stored form; it rises when an older r5flow could misread a journal.
+pub const FORMAT: u32 = 1;
+
+pub type Address = Arc<str>;
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    /// The first event: everything that resuming needs.
+    Started(Box<Started>),
+    /// Another process goes on.
+    Resumed { by: String, host: String, pid: u32 },
+    /// A `for` or an `if` got its answer.
+    Grew { address: Address, to: GrewTo },
+    /// A request will be sent. Durable before the first byte leaves.
+    Intent {
+        address: Address,
+        intent: Box<Intent>,
+    },
+    /// The intent was never sent and never will be.
+    Voided { address: Address, call: u32 },
+    /// The cloud accepted the request and works on it; `poll` asks how far it is.
+    Operation {
+        address: Address,
+        call: u32,
+        name: String,
+        poll: Box<Request>,
+    },
+    /// What became of a call.
+    Called {
+        address: Address,
+        call: u32,
+        result: CallResult,
+    },
+    /// A hook inside an expression was computed. The key is its text and its arguments.
+    Hooked { key: String, value: Json },
+    /// A gate waits for a person.
+    Asked {
+        address: Address,
+        text: String,
+        hash: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        expires: Option<Timestamp>,
+    },
+    Answered {
+        address: Address,
+        approved: bool,
+        by: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        note: Option<String>,
+        at: Timestamp,
+    },
+    /// A step, an assertion or a checkpoint is over. `began`: when everything it waits for was there.
+    Finished {
+        address: Address,
+        began: Timestamp,
+        outcome: Outcome,
+    },
+    /// This process stops driving the run, for good or until it is resumed.
+    Ended(Box<Ended>),
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Started {
+    pub format: u32,
+    /// The version of r5flow that began the run.
+    pub version: String,
+    pub run: String,
+    /// 128 random bits in hexadecimal: what request ids are made of.
+    pub nonce: String,
+    pub file: String,
+    pub workflow: String,
+    /// Every text of the program by its path.
+    pub program: BTreeMap<String, String>,
+    pub inputs: BTreeMap<String, Json>,
+    /// Inputs whose values are secrets: sealed above, and needed again to resume.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub secrets: Vec<String>,
+    pub environment: String,
+    pub world: World,
+    /// Revision of each service's description.
+    pub catalog: BTreeMap<String, String>,
+    pub by: String,
+    pub host: String,
+    pub pid: u32,
+}
+
+/// Where the calls of a run go; a run resumes only against the same.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum World {
+    Google {
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        endpoints: BTreeMap<String, String>,
+    },
+    /// The simulator in this process, with its scenario's file where it is not the built-in one.
+    Sim {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        scenario: Option<String>,
+    },
+}
+
+impl std::fmt::Display for World {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            World::Google { endpoints } if endpoints.is_empty() => f.write_str("Google Cloud"),
+            World::Google { endpoints } => {
+                let list: Vec<String> = endpoints.iter().map(|(k, v)| format!("{k}={v}")).collect();
+                write!(f, "the endpoints {}", list.join(", "))
+            }
+            World::Sim { scenario: None } => f.write_str("the built-in simulator"),
+            World::Sim {
+                scenario: Some(file),
+            } => write!(f, "the built-in simulator with {file}"),
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GrewTo {
+    /// The keys of the iterations, in order.
+    Keys(Vec<Arc<str>>),
+    Taken(bool),
+}
+
+/// Everything that is known of a call before it is made.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Intent {
+    /// Calls of a step are numbered from 1.
+    pub call: u32,
+    /// Rises with every request that differs from the one before, and after every definite failure.
+    pub generation: u32,
+    /// The whole request, its request id included.
+    pub request: Request,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
+    /// What was observed of the target before: `id`, `fingerprint`, `settingsVersion`, the newest
+    /// operation. Null: the target was absent, or was not looked at.
+    #[serde(default, skip_serializing_if = "Json::is_null")]
+    pub before: Json,
+    /// The server's clock when it last answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server_time: Option<Timestamp>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CallResult {
+    Ok {
+        origin: Origin,
+    },
+    /// It had no effect and will not be repeated under this intent.
+    Failed {
+        error: ApiError,
+    },
+}
+
+/// How sure it is that a call of this run brought about what is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Origin {
+    /// Proved by the answer or the operation.
+    Created,
+    /// Found as wished for after a lost answer; somebody else may have made it.
+    Presumed,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    Done {
+        verdict: Verdict,
+        #[serde(default, skip_serializing_if = "Json::is_null")]
+        value: Json,
+    },
+    Skipped,
+    Failed {
+        failure: Box<StepFailure>,
+        /// `on failure continue`: dependents go on, with `null` for its value.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        tolerated: bool,
+    },
+}
+
+/// How a step came to be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    Read,
+    /// It was already so.
+    Adopted,
+    Created,
+    Updated,
+    Replaced,
+    Called,
+    Waited,
+    /// The wait ran out, and the flow goes on.
+    GaveUp,
+    Approved,
+    Denied,
+    Computed,
+    /// An assertion holds, or a checkpoint is reached.
+    Passed,
+}
+
+impl Verdict {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Verdict::Read => "read",
+            Verdict::Adopted => "adopted",
+            Verdict::Created => "created",
+            Verdict::Updated => "updated",
+            Verdict::Replaced => "replaced",
+            Verdict::Called => "called",
+            Verdict::Waited => "waited",
+            Verdict::GaveUp => "gave up",
+            Verdict::Approved => "approved",
+            Verdict::Denied => "denied",
+            Verdict::Computed => "computed",
+            Verdict::Passed => "passed",
+        }
+    }
+}
+
+/// Why a step did not succeed: what happened, where in the flow, what to do now.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StepFailure {
+    pub reason: Reason,
+    pub message: String,
+    /// `file:line:column`
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub place: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub help: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api: Option<Box<ApiError>>,
+}
+
+/// What kind of failure it is; the exit code follows from it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    Failed,
+    Denied,
+    TimedOut,
+    /// Credentials, permission, or an API that is not enabled.
+    Permission,
+    /// Only a person can tell what happened.
+    Decision,
+    /// An error of the flow that shows only with these values.
+    Flow,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Ended {
+    pub status: RunStatus,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub outputs: BTreeMap<String, Json>,
+    /// Outputs that are secrets: sealed above.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub secret_outputs: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunStatus {
+    Done,
+    Failed,
+    /// Waits for a person, or stopped at `--until`.
+    Paused,
+    Cancelled,
+    TimedOut,
+    Decision,
+    Permission,
+}
+
+impl RunStatus {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            RunStatus::Done => "done",
+            RunStatus::Failed => "failed",
+            RunStatus::Paused => "paused",
+            RunStatus::Cancelled => "cancelled",
+            RunStatus::TimedOut => "timed out",
+            RunStatus::Decision => "needs a decision",
+            RunStatus::Permission => "lacks permission",
+        }
+    }
+}
+
+impl Event {
+    /// The step, checkpoint or growth that the event is about.
+    pub fn address(&self) -> Option<&Address> {
+        match self {
+            Event::Grew { address, .. }
+            | Event::Intent { address, .. }
+            | Event::Voided { address, .. }
+            | Event::Operation { address, .. }
+            | Event::Called { address, .. }
+            | Event::Asked { address, .. }
+            | Event::Answered { address, .. }
+            | Event::Finished { address, .. } => Some(address),
+            Event::Started(_) | Event::Resumed { .. } | Event::Hooked { .. } | Event::Ended(_) => {
+                None
+            }
+        }
+    }
+}

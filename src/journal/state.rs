@@ -1,0 +1,274 @@
+//! What follows from the events: one table of legal transitions, used live and on recovery.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use serde_json::Value as Json;
+
+use super::event::{Address, CallResult, Ended, Event, GrewTo, Intent, Outcome, Started};
+use crate::value::Value;
+use crate::wire::Request;
+use crate::world::Timestamp;
+
+/// An event that cannot follow what is there: the journal was not written by this protocol.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[error("entry {seq}: {what}")]
+pub struct Illegal {
+    pub seq: u64,
+    pub what: String,
+}
+
+/// A call of a step.
+#[derive(Clone, Debug, PartialEq)]
+pub enum CallState {
+    /// The intent is durable; nothing is known of the request.
+    Open(Intent),
+    /// The cloud works on it.
+    Running {
+        intent: Intent,
+        operation: String,
+        poll: Box<Request>,
+    },
+    Closed {
+        intent: Intent,
+        result: CallResult,
+    },
+    /// Never sent.
+    Voided(Intent),
+}
+
+impl CallState {
+    pub fn intent(&self) -> &Intent {
+        match self {
+            CallState::Open(intent)
+            | CallState::Running { intent, .. }
+            | CallState::Closed { intent, .. }
+            | CallState::Voided(intent) => intent,
+        }
+    }
+
+    /// Whether the call must be settled before anything else happens to its step.
+    pub fn is_open(&self) -> bool {
+        matches!(self, CallState::Open(_) | CallState::Running { .. })
+    }
+
+    fn next(self, event: &Event) -> Result<CallState, (CallState, &'static str)> {
+        match (self, event) {
+            (CallState::Open(intent), Event::Voided { .. }) => Ok(CallState::Voided(intent)),
+            (
+                CallState::Open(intent) | CallState::Running { intent, .. },
+                Event::Operation { name, poll, .. },
+            ) => Ok(CallState::Running {
+                intent,
+                operation: name.clone(),
+                poll: poll.clone(),
+            }),
+            (
+                CallState::Open(intent) | CallState::Running { intent, .. },
+                Event::Called { result, .. },
+            ) => Ok(CallState::Closed {
+                intent,
+                result: result.clone(),
+            }),
+            (state @ CallState::Running { .. }, Event::Voided { .. }) => {
+                Err((state, "a request that was accepted cannot be voided"))
+            }
+            (state @ (CallState::Closed { .. } | CallState::Voided(_)), _) => {
+                Err((state, "the call is over already"))
+            }
+            (state @ (CallState::Open(_) | CallState::Running { .. }), _) => {
+                Err((state, "this event is not about a call"))
+            }
+        }
+    }
+}
+
+/// A gate of an `approve`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Gate {
+    pub text: String,
+    pub hash: String,
+    pub asked: Timestamp,
+    pub expires: Option<Timestamp>,
+    pub answer: Option<(bool, String, Option<String>, Timestamp)>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct StepState {
+    pub calls: Vec<CallState>,
+    pub gate: Option<Gate>,
+    pub began: Option<Timestamp>,
+    pub finished: Option<(Outcome, Timestamp)>,
+}
+
+impl StepState {
+    /// A step that failed may be tried again; one that is done may not.
+    fn reopen(&mut self) -> Result<(), &'static str> {
+        match &self.finished {
+            None => Ok(()),
+            Some((Outcome::Failed { .. }, _)) => {
+                self.finished = None;
+                Ok(())
+            }
+            Some((Outcome::Done { .. } | Outcome::Skipped, _)) => {
+                Err("the step is finished already")
+            }
+        }
+    }
+
+    fn apply(&mut self, event: &Event, at: Timestamp) -> Result<(), &'static str> {
+        match event {
+            Event::Intent { intent, .. } => {
+                self.reopen()?;
+                if self.calls.last().is_some_and(CallState::is_open) {
+                    return Err("the call before it is still open");
+                }
+                self.calls.push(CallState::Open((**intent).clone()));
+                Ok(())
+            }
+            Event::Voided { call, .. }
+            | Event::Operation { call, .. }
+            | Event::Called { call, .. } => {
+                let Some(position) = self.calls.iter().rposition(|c| c.intent().call == *call)
+                else {
+                    return Err("no intent for this call");
+                };
+                let state = self.calls.remove(position);
+                match state.next(event) {
+                    Ok(next) => {
+                        self.calls.insert(position, next);
+                        Ok(())
+                    }
+                    Err((state, what)) => {
+                        self.calls.insert(position, state);
+                        Err(what)
+                    }
+                }
+            }
+            Event::Asked {
+                text,
+                hash,
+                expires,
+                ..
+            } => {
+                self.reopen()?;
+                self.gate = Some(Gate {
+                    text: text.clone(),
+                    hash: hash.clone(),
+                    asked: at,
+                    expires: *expires,
+                    answer: None,
+                });
+                Ok(())
+            }
+            Event::Answered {
+                approved,
+                by,
+                note,
+                at,
+                ..
+            } => match &mut self.gate {
+                Some(gate) if gate.answer.is_none() => {
+                    gate.answer = Some((*approved, by.clone(), note.clone(), *at));
+                    Ok(())
+                }
+                Some(_) => Err("the gate was answered already"),
+                None => Err("no gate was opened"),
+            },
+            Event::Finished { began, outcome, .. } => {
+                self.reopen()?;
+                if self.calls.last().is_some_and(CallState::is_open)
+                    && matches!(outcome, Outcome::Done { .. })
+                {
+                    return Err("a call is still open");
+                }
+                self.began = Some(*began);
+                self.finished = Some((outcome.clone(), at));
+                Ok(())
+            }
+            Event::Grew { .. }
+            | Event::Started(_)
+            | Event::Resumed { .. }
+            | Event::Hooked { .. }
+            | Event::Ended(_) => Err("this event is not about a step"),
+        }
+    }
+
+    /// The call that must be settled first.
+    pub fn open_call(&self) -> Option<&CallState> {
+        self.calls.last().filter(|c| c.is_open())
+    }
+}
+
+/// Everything that a journal tells.
+#[derive(Clone, Debug, Default)]
+pub struct State {
+    pub started: Option<Started>,
+    pub began: Timestamp,
+    pub resumed: Vec<(Timestamp, String)>,
+    pub steps: HashMap<Address, StepState>,
+    /// Addresses in the order in which they were first heard of.
+    pub order: Vec<Address>,
+    pub grown: HashMap<Address, GrewTo>,
+    pub hooks: BTreeMap<String, Value>,
+    /// How the last process left the run; none while one drives it, or after it died.
+    pub ended: Option<Ended>,
+    pub seq: u64,
+    pub at: Timestamp,
+}
+
+impl State {
+    /// Folds one event in.
+    pub fn apply(&mut self, seq: u64, at: Timestamp, event: &Event) -> Result<(), Illegal> {
+        let illegal = |what: &str| Illegal {
+            seq,
+            what: what.to_owned(),
+        };
+        if self.started.is_none() && !matches!(event, Event::Started(_)) {
+            return Err(illegal("a run begins with its `started` event"));
+        }
+        match event {
+            Event::Started(_) if self.started.is_some() => {
+                return Err(illegal("the run was started already"));
+            }
+            Event::Started(started) => {
+                self.started = Some((**started).clone());
+                self.began = at;
+            }
+            Event::Resumed { by, .. } => {
+                self.ended = None;
+                self.resumed.push((at, by.clone()));
+            }
+            Event::Hooked { key, value } => {
+                self.hooks.insert(key.clone(), Value::from_json(value));
+            }
+            Event::Grew { address, to } => {
+                if self.grown.insert(Arc::clone(address), to.clone()).is_some() {
+                    return Err(illegal("the graph grew here already"));
+                }
+            }
+            Event::Ended(ended) => self.ended = Some((**ended).clone()),
+            about_step => {
+                if let Some(address) = about_step.address() {
+                    if !self.steps.contains_key(address) {
+                        self.order.push(Arc::clone(address));
+                    }
+                    let step = self.steps.entry(Arc::clone(address)).or_default();
+                    step.apply(about_step, at)
+                        .map_err(|what| illegal(&format!("{address}: {what}")))?;
+                }
+            }
+        }
+        self.seq = seq;
+        self.at = self.at.max(at);
+        Ok(())
+    }
+
+    /// The recorded value of a finished step.
+    pub fn value(&self, address: &str) -> Option<Json> {
+        match self.steps.get(address)?.finished.as_ref()? {
+            (Outcome::Done { value, .. }, _) => Some(value.clone()),
+            _ => None,
+        }
+    }
+}

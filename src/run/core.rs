@@ -1,0 +1,569 @@
+//! The pure core: which nodes are ready, which run, what they ask for.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Poll;
+
+use super::effect::{Effect, Reply, TaskId};
+use super::engine::Observer;
+use super::plan_item::PlanItem;
+use super::settings::{Mode, Settings};
+use super::shared::Shared;
+use super::step;
+use super::task::{Ask, Given, Port, Task, TaskEnd};
+use crate::catalog::Catalog;
+use crate::journal::{Ended, Outcome, Reason, RunStatus, State, StepFailure};
+use crate::plan::{Graph, Memo, NodeId, PoolId, Work};
+use crate::value::Value;
+use crate::world::Timestamp;
+
+/// How many tasks may be at work at one time; those that sleep or wait for a person do not count.
+/// It bounds memory, not parallelism: talking to the cloud is bounded by `--parallel`.
+const TASKS: usize = 512;
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum NodeStatus {
+    /// Waits for this many nodes.
+    Waiting(u32),
+    Running,
+    Done,
+    Skipped,
+    Failed(Box<StepFailure>),
+    /// Will be taken up when the run is resumed.
+    Paused(String),
+    Stopped,
+}
+
+impl NodeStatus {
+    /// Whether dependents may start.
+    fn lets_pass(&self) -> bool {
+        matches!(self, NodeStatus::Done | NodeStatus::Skipped)
+    }
+}
+
+/// How a run ended, for now.
+#[derive(Clone, Debug, PartialEq)]
+pub struct End {
+    pub status: RunStatus,
+    pub why: Option<String>,
+    pub failures: Vec<(Arc<str>, StepFailure)>,
+    /// Outputs of the outermost workflow, when all of them are known.
+    pub outputs: BTreeMap<String, Value>,
+    /// Gates that wait for an answer.
+    pub gates: Vec<(Arc<str>, String)>,
+    /// Checkpoint at which the run stopped on request.
+    pub stopped_at: Option<String>,
+}
+
+pub struct Core<'p> {
+    shared: Rc<Shared<'p>>,
+    status: Vec<NodeStatus>,
+    ready: VecDeque<NodeId>,
+    tasks: BTreeMap<TaskId, Task<'p>>,
+    /// Tasks that sleep or wait for a person.
+    idle_tasks: BTreeSet<TaskId>,
+    want_permit: VecDeque<TaskId>,
+    want_lock: VecDeque<(TaskId, String)>,
+    turns: BTreeMap<PoolId, Turns>,
+    /// Effects given out and not answered.
+    outstanding: usize,
+    out: Vec<(TaskId, Effect)>,
+    observer: Rc<dyn Observer>,
+    stopped_at: Option<String>,
+}
+
+#[derive(Default)]
+struct Turns {
+    taken: usize,
+    waiting: VecDeque<NodeId>,
+    closed: bool,
+}
+
+impl<'p> Core<'p> {
+    /// A core for a graph and what its journal told (nothing, for a fresh run).
+    pub fn new(
+        graph: Graph<'p>,
+        memo: Memo,
+        past: State,
+        catalog: Catalog,
+        settings: Settings,
+        observer: Rc<dyn Observer>,
+    ) -> Self {
+        let nonce = past
+            .started
+            .as_ref()
+            .map(|s| s.nonce.clone())
+            .unwrap_or_default();
+        let permits = settings.parallel.max(1);
+        let mut core = Core {
+            shared: Rc::new(Shared {
+                graph: graph.into(),
+                memo: memo.into(),
+                catalog,
+                settings,
+                past,
+                nonce,
+                now: Timestamp(0).into(),
+                server_time: None.into(),
+                stopping: false.into(),
+                permits: permits.into(),
+                locks: Default::default(),
+                resources: Default::default(),
+                plan: Default::default(),
+            }),
+            status: Vec::new(),
+            ready: VecDeque::new(),
+            tasks: BTreeMap::new(),
+            idle_tasks: Default::default(),
+            want_permit: VecDeque::new(),
+            want_lock: VecDeque::new(),
+            turns: BTreeMap::new(),
+            outstanding: 0,
+            out: Vec::new(),
+            observer,
+            stopped_at: None,
+        };
+        let nodes: Vec<NodeId> = core.shared.graph.borrow().nodes().collect();
+        core.count(&nodes);
+        core
+    }
+
+    /// What a plan found, step by step; of a run it is empty.
+    pub fn plan(&self) -> Vec<PlanItem> {
+        self.shared.plan.borrow().clone()
+    }
+
+    pub fn graph(&self) -> std::cell::Ref<'_, Graph<'p>> {
+        self.shared.graph.borrow()
+    }
+
+    pub fn status(&self, node: NodeId) -> &NodeStatus {
+        &self.status[node.0 as usize]
+    }
+
+    /// Who sees the run from now on.
+    pub fn watch(&mut self, observer: Rc<dyn Observer>) {
+        self.observer = observer;
+    }
+
+    /// Whether anything is still going on.
+    pub fn is_busy(&self) -> bool {
+        self.outstanding > 0
+    }
+
+    /// The first effects of a run.
+    pub fn start(&mut self, now: Timestamp) -> Vec<(TaskId, Effect)> {
+        self.shared.now.set(now);
+        self.advance()
+    }
+
+    /// A reply came.
+    pub fn on(&mut self, task: TaskId, reply: Reply, now: Timestamp) -> Vec<(TaskId, Effect)> {
+        self.shared.now.set(now);
+        // A task that was stopped while it waited is not asked for any more.
+        if let Some(running) = self.tasks.get(&task) {
+            running.port.give(Given::Reply(reply));
+            self.outstanding -= 1;
+            self.idle_tasks.remove(&task);
+            self.poll(task);
+        }
+        self.advance()
+    }
+
+    /// Nothing new is sent. What was sent is brought to its recorded end; what only waits is left.
+    pub fn stop(&mut self, now: Timestamp) -> Vec<(TaskId, Effect)> {
+        self.shared.now.set(now);
+        self.shared.stopping.set(true);
+        self.ready.clear();
+        let waiting: Vec<TaskId> = self
+            .idle_tasks
+            .iter()
+            .copied()
+            .chain(self.want_permit.drain(..))
+            .chain(self.want_lock.drain(..).map(|(task, _)| task))
+            .collect();
+        for task in waiting {
+            if self.idle_tasks.remove(&task) {
+                self.outstanding -= 1;
+            }
+            self.tasks.remove(&task);
+            self.status[task.0 as usize] = NodeStatus::Stopped;
+        }
+        self.advance()
+    }
+
+    /// Nobody answers now: every gate pauses its step until the run is resumed.
+    pub fn leave_gates(&mut self, now: Timestamp) -> Vec<(TaskId, Effect)> {
+        self.shared.now.set(now);
+        for task in std::mem::take(&mut self.idle_tasks) {
+            if let Some(running) = self.tasks.get(&task) {
+                running.port.give(Given::Reply(Reply::Inbox(None)));
+                self.outstanding -= 1;
+                self.poll(task);
+            }
+        }
+        self.advance()
+    }
+
+    /// Starts what is ready, grants what is free, until nothing moves.
+    fn advance(&mut self) -> Vec<(TaskId, Effect)> {
+        loop {
+            if self.grant() {
+                continue;
+            }
+            if self.tasks.len() - self.idle_tasks.len() >= TASKS {
+                break;
+            }
+            match self.ready.pop_front() {
+                Some(node) => self.begin(node),
+                None => break,
+            }
+        }
+        std::mem::take(&mut self.out)
+    }
+
+    /// Gives one free permit or lock to who has waited longest; says whether it did.
+    fn grant(&mut self) -> bool {
+        if let Some(at) = (0..self.want_lock.len()).find(|i| {
+            let key = &self.want_lock[*i].1;
+            !self.shared.locks.borrow().contains(key)
+        }) && let Some((task, key)) = self.want_lock.remove(at)
+        {
+            self.shared.locks.borrow_mut().insert(key);
+            self.granted(task);
+            return true;
+        }
+        if self.shared.permits.get() > 0
+            && let Some(task) = self.want_permit.pop_front()
+        {
+            self.shared.permits.set(self.shared.permits.get() - 1);
+            self.granted(task);
+            return true;
+        }
+        false
+    }
+
+    fn granted(&mut self, task: TaskId) {
+        if let Some(running) = self.tasks.get(&task) {
+            running.port.give(Given::Granted);
+            self.poll(task);
+        }
+    }
+
+    fn begin(&mut self, node: NodeId) {
+        let (work, address) = {
+            let graph = self.shared.graph.borrow();
+            let found = graph.node(node);
+            (found.work, Arc::clone(&found.address))
+        };
+        match work {
+            Work::End | Work::Gather => self.finish(node, NodeStatus::Done),
+            Work::Turn(pool) => self.take_turn(node, pool),
+            Work::TurnEnd(pool) => {
+                self.finish(node, NodeStatus::Done);
+                self.free_turn(pool);
+            }
+            _ => {
+                let now = self.shared.now.get();
+                if let Work::Step(_) = work {
+                    self.observer.began(&address, now);
+                }
+                if self.recorded(node, &address) {
+                    return;
+                }
+                self.status[node.0 as usize] = NodeStatus::Running;
+                let port = Port::default();
+                let future = step::task(Rc::clone(&self.shared), node, port.clone());
+                let task = TaskId(node.0);
+                self.tasks.insert(task, Task { future, port });
+                self.poll(task);
+            }
+        }
+    }
+
+    /// A step that an earlier process finished keeps its result.
+    fn recorded(&mut self, node: NodeId, address: &str) -> bool {
+        let outcome = match self
+            .shared
+            .past
+            .steps
+            .get(address)
+            .and_then(|s| s.finished.as_ref())
+        {
+            Some((outcome @ (Outcome::Done { .. } | Outcome::Skipped), _)) => outcome.clone(),
+            Some((
+                outcome @ Outcome::Failed {
+                    tolerated: true, ..
+                },
+                _,
+            )) => outcome.clone(),
+            _ => return false,
+        };
+        step::remember_resource(&self.shared, node);
+        self.settle_outcome(node, outcome);
+        true
+    }
+
+    fn poll(&mut self, task: TaskId) {
+        let Some(running) = self.tasks.get_mut(&task) else {
+            return;
+        };
+        match running.poll() {
+            Poll::Ready(end) => {
+                self.tasks.remove(&task);
+                self.ended(NodeId(task.0), end);
+            }
+            Poll::Pending => match running.port.take_ask() {
+                Some(Ask::Permit) => self.want_permit.push_back(task),
+                Some(Ask::Lock(key)) => self.want_lock.push_back((task, key)),
+                Some(Ask::Effect(effect)) => {
+                    if matches!(effect, Effect::Sleep { .. } | Effect::Inbox(_)) {
+                        self.idle_tasks.insert(task);
+                    }
+                    self.outstanding += 1;
+                    self.out.push((task, effect));
+                }
+                // Only asks make a task wait.
+                None => {}
+            },
+        }
+    }
+
+    fn ended(&mut self, node: NodeId, end: TaskEnd) {
+        match end {
+            TaskEnd::Finished(outcome) => self.settle_outcome(node, outcome),
+            TaskEnd::Passed => self.finish(node, NodeStatus::Done),
+            TaskEnd::Paused(why) => self.status[node.0 as usize] = NodeStatus::Paused(why),
+            TaskEnd::Stopped => self.status[node.0 as usize] = NodeStatus::Stopped,
+            TaskEnd::Grown(answer) => {
+                let grown = {
+                    let memo = self.shared.memo.borrow();
+                    self.shared.graph.borrow_mut().expand(node, &answer, &memo)
+                };
+                match grown {
+                    Ok(grown) => {
+                        self.count(&grown);
+                        self.finish(node, NodeStatus::Done);
+                    }
+                    Err(error) => {
+                        let failure = step::flow_failure(&self.shared, &error);
+                        self.status[node.0 as usize] = NodeStatus::Failed(Box::new(failure));
+                    }
+                }
+            }
+        }
+    }
+
+    fn settle_outcome(&mut self, node: NodeId, outcome: Outcome) {
+        let (value, status) = match outcome {
+            Outcome::Done { value, .. } => (Value::from_json(&value), NodeStatus::Done),
+            Outcome::Skipped => (Value::Null, NodeStatus::Skipped),
+            Outcome::Failed {
+                tolerated: true, ..
+            } => (Value::Null, NodeStatus::Done),
+            Outcome::Failed { failure, .. } => {
+                self.status[node.0 as usize] = NodeStatus::Failed(failure);
+                self.close_turns(node);
+                return;
+            }
+        };
+        let held = self.holds_here(node);
+        {
+            let mut graph = self.shared.graph.borrow_mut();
+            // In a plan the task has put what it knows there already.
+            if graph.result(node).is_none() {
+                graph.set_result(node, value);
+            }
+        }
+        if held {
+            self.status[node.0 as usize] = status;
+            return;
+        }
+        self.finish(node, status);
+    }
+
+    /// Whether the run was asked to stop at this checkpoint.
+    fn holds_here(&mut self, node: NodeId) -> bool {
+        let graph = self.shared.graph.borrow();
+        let found = graph.node(node);
+        let wanted = matches!(found.work, Work::Checkpoint(_))
+            && self.shared.settings.until.as_deref() == Some(&*found.address);
+        if wanted {
+            self.stopped_at = Some(found.address.to_string());
+        }
+        wanted
+    }
+
+    /// A node is over: those behind it have one thing less to wait for.
+    fn finish(&mut self, node: NodeId, status: NodeStatus) {
+        self.status[node.0 as usize] = status;
+        let behind: Vec<NodeId> = self.shared.graph.borrow().behind(node).collect();
+        for next in behind {
+            if let NodeStatus::Waiting(n) = &mut self.status[next.0 as usize] {
+                *n -= 1;
+                if *n == 0 && !self.shared.stopping.get() {
+                    self.ready.push_back(next);
+                }
+            }
+        }
+    }
+
+    /// Counts what new nodes wait for.
+    fn count(&mut self, nodes: &[NodeId]) {
+        let total = self.shared.graph.borrow().len();
+        self.status.resize(total, NodeStatus::Waiting(u32::MAX));
+        self.recount(nodes);
+    }
+
+    fn recount(&mut self, nodes: &[NodeId]) {
+        let graph = self.shared.graph.borrow();
+        for node in nodes {
+            let waiting = graph
+                .before(*node)
+                .filter(|(n, _)| !self.status[n.0 as usize].lets_pass())
+                .count();
+            if let NodeStatus::Waiting(before) = self.status[node.0 as usize] {
+                self.status[node.0 as usize] = NodeStatus::Waiting(waiting as u32);
+                if waiting == 0 && before != 0 {
+                    self.ready.push_back(*node);
+                }
+            }
+        }
+    }
+
+    fn take_turn(&mut self, node: NodeId, pool: PoolId) {
+        let most = self.shared.graph.borrow().turns(pool);
+        let turns = self.turns.entry(pool).or_default();
+        if turns.closed {
+            return;
+        }
+        if turns.taken < most {
+            turns.taken += 1;
+            self.finish(node, NodeStatus::Done);
+        } else {
+            turns.waiting.push_back(node);
+        }
+    }
+
+    fn free_turn(&mut self, pool: PoolId) {
+        let turns = self.turns.entry(pool).or_default();
+        turns.taken = turns.taken.saturating_sub(1);
+        if let (false, Some(next)) = (turns.closed, turns.waiting.pop_front()) {
+            self.take_turn(next, pool);
+        }
+    }
+
+    /// After a failure in a limited loop no further iteration starts.
+    fn close_turns(&mut self, failed: NodeId) {
+        let graph = self.shared.graph.borrow();
+        let mut seen = vec![failed];
+        let mut next = 0;
+        while next < seen.len() {
+            for behind in graph.behind(seen[next]) {
+                if let Work::TurnEnd(pool) = graph.node(behind).work {
+                    self.turns.entry(pool).or_default().closed = true;
+                }
+                if !seen.contains(&behind) && seen.len() < 10_000 {
+                    seen.push(behind);
+                }
+            }
+            next += 1;
+        }
+    }
+
+    /// How it stands now that nothing is going on any more.
+    pub fn end(&self) -> End {
+        let graph = self.shared.graph.borrow();
+        let mut end = End {
+            status: RunStatus::Done,
+            why: None,
+            failures: Vec::new(),
+            outputs: BTreeMap::new(),
+            gates: Vec::new(),
+            stopped_at: self.stopped_at.clone(),
+        };
+        let mut paused = None;
+        let mut stopped = self.shared.stopping.get();
+        for node in graph.nodes() {
+            let address = &graph.node(node).address;
+            match &self.status[node.0 as usize] {
+                NodeStatus::Failed(failure) => end
+                    .failures
+                    .push((Arc::clone(address), (**failure).clone())),
+                NodeStatus::Paused(why) => {
+                    paused.get_or_insert_with(|| format!("{address}: {why}"));
+                    end.gates.push((Arc::clone(address), why.clone()));
+                }
+                NodeStatus::Stopped => stopped = true,
+                _ => {}
+            }
+        }
+        end.status =
+            if let Some((_, worst)) = end.failures.iter().max_by_key(|(_, f)| severity(f.reason)) {
+                status_of(worst.reason)
+            } else if stopped {
+                RunStatus::Cancelled
+            } else if let Some(name) = &self.stopped_at {
+                end.why = Some(format!("stopped at the checkpoint `{name}`"));
+                RunStatus::Paused
+            } else if paused.is_some() {
+                end.why = paused;
+                RunStatus::Paused
+            } else {
+                RunStatus::Done
+            };
+        if end.status == RunStatus::Done && self.shared.settings.mode == Mode::Run {
+            drop(graph);
+            self.outputs(&mut end);
+        }
+        end
+    }
+
+    fn outputs(&self, end: &mut End) {
+        let graph = self.shared.graph.borrow();
+        let memo = self.shared.memo.borrow();
+        match step::outputs(&graph, &memo) {
+            Ok(outputs) => end.outputs = outputs,
+            Err(error) => {
+                let failure = step::flow_failure(&self.shared, &error);
+                end.status = RunStatus::Failed;
+                end.failures.push((Arc::from("outputs"), failure));
+            }
+        }
+    }
+
+    /// The last event of this process.
+    pub fn ended_event(end: &End, secret_outputs: Vec<String>) -> Ended {
+        Ended {
+            status: end.status,
+            outputs: end
+                .outputs
+                .iter()
+                .map(|(k, v)| (k.clone(), v.to_json()))
+                .collect(),
+            secret_outputs,
+            why: end.why.clone(),
+        }
+    }
+}
+
+/// Which of several failures decides the exit code.
+fn severity(reason: Reason) -> u8 {
+    match reason {
+        Reason::Decision => 5,
+        Reason::Permission => 4,
+        Reason::Failed | Reason::Flow => 3,
+        Reason::Denied => 2,
+        Reason::TimedOut => 1,
+    }
+}
+
+fn status_of(reason: Reason) -> RunStatus {
+    match reason {
+        Reason::Decision => RunStatus::Decision,
+        Reason::Permission => RunStatus::Permission,
+        Reason::TimedOut => RunStatus::TimedOut,
+        Reason::Failed | Reason::Denied | Reason::Flow => RunStatus::Failed,
+    }
+}

@@ -1,0 +1,45 @@
+//! What a run may be told.
+
+use crate::world::Millis;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Do it.
+    Run,
+    /// Read what exists and say what would be done.
+    Plan,
+}
+
+#[derive(Clone, Debug)]
+pub struct Settings {
+    pub mode: Mode,
+    /// How many steps may be observing or changing the cloud at one time; waiting does not count.
+    pub parallel: usize,
+    /// Stop when this checkpoint of the outermost workflow (or `take/ready`) is reached.
+    pub until: Option<String>,
+    /// How long one request may take, its answer included.
+    pub patience: Millis,
+    /// How long a request id is honoured for certain. Compute Engine documents no period.
+    pub id_window: Millis,
+    /// After which a step gives up when it says no `timeout` itself.
+    pub step_timeout: Millis,
+    /// How long "in use" and "operation in progress" are taken for passing.
+    pub busy_timeout: Millis,
+    /// How old a guard may be when its request leaves.
+    pub guard_age: Millis,
+}
+
+impl Settings {
+    pub fn new(mode: Mode) -> Self {
+        Settings {
+            mode,
+            parallel: 16,
+            until: None,
+            patience: Millis::mins(3),
+            id_window: Millis::mins(30),
+            step_timeout: Millis::mins(60),
+            busy_timeout: Millis::mins(15),
+            guard_age: Millis::secs(30),
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! What all tasks of a run see.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeSet, HashMap};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use super::plan_item::PlanItem;
+use super::settings::Settings;
+use crate::catalog::Catalog;
+use crate::journal::State;
+use crate::plan::{Graph, Memo};
+use crate::source::Span;
+use crate::world::Timestamp;
+
+/// One thread owns all of it: the cells are for tasks that take turns, not for threads.
+pub struct Shared<'p> {
+    pub graph: RefCell<Graph<'p>>,
+    pub memo: RefCell<Memo>,
+    pub catalog: Catalog,
+    pub settings: Settings,
+    /// What the journal told when this process began.
+    pub past: State,
+    pub nonce: String,
+    pub now: Cell<Timestamp>,
+    /// The server's clock when it last answered.
+    pub server_time: Cell<Option<Timestamp>>,
+    /// Set by the first Ctrl-C: nothing new is sent.
+    pub stopping: Cell<bool>,
+    pub permits: Cell<usize>,
+    pub locks: RefCell<BTreeSet<String>>,
+    /// Addresses of steps whose resource can be read again, with the request that does it.
+    pub resources: RefCell<HashMap<Arc<str>, crate::wire::Request>>,
+    pub plan: RefCell<Vec<PlanItem>>,
+}
+
+impl<'p> Shared<'p> {
+    pub fn place(&self, span: Span) -> String {
+        self.graph.borrow().names.program.sources.place(span)
+    }
+}
+
+/// The right to talk to the cloud; given back when dropped.
+pub struct Permit<'p>(pub Rc<Shared<'p>>);
+
+impl Drop for Permit<'_> {
+    fn drop(&mut self) {
+        self.0.permits.set(self.0.permits.get() + 1);
+    }
+}
+
+/// The only one to work on a target; given back when dropped.
+pub struct Lock<'p> {
+    pub shared: Rc<Shared<'p>>,
+    pub key: String,
+}
+
+impl Drop for Lock<'_> {
+    fn drop(&mut self) {
+        self.shared.locks.borrow_mut().remove(&self.key);
+    }
+}

@@ -1,0 +1,643 @@
+//! `call`, and what every change has in common: intent, request, operation, outcome.
+
+use std::sync::Arc;
+
+use serde_json::Value as Json;
+
+use super::super::ids::request_id;
+use super::super::plan_item::PlanAction;
+use super::cx::{Cx, Halt, Stepped, known, no_answer};
+use super::operation::{self, Followed, Operation};
+use super::settle::{self, Role, Settled, role};
+use super::target::{self, Target};
+use super::{Result, clauses, wait};
+use crate::catalog::{Method, coerce, request};
+use crate::eval::EvalError;
+use crate::journal::{CallResult, CallState, Event, Intent, Origin, Reason, Verdict};
+use crate::syntax::ast::{ApiCall, Step};
+use crate::value::Value;
+use crate::wire::error::{ApiError, ErrorClass, classify};
+use crate::wire::{NoAnswer, Request};
+use crate::world::Timestamp;
+
+/// How often a request is computed anew because something else changed its target in between.
+const CONFLICTS: u32 = 10;
+
+/// One change that is to be made.
+pub struct Change<'a> {
+    pub method: &'a Method,
+    pub request: Request,
+    /// Reads the resource that it changes.
+    pub get: Option<Request>,
+    /// What was observed of it.
+    pub before: Json,
+    /// When its guards were evaluated.
+    pub guarded: Timestamp,
+    pub deadline: Timestamp,
+}
+
+/// What became of a change.
+pub enum Changed {
+    Done {
+        answer: Json,
+        origin: Origin,
+    },
+    /// It certainly had no effect.
+    Refused(ApiError),
+    /// Too much time passed, or the target changed: look again.
+    Stale,
+}
+
+/// Makes a change: its intent is durable before it leaves, its outcome before this returns.
+pub async fn perform(cx: &Cx<'_>, step: Option<&Step>, change: Change<'_>) -> Result<Changed> {
+    let call = cx.next_call();
+    let mut sent = change.request;
+    let id = change.method.request_id.as_ref().map(|id| {
+        let drawn = request_id(&cx.shared.nonce, &cx.address, call, call, &sent);
+        sent.query.push((id.param().to_string(), drawn.clone()));
+        drawn
+    });
+    let intent = Intent {
+        call,
+        generation: call,
+        request: sent,
+        request_id: id,
+        before: change.before,
+        server_time: Some(cx.shared.server_time.get().unwrap_or(cx.now())),
+    };
+    let carrier = Carrier {
+        cx,
+        step,
+        method: change.method,
+        get: change.get,
+        deadline: change.deadline,
+    };
+    let event = Event::Intent {
+        address: cx.address.clone(),
+        intent: Box::new(intent.clone()),
+    };
+    cx.append(vec![event]).await;
+    crate::world::failpoint("intent-durable", &change.method.id);
+    if cx.stopping() {
+        carrier.void(&intent).await;
+        return Err(Halt::Stopped);
+    }
+    if cx.now().since(change.guarded) > cx.shared.settings.guard_age {
+        carrier.void(&intent).await;
+        return Ok(Changed::Stale);
+    }
+    carrier.carry(intent, Begin::Send).await
+}
+
+/// Takes up the call that an earlier process left open.
+pub async fn resume_call(
+    cx: &Cx<'_>,
+    step: Option<&Step>,
+    open: CallState,
+    get: Option<Request>,
+    deadline: Timestamp,
+) -> Result<Changed> {
+    let intent = open.intent().clone();
+    let Some(method) = cx.shared.catalog.method(&intent.request.method) else {
+        let what = format!("the catalogue no longer has `{}`", intent.request.method);
+        return Err(cx.failure(Reason::Decision, what));
+    };
+    let carrier = Carrier {
+        cx,
+        step,
+        method: &method,
+        get,
+        deadline,
+    };
+    let begin = match open {
+        CallState::Running {
+            operation, poll, ..
+        } => Begin::Follow(Operation {
+            name: operation,
+            poll: *poll,
+        }),
+        _ => Begin::Settle,
+    };
+    carrier.carry(intent, begin).await
+}
+
+enum Begin {
+    Send,
+    Settle,
+    Follow(Operation),
+}
+
+/// Carries one recorded intent to its outcome.
+struct Carrier<'a, 'p> {
+    cx: &'a Cx<'p>,
+    step: Option<&'a Step>,
+    method: &'a Method,
+    get: Option<Request>,
+    deadline: Timestamp,
+}
+
+impl Carrier<'_, '_> {
+    async fn carry(&self, intent: Intent, mut begin: Begin) -> Result<Changed> {
+        let mut attempt = 0;
+        loop {
+            begin = match begin {
+                Begin::Send => match self.send(&intent).await {
+                    Sent::Answer(json) => match operation::at_once(self.method, &json) {
+                        Some(Ok(done)) => return self.done(&intent, done, Origin::Created).await,
+                        Some(Err(error)) => return self.refused(&intent, error).await,
+                        None => match operation::of_answer(
+                            &self.cx.shared.catalog,
+                            self.method,
+                            &intent.request,
+                            &json,
+                        ) {
+                            Some(operation) => {
+                                self.record_operation(&intent, &operation).await;
+                                Begin::Follow(operation)
+                            }
+                            None => return self.done(&intent, json, Origin::Created).await,
+                        },
+                    },
+                    Sent::Refused(error) => return self.refused(&intent, error).await,
+                    Sent::Unknown(error) => {
+                        self.pause(&intent, &mut attempt, error, true).await?;
+                        Begin::Settle
+                    }
+                    Sent::NotSent(error) => {
+                        self.pause(&intent, &mut attempt, error, false).await?;
+                        self.guards().await?;
+                        Begin::Send
+                    }
+                },
+                Begin::Follow(operation) => {
+                    match operation::follow(self.cx, self.method, &operation.poll, self.deadline)
+                        .await?
+                    {
+                        Followed::Done(json) => {
+                            return self.done(&intent, json, Origin::Created).await;
+                        }
+                        Followed::Failed(error) => return self.refused(&intent, error).await,
+                        Followed::Forgotten => Begin::Settle,
+                    }
+                }
+                Begin::Settle => {
+                    match settle::settle(self.cx, &intent, self.method, self.get.as_ref()).await? {
+                        Settled::Done => {
+                            return self.done(&intent, Json::Null, Origin::Presumed).await;
+                        }
+                        Settled::Overtaken => {
+                            let error = overtaken();
+                            return self.refused(&intent, error).await;
+                        }
+                        Settled::Follow(operation) => {
+                            self.record_operation(&intent, &operation).await;
+                            Begin::Follow(operation)
+                        }
+                        Settled::Unsent => {
+                            if self.cx.stopping() {
+                                return Err(Halt::Stopped);
+                            }
+                            self.guards().await?;
+                            Begin::Send
+                        }
+                    }
+                }
+            };
+        }
+    }
+
+    async fn send(&self, intent: &Intent) -> Sent {
+        let answer = {
+            let _permit = self.cx.permit().await;
+            self.cx
+                .send(&intent.request, self.cx.shared.settings.patience)
+                .await
+        };
+        match answer {
+            Ok(answer) => match classify(&self.method.service, false, &answer) {
+                Ok(json) => Sent::Answer(json),
+                Err(error) if error.class.ambiguous() => Sent::Unknown(error),
+                Err(error) => Sent::Refused(error),
+            },
+            Err(NoAnswer::NotSent(why)) => Sent::NotSent(no_answer(why)),
+            Err(NoAnswer::Unknown(why)) => Sent::Unknown(no_answer(why)),
+        }
+    }
+
+    /// Waits before the next attempt, or gives up at the step's deadline.
+    async fn pause(
+        &self,
+        intent: &Intent,
+        attempt: &mut u32,
+        error: ApiError,
+        left: bool,
+    ) -> Result<()> {
+        let cx = self.cx;
+        if cx.stopping() {
+            if !left {
+                self.void(intent).await;
+            }
+            return Err(Halt::Stopped);
+        }
+        let pause = cx.backoff(*attempt, error.retry_after);
+        *attempt += 1;
+        let limit = cx
+            .began_here()
+            .plus(cx.shared.settings.busy_timeout)
+            .min(self.deadline);
+        if cx.now().plus(pause) >= limit {
+            if !left {
+                self.void(intent).await;
+            }
+            return Err(cx.api_failure(error, &intent.request));
+        }
+        cx.sleep(pause).await;
+        Ok(())
+    }
+
+    /// The step's guards once more, on a fresh look at its resource.
+    async fn guards(&self) -> Result<()> {
+        let Some(step) = self.step.filter(|s| clauses::requires(s).next().is_some()) else {
+            return Ok(());
+        };
+        let it = match &self.get {
+            Some(get) => self
+                .cx
+                .observe(get)
+                .await?
+                .map(|json| Value::from_json(&json)),
+            None => None,
+        };
+        require(self.cx, step, it.as_ref()).await
+    }
+
+    async fn record_operation(&self, intent: &Intent, operation: &Operation) {
+        let event = Event::Operation {
+            address: self.cx.address.clone(),
+            call: intent.call,
+            name: operation.name.clone(),
+            poll: Box::new(operation.poll.clone()),
+        };
+        self.cx.append(vec![event]).await;
+    }
+
+    async fn done(&self, intent: &Intent, answer: Json, origin: Origin) -> Result<Changed> {
+        self.called(intent, CallResult::Ok { origin }).await;
+        Ok(Changed::Done { answer, origin })
+    }
+
+    async fn refused(&self, intent: &Intent, error: ApiError) -> Result<Changed> {
+        self.called(
+            intent,
+            CallResult::Failed {
+                error: error.clone(),
+            },
+        )
+        .await;
+        Ok(Changed::Refused(error))
+    }
+
+    async fn called(&self, intent: &Intent, result: CallResult) {
+        let event = Event::Called {
+            address: self.cx.address.clone(),
+            call: intent.call,
+            result,
+        };
+        self.cx.append(vec![event]).await;
+    }
+
+    async fn void(&self, intent: &Intent) {
+        let event = Event::Voided {
+            address: self.cx.address.clone(),
+            call: intent.call,
+        };
+        self.cx.append(vec![event]).await;
+    }
+}
+
+enum Sent {
+    Answer(Json),
+    Refused(ApiError),
+    /// It may have taken effect.
+    Unknown(ApiError),
+    NotSent(ApiError),
+}
+
+fn overtaken() -> ApiError {
+    ApiError {
+        class: ErrorClass::Conflict,
+        status: 412,
+        reason: "conditionNotMet".into(),
+        message: "the target changed while the answer was lost".into(),
+        retry_after: None,
+        details: Json::Null,
+    }
+}
+
+/// Evaluates the step's `require` clauses.
+pub async fn require(cx: &Cx<'_>, step: &Step, it: Option<&Value>) -> Result<()> {
+    let null = Value::Null;
+    let it = it.or(Some(&null));
+    for guard in clauses::requires(step) {
+        if cx.condition(&guard.condition, it).await? == Some(false) {
+            let words = cx.words(guard.message.as_ref(), it).await?;
+            let message = words.unwrap_or_else(|| "a `require` of this step does not hold".into());
+            return Err(cx
+                .flow_error(&EvalError::new(guard.condition.span, message))
+                .as_failed());
+        }
+    }
+    Ok(())
+}
+
+/// `call`: one method, once for the run; `unless` says when it is already so.
+pub async fn call<'p>(cx: &Cx<'p>, step: &'p Step, call: &'p ApiCall) -> Result<Stepped> {
+    let deadline = cx.deadline(step).await?;
+    let target = target::resolve(cx, call, None).await?;
+    let Some(method) = target.method.clone() else {
+        return Err(cx.failure(Reason::Flow, "`call` needs a method"));
+    };
+    let _lock = cx.lock(target.domain()).await;
+    if let Some(open) = cx.open_call() {
+        let get = target.get().and_then(std::result::Result::ok);
+        match resume_call(cx, Some(step), open, get, deadline).await? {
+            Changed::Done { answer, .. } => {
+                return finish(cx, step, &target, &method, answer, None).await;
+            }
+            Changed::Refused(error) => forgive(cx, &error, &method, &mut 0, deadline).await?,
+            Changed::Stale => {}
+        }
+    }
+    attempt(cx, step, call, target, &method, deadline).await
+}
+
+async fn attempt<'p>(
+    cx: &Cx<'p>,
+    step: &'p Step,
+    call: &'p ApiCall,
+    target: Target,
+    method: &Arc<Method>,
+    deadline: Timestamp,
+) -> Result<Stepped> {
+    let mut refusals = 0;
+    let mut retries = None;
+    loop {
+        let look = observe_for(cx, step, call, &target).await?;
+        let it = look.it();
+        if let Some(condition) = clauses::unless(step)
+            && !matches!(look, Look::Later)
+            && cx.condition(condition, it.as_ref()).await? == Some(true)
+        {
+            if cx.planning() {
+                cx.plan(PlanAction::Adopt, None, Vec::new(), Vec::new());
+            }
+            return Ok(Stepped::Done(Verdict::Adopted, it.unwrap_or(Value::Null)));
+        }
+        let body = body(cx, call, method, it.as_ref()).await?;
+        let request = request::build(method, &target.strict_args_for(method), body)
+            .map_err(|p| target::problems(cx, call, &p))?;
+        if cx.planning() {
+            let removes = role(method, target.collection.as_deref()) == Role::Delete;
+            let action = if removes {
+                PlanAction::Delete
+            } else {
+                PlanAction::Call
+            };
+            return Ok(cx.planned(action, Some(request)));
+        }
+        require(cx, step, it.as_ref()).await?;
+        let found = it.as_ref().map(Value::to_json);
+        let change = Change {
+            method,
+            before: before(cx, &target, found.as_ref()).await?,
+            get: target.get().and_then(std::result::Result::ok),
+            request,
+            guarded: cx.now(),
+            deadline,
+        };
+        let request = change.request.clone();
+        match perform(cx, Some(step), change).await? {
+            Changed::Done { answer, .. } => {
+                return finish(cx, step, &target, method, answer, Some(&request)).await;
+            }
+            Changed::Stale => {}
+            Changed::Refused(error)
+                if error.class == ErrorClass::NotFound
+                    && role(method, target.collection.as_deref()) == Role::Delete =>
+            {
+                return Ok(Stepped::Done(Verdict::Adopted, Value::Null));
+            }
+            Changed::Refused(error) => {
+                let forgiven = forgive(cx, &error, method, &mut refusals, deadline).await;
+                if let Err(halt) = forgiven {
+                    retry(cx, step, &mut retries, halt).await?;
+                }
+            }
+        }
+    }
+}
+
+/// Whether a refusal is worth another try: waits as long as that takes, or is the failure.
+pub async fn forgive(
+    cx: &Cx<'_>,
+    error: &ApiError,
+    method: &Method,
+    refusals: &mut u32,
+    deadline: Timestamp,
+) -> Result<()> {
+    let request_like = Request {
+        method: Arc::clone(&method.id),
+        verb: method.verb,
+        path: String::new(),
+        query: Vec::new(),
+        headers: Vec::new(),
+        body: None,
+    };
+    let again = match error.class {
+        ErrorClass::Conflict => *refusals < CONFLICTS,
+        ErrorClass::RateLimit => cx.now() < deadline,
+        class if class.retryable() => {
+            cx.now().since(cx.began_here()) < cx.shared.settings.busy_timeout && cx.now() < deadline
+        }
+        _ => false,
+    };
+    if !again {
+        return Err(cx.api_failure(error.clone(), &request_like));
+    }
+    let pause = cx.backoff(*refusals, error.retry_after);
+    *refusals += 1;
+    if error.class != ErrorClass::Conflict {
+        cx.sleep_within(pause, deadline).await;
+    }
+    if cx.stopping() {
+        return Err(Halt::Stopped);
+    }
+    Ok(())
+}
+
+/// `retry N every D`: further attempts after a failed one.
+pub async fn retry(cx: &Cx<'_>, step: &Step, left: &mut Option<i64>, halt: Halt) -> Result<()> {
+    let Halt::Failed(failure) = &halt else {
+        return Err(halt);
+    };
+    let Some((times, every)) = clauses::retry(step).filter(|_| failure.reason == Reason::Failed)
+    else {
+        return Err(halt);
+    };
+    let remaining = match left {
+        Some(n) => *n,
+        None => match cx.eval(times, None).await? {
+            Value::Int(n) => n,
+            _ => 0,
+        },
+    };
+    if remaining <= 0 {
+        return Err(halt);
+    }
+    *left = Some(remaining - 1);
+    let pause = cx
+        .duration(every, crate::world::Millis::secs(10), None)
+        .await?;
+    cx.sleep(pause).await;
+    if cx.stopping() {
+        return Err(Halt::Stopped);
+    }
+    Ok(())
+}
+
+async fn body(
+    cx: &Cx<'_>,
+    call: &ApiCall,
+    method: &Method,
+    it: Option<&Value>,
+) -> Result<Option<Json>> {
+    let Some(object) = &call.body else {
+        return Ok(None);
+    };
+    let value = cx.object(object, it).await?;
+    coerce::body_for(&cx.shared.catalog, method, &value)
+        .map(Some)
+        .map_err(|p| target::problems(cx, call, &p))
+}
+
+/// What a look at the target brought.
+enum Look {
+    NotNeeded,
+    Absent,
+    Found(Json),
+    /// Only the run can look.
+    Later,
+}
+
+impl Look {
+    fn it(&self) -> Option<Value> {
+        match self {
+            Look::NotNeeded => None,
+            Look::Absent => Some(Value::Null),
+            Look::Found(json) => Some(Value::from_json(json)),
+            Look::Later => Some(Value::later("it")),
+        }
+    }
+}
+
+/// Looks at the target when the step's text asks for it, or when settling may need it.
+async fn observe_for(cx: &Cx<'_>, step: &Step, call: &ApiCall, target: &Target) -> Result<Look> {
+    if !uses_it(step, call) && !settles_by_version(target) {
+        return Ok(Look::NotNeeded);
+    }
+    if !target.known() {
+        return Ok(Look::Later);
+    }
+    match target.get() {
+        None => Ok(Look::NotNeeded),
+        Some(Err(_)) => Ok(Look::NotNeeded),
+        Some(Ok(get)) => {
+            let found = cx.observe(&get).await?;
+            Ok(found.map_or(Look::Absent, Look::Found))
+        }
+    }
+}
+
+/// Deletes compare the incarnation, and writes the version, when an answer is lost.
+fn settles_by_version(target: &Target) -> bool {
+    target.method.as_ref().is_some_and(|m| {
+        matches!(
+            role(m, target.collection.as_deref()),
+            Role::Delete | Role::Write
+        )
+    })
+}
+
+fn uses_it(step: &Step, call: &ApiCall) -> bool {
+    let mut used = clauses::unless(step).is_some() || clauses::requires(step).next().is_some();
+    let mut look = |r: crate::syntax::walk::Reference<'_>| used |= r.name == "it";
+    if let Some(object) = &call.body {
+        crate::syntax::walk::object(object, &mut look);
+    }
+    used
+}
+
+/// What the intent keeps of the target: its incarnation and version, and the newest operation where
+/// operations can only be told by time.
+pub async fn before(cx: &Cx<'_>, target: &Target, found: Option<&Json>) -> Result<Json> {
+    let sql = target
+        .collection
+        .as_ref()
+        .is_some_and(|c| &*c.service == "sqladmin");
+    let newest = match settle::newest_operations(cx, &target.args).filter(|_| sql) {
+        Some(list) => match cx.read(&list).await? {
+            Ok(json) => json
+                .pointer("/items/0/name")
+                .and_then(Json::as_str)
+                .map(str::to_owned),
+            Err(_) => None,
+        },
+        None => None,
+    };
+    Ok(settle::before(found, newest))
+}
+
+/// After the call: the resource as it is now, and the predicate that the step waits for.
+async fn finish<'p>(
+    cx: &Cx<'p>,
+    step: &'p Step,
+    target: &Target,
+    method: &Method,
+    answer: Json,
+    sent: Option<&Request>,
+) -> Result<Stepped> {
+    let which = role(method, target.collection.as_deref());
+    let operation = method.operation != crate::catalog::OperationStyle::None;
+    let get = match which {
+        Role::Delete => None,
+        _ => read_back(target, method, sent),
+    };
+    let value = match &get {
+        _ if which == Role::Delete => Value::Null,
+        Some(get) if operation || answer.is_null() => {
+            let found = wait::settled_read(cx, get, which == Role::Insert).await?;
+            found.map_or(Value::Null, |json| Value::from_json(&json))
+        }
+        _ => Value::from_json(&answer),
+    };
+    if let Some(get) = &get {
+        target::keep(cx, get.clone());
+    }
+    wait::until(cx, step, value, get.as_ref(), Verdict::Called).await
+}
+
+/// The request that reads what the call left: for an insert the resource of the name in its body.
+fn read_back(target: &Target, method: &Method, sent: Option<&Request>) -> Option<Request> {
+    let collection = target.collection.as_ref()?;
+    let get = collection.get.as_ref()?;
+    let mut args = target.args_for(get);
+    if role(method, Some(collection)) == Role::Insert
+        && let Some(id) = &collection.id
+        && !args.contains_key(id)
+    {
+        let name = sent?.body.as_ref()?.get("name")?.as_str()?;
+        args.insert(Arc::clone(id), Value::str(name));
+    }
+    args.values().all(known).then_some(())?;
+    request::build(get, &args, None).ok()
+}

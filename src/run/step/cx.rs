@@ -1,0 +1,580 @@
+//! What the protocol of a step stands on: evaluation, the journal, requests, time.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use super::super::effect::{Effect, Reply};
+use super::super::plan_item::{PlanAction, PlanItem};
+use super::super::shared::{Lock, Permit, Shared};
+use super::super::task::{Ask, Given, Port};
+use super::Result;
+use crate::eval::{self, EvalError, Fault, Truth};
+use crate::journal::{CallResult, CallState, Event, Reason, StepFailure, Verdict};
+use crate::plan::{Memo, NodeId, ScopeId, View, Work};
+use crate::syntax::ast::{self, Arg, Expr};
+use crate::value::Value;
+use crate::wire::error::{ApiError, ErrorClass, classify};
+use crate::wire::{Answer, NoAnswer, Request};
+use crate::world::{Millis, Timestamp};
+
+/// How a step's protocol ended well.
+#[derive(Clone, Debug)]
+pub enum Stepped {
+    Done(Verdict, Value),
+    Skipped,
+}
+
+/// Why a step's protocol did not end well.
+#[derive(Clone, Debug)]
+pub enum Halt {
+    Failed(Box<StepFailure>),
+    /// The run goes on without it and takes it up again when it is resumed.
+    Paused(String),
+    /// The run is stopping.
+    Stopped,
+}
+
+impl Halt {
+    /// The flow asked for this failure; it is not a mistake in the flow.
+    pub fn as_failed(mut self) -> Self {
+        if let Halt::Failed(failure) = &mut self {
+            failure.reason = Reason::Failed;
+        }
+        self
+    }
+}
+
+pub struct Cx<'p> {
+    pub shared: Rc<Shared<'p>>,
+    pub node: NodeId,
+    pub scope: ScopeId,
+    pub address: Arc<str>,
+    /// When everything that the step waits for was there.
+    pub began: Timestamp,
+    /// When this process took the step up.
+    here: Timestamp,
+    /// Calls made so far, those of earlier processes included.
+    calls: Cell<u32>,
+    /// The call that an earlier process left open; settled once.
+    open: RefCell<Option<CallState>>,
+    port: Port,
+}
+
+/// Under which value the newest state of the resource stands in an expression.
+pub type It<'v> = Option<&'v Value>;
+
+impl<'p> Cx<'p> {
+    pub fn new(shared: Rc<Shared<'p>>, node: NodeId, port: Port) -> Self {
+        let (scope, address) = {
+            let graph = shared.graph.borrow();
+            let found = graph.node(node);
+            (found.scope, Arc::clone(&found.address))
+        };
+        let here = shared.now.get();
+        let past = shared.past.steps.get(&address);
+        let began = past.and_then(|s| s.began).unwrap_or(here);
+        let calls = past
+            .and_then(|s| s.calls.last())
+            .map_or(0, |c| c.intent().call);
+        let open = past.and_then(|s| s.open_call()).cloned();
+        Cx {
+            shared,
+            node,
+            scope,
+            address,
+            began,
+            here,
+            calls: calls.into(),
+            open: open.into(),
+            port,
+        }
+    }
+
+    /// The number of the next call of this step.
+    pub fn next_call(&self) -> u32 {
+        self.calls.set(self.calls.get() + 1);
+        self.calls.get()
+    }
+
+    pub fn calls_made(&self) -> u32 {
+        self.calls.get()
+    }
+
+    /// The call that an earlier process left open, the first time it is asked for.
+    pub fn open_call(&self) -> Option<CallState> {
+        self.open.borrow_mut().take()
+    }
+
+    /// The request of the newest call of earlier processes that took effect.
+    pub fn last_success(&self) -> Option<Request> {
+        let past = self.shared.past.steps.get(&self.address)?;
+        past.calls.iter().rev().find_map(|call| match call {
+            CallState::Closed {
+                intent,
+                result: CallResult::Ok { .. },
+            } => Some(intent.request.clone()),
+            _ => None,
+        })
+    }
+
+    pub fn began_here(&self) -> Timestamp {
+        self.here
+    }
+
+    pub fn work(&self) -> Work<'p> {
+        self.shared.graph.borrow().node(self.node).work
+    }
+
+    pub fn now(&self) -> Timestamp {
+        self.shared.now.get()
+    }
+
+    pub fn planning(&self) -> bool {
+        self.shared.planning()
+    }
+
+    // ── Evaluation ───────────────────────────────────────────────────────────────────────────
+
+    /// Evaluates, and brings what the evaluation finds missing until it has a value.
+    pub async fn with_view<T>(
+        &self,
+        it: It<'_>,
+        evaluate: impl Fn(&View<'_, 'p>) -> std::result::Result<T, Fault>,
+    ) -> Result<T> {
+        let mut fresh: BTreeMap<Arc<str>, Value> = BTreeMap::new();
+        loop {
+            let found = {
+                let graph = self.shared.graph.borrow();
+                let memo = self.shared.memo.borrow();
+                let view = View::new(&graph, self.scope, &memo)
+                    .with_it(it.cloned())
+                    .with_fresh(&fresh);
+                evaluate(&view)
+            };
+            match found {
+                Ok(value) => return Ok(value),
+                Err(Fault::Fresh { step, span }) => {
+                    let value = self.read_afresh(&step, span).await?;
+                    fresh.insert(step, value);
+                }
+                Err(fault) => self.bring(fault).await?,
+            }
+        }
+    }
+
+    pub async fn eval(&self, expr: &Expr, it: It<'_>) -> Result<Value> {
+        self.with_view(it, |view| eval::eval(expr, view)).await
+    }
+
+    /// A condition; `None` when only the run can tell.
+    pub async fn condition(&self, expr: &Expr, it: It<'_>) -> Result<Option<bool>> {
+        match self
+            .with_view(it, |view| eval::condition(expr, view))
+            .await?
+        {
+            Truth::Known(known) => Ok(Some(known)),
+            Truth::Later(_) => Ok(None),
+        }
+    }
+
+    pub async fn object(&self, object: &ast::Object, it: It<'_>) -> Result<Value> {
+        self.with_view(it, |view| eval::object(object, view)).await
+    }
+
+    pub async fn args(&self, args: &[Arg]) -> Result<Vec<Value>> {
+        let all = |view: &View<'_, 'p>| args.iter().map(|a| eval::eval(&a.value, view)).collect();
+        self.with_view(None, all).await
+    }
+
+    /// A guard's or an assertion's own words, or none.
+    pub async fn words(&self, message: Option<&Expr>, it: It<'_>) -> Result<Option<String>> {
+        match message {
+            Some(expr) => Ok(Some(self.eval(expr, it).await?.to_string())),
+            None => Ok(None),
+        }
+    }
+
+    pub async fn duration(
+        &self,
+        expr: Option<&Expr>,
+        default: Millis,
+        it: It<'_>,
+    ) -> Result<Millis> {
+        let Some(expr) = expr else {
+            return Ok(default);
+        };
+        match self.eval(expr, it).await? {
+            Value::Duration(span) => Ok(span),
+            Value::Later(_) if self.planning() => Ok(default),
+            other => Err(self.flow_error(&EvalError::new(
+                expr.span,
+                format!("a duration is needed here, this is {}", other.noun()),
+            ))),
+        }
+    }
+
+    /// Brings what an evaluation lacked.
+    pub async fn bring(&self, fault: Fault) -> Result<()> {
+        match fault {
+            Fault::Error(error) => Err(self.flow_error(&error)),
+            Fault::Fresh { span, .. } => {
+                Err(self.flow_error(&EvalError::new(span, "`fresh` cannot be used here")))
+            }
+            Fault::Hook { name, args } => {
+                let key = Memo::hook_key(&name, &args);
+                let value = self.compute(&name, args).await?;
+                let event = Event::Hooked {
+                    key: key.clone(),
+                    value: value.to_json(),
+                };
+                self.append(vec![event]).await;
+                self.shared.memo.borrow_mut().hooks.insert(key, value);
+                Ok(())
+            }
+        }
+    }
+
+    async fn compute(&self, function: &Arc<str>, args: Vec<Value>) -> Result<Value> {
+        let effect = Effect::Hook {
+            function: Arc::clone(function),
+            args,
+        };
+        match self.effect(effect).await {
+            Reply::Hook(Ok(value)) => Ok(value),
+            Reply::Hook(Err(message)) => Err(self.failure(Reason::Failed, message)),
+            _ => Err(Halt::Stopped),
+        }
+    }
+
+    /// A step that is a hook: its outcome is its record, so the result needs no other.
+    pub async fn hook_step(&self, name: &ast::Name, args: &[Arg]) -> Result<Stepped> {
+        let values = self.args(args).await?;
+        let known = |v: &Value| !v.is_later();
+        if !values.iter().all(known) {
+            return Ok(self.planned(PlanAction::Compute, None));
+        }
+        let function = {
+            let graph = self.shared.graph.borrow();
+            let module = graph.flow_of(self.scope).module;
+            crate::plan::hook_id(&graph, module, &name.text)
+        };
+        let Some(function) = function else {
+            return Err(self.flow_error(&EvalError::new(
+                name.span,
+                format!("no hook `{}`", name.text),
+            )));
+        };
+        let value = self.compute(&function, values).await?;
+        if self.planning() {
+            self.plan(PlanAction::Compute, None, Vec::new(), Vec::new());
+        }
+        Ok(Stepped::Done(Verdict::Computed, value))
+    }
+
+    async fn read_afresh(&self, step: &Arc<str>, span: crate::source::Span) -> Result<Value> {
+        let request = self.shared.resources.borrow().get(step).cloned();
+        let Some(request) = request else {
+            if self.planning() {
+                return Ok(Value::later(step));
+            }
+            return Err(self.flow_error(&EvalError::new(
+                span,
+                format!("`{step}` has no resource to read"),
+            )));
+        };
+        let found = self.observe(&request).await?;
+        Ok(found.map_or(Value::Null, |json| Value::from_json(&json)))
+    }
+
+    // ── Outcomes ─────────────────────────────────────────────────────────────────────────────
+
+    pub fn flow_error(&self, error: &EvalError) -> Halt {
+        Halt::Failed(Box::new(super::flow_failure(&self.shared, error)))
+    }
+
+    pub fn failure(&self, reason: Reason, message: impl Into<String>) -> Halt {
+        Halt::Failed(Box::new(StepFailure {
+            reason,
+            message: message.into(),
+            place: self.place(),
+            help: None,
+            api: None,
+        }))
+    }
+
+    pub fn failure_with_help(
+        &self,
+        reason: Reason,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) -> Halt {
+        match self.failure(reason, message) {
+            Halt::Failed(mut failure) => {
+                failure.help = Some(help.into());
+                Halt::Failed(failure)
+            }
+            other => other,
+        }
+    }
+
+    /// Where the step stands in the flow.
+    fn place(&self) -> String {
+        let span = match self.work() {
+            Work::Step(step) | Work::Enter(step) => step.name.span,
+            Work::Assert(assert) => assert.span,
+            Work::Checkpoint(checkpoint) => checkpoint.name.span,
+            Work::For(f, _) => f.source.span,
+            Work::If(i, ..) => i.condition.span,
+            Work::Turn(_) | Work::TurnEnd(_) | Work::End | Work::Gather => return String::new(),
+        };
+        self.shared.place(span)
+    }
+
+    pub fn api_failure(&self, error: ApiError, request: &Request) -> Halt {
+        let (reason, help) = advice(&error);
+        Halt::Failed(Box::new(StepFailure {
+            reason,
+            message: format!("{}: {}", request.method, error.message),
+            place: self.place(),
+            help: help.map(str::to_owned),
+            api: Some(Box::new(error)),
+        }))
+    }
+
+    /// A plan's word on the step, whose value only the run brings.
+    pub fn planned(&self, action: PlanAction, request: Option<Request>) -> Stepped {
+        self.plan(action, request, Vec::new(), Vec::new());
+        self.later()
+    }
+
+    pub fn undecided(&self, why: &str) -> Stepped {
+        self.plan(
+            PlanAction::Undecided,
+            None,
+            Vec::new(),
+            vec![why.to_owned()],
+        );
+        self.later()
+    }
+
+    pub fn later(&self) -> Stepped {
+        Stepped::Done(Verdict::Computed, Value::later(&self.address))
+    }
+
+    pub fn plan(
+        &self,
+        action: PlanAction,
+        request: Option<Request>,
+        differences: Vec<crate::catalog::compare::Difference>,
+        notes: Vec<String>,
+    ) {
+        self.shared.plan.borrow_mut().push(PlanItem {
+            node: self.node,
+            address: Arc::clone(&self.address),
+            action,
+            request,
+            differences,
+            notes,
+        });
+    }
+
+    /// Puts the value into the graph as it is, `Later` included.
+    pub fn set_value(&self, value: &Value) {
+        self.shared
+            .graph
+            .borrow_mut()
+            .set_result(self.node, value.clone());
+    }
+
+    // ── Effects ──────────────────────────────────────────────────────────────────────────────
+
+    pub async fn effect(&self, effect: Effect) -> Reply {
+        match self.port.ask(Ask::Effect(effect)).await {
+            Given::Reply(reply) => reply,
+            Given::Granted => Reply::Woke,
+        }
+    }
+
+    /// Returns when the events are durable. A plan records nothing.
+    pub async fn append(&self, events: Vec<Event>) {
+        if !self.planning() {
+            self.effect(Effect::Append(events)).await;
+        }
+    }
+
+    pub async fn permit(&self) -> Permit<'p> {
+        self.port.ask(Ask::Permit).await;
+        Permit(Rc::clone(&self.shared))
+    }
+
+    pub async fn lock(&self, key: String) -> Lock<'p> {
+        self.port.ask(Ask::Lock(key.clone())).await;
+        Lock {
+            shared: Rc::clone(&self.shared),
+            key,
+        }
+    }
+
+    pub async fn sleep(&self, span: Millis) {
+        let until = self.now().plus(span);
+        self.effect(Effect::Sleep { until }).await;
+    }
+
+    /// Sleeps, but not beyond the deadline.
+    pub async fn sleep_within(&self, span: Millis, deadline: Timestamp) {
+        let until = self.now().plus(span).min(deadline);
+        self.effect(Effect::Sleep { until }).await;
+    }
+
+    pub fn stopping(&self) -> bool {
+        self.shared.stopping.get()
+    }
+
+    /// Sends once, whatever comes.
+    pub async fn send(
+        &self,
+        request: &Request,
+        patience: Millis,
+    ) -> std::result::Result<Answer, NoAnswer> {
+        let effect = Effect::Send {
+            request: Box::new(request.clone()),
+            patience,
+        };
+        match self.effect(effect).await {
+            Reply::Answered(answer) => {
+                if let Ok(answer) = &answer
+                    && let Some(date) = answer.date()
+                {
+                    self.shared.server_time.set(Some(date));
+                }
+                answer
+            }
+            _ => Err(NoAnswer::NotSent("the run is stopping".into())),
+        }
+    }
+
+    /// Reads once more for as long as the answers say that another time may bring more.
+    pub async fn read(
+        &self,
+        request: &Request,
+    ) -> Result<std::result::Result<serde_json::Value, ApiError>> {
+        let service = request.service().unwrap_or("http").to_owned();
+        let deadline = self.now().plus(self.shared.settings.busy_timeout);
+        let mut attempt = 0;
+        loop {
+            let answer = {
+                let _permit = self.permit().await;
+                self.send(request, self.shared.settings.patience).await
+            };
+            let error = match answer {
+                Ok(answer) => match classify(&service, true, &answer) {
+                    Ok(json) => return Ok(Ok(json)),
+                    Err(error) if !error.class.retryable() => return Ok(Err(error)),
+                    Err(error) => error,
+                },
+                Err(NoAnswer::NotSent(why) | NoAnswer::Unknown(why)) => no_answer(why),
+            };
+            let pause = self.backoff(attempt, error.retry_after);
+            attempt += 1;
+            if self.now().plus(pause) >= deadline {
+                return Ok(Err(error));
+            }
+            self.sleep(pause).await;
+            if self.stopping() {
+                return Err(Halt::Stopped);
+            }
+        }
+    }
+
+    /// The resource that a request reads: `None` when it is absent. Forbidden is never absent.
+    pub async fn observe(&self, request: &Request) -> Result<Option<serde_json::Value>> {
+        match self.read(request).await? {
+            Ok(json) => Ok(Some(json)),
+            Err(error) if error.class == ErrorClass::NotFound => Ok(None),
+            Err(error) => Err(self.api_failure(error, request)),
+        }
+    }
+
+    /// How long to wait before the next attempt: doubling from a second to half a minute, spread by
+    /// the step's own address so that many steps do not return at once; the server's word counts more.
+    pub fn backoff(&self, attempt: u32, asked: Option<Millis>) -> Millis {
+        let base = 1000_i64 << attempt.min(5);
+        let seed = blake3::hash(format!("{}#{attempt}", self.address).as_bytes());
+        let spread = i64::from(seed.as_bytes()[0]) * base / 1024;
+        Millis((base + spread).max(asked.map_or(0, |a| a.0)))
+    }
+}
+
+pub fn no_answer(why: String) -> ApiError {
+    ApiError {
+        class: ErrorClass::Transient,
+        status: 0,
+        reason: String::new(),
+        message: why,
+        retry_after: None,
+        details: serde_json::Value::Null,
+    }
+}
+
+/// What a refusal means for the run, and what its reader can do.
+fn advice(error: &ApiError) -> (Reason, Option<&'static str>) {
+    match error.class {
+        ErrorClass::Permission => (
+            Reason::Permission,
+            Some("give the caller the permission that the message names, then `r5flow resume`"),
+        ),
+        ErrorClass::ApiDisabled => (
+            Reason::Permission,
+            Some(
+                "enable the API in the project (`gcloud services enable …`), then `r5flow resume`",
+            ),
+        ),
+        ErrorClass::Credentials => (
+            Reason::Permission,
+            Some("log in again (`gcloud auth application-default login`), then `r5flow resume`"),
+        ),
+        ErrorClass::Quota => (
+            Reason::Failed,
+            Some("ask for more quota or choose another place, then `r5flow resume`"),
+        ),
+        ErrorClass::StockOut => (
+            Reason::Failed,
+            Some(
+                "the zone has none left: try again later with `r5flow resume`, or choose another zone",
+            ),
+        ),
+        ErrorClass::InUse => (
+            Reason::Failed,
+            Some("remove what uses it, then `r5flow resume`"),
+        ),
+        ErrorClass::Unreadable | ErrorClass::Redirect => (
+            Reason::Failed,
+            Some(
+                "this is no answer of a Google API: check the endpoint and what stands in between",
+            ),
+        ),
+        ErrorClass::Transient if error.status == 0 => (
+            Reason::Failed,
+            Some("check the network and the endpoint, then `r5flow resume`"),
+        ),
+        ErrorClass::Transient
+        | ErrorClass::RateLimit
+        | ErrorClass::OperationInProgress
+        | ErrorClass::Conflict => (Reason::Failed, Some("`r5flow resume` tries again")),
+        ErrorClass::AlreadyExists | ErrorClass::NotFound | ErrorClass::Invalid => {
+            (Reason::Failed, None)
+        }
+    }
+}
+
+/// Whether evaluating these gives only known values.
+pub fn known(value: &Value) -> bool {
+    match value {
+        Value::Later(_) => false,
+        Value::List(items) => items.iter().all(known),
+        Value::Map(fields) => fields.values().all(known),
+        _ => true,
+    }
+}

@@ -1,0 +1,565 @@
+//! `ensure`: converge one resource.
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value as Json};
+
+use super::super::plan_item::PlanAction;
+use super::act::{self, Change, Changed, perform};
+use super::cx::{Cx, Stepped};
+use super::settle::{Role, role};
+use super::target::{self, Target};
+use super::{Result, clauses, wait};
+use crate::catalog::compare::{Comparison, Difference};
+use crate::catalog::{Collection, Kind, Method, SchemaId, address, coerce, compare, request};
+use crate::journal::{Origin, Reason, Verdict};
+use crate::syntax::ast::{ApiCall, Decision, OnOutcome, Step};
+use crate::value::Value;
+use crate::wire::Request;
+use crate::wire::error::ErrorClass;
+use crate::world::Timestamp;
+
+/// What there is to do.
+enum Todo {
+    Adopt,
+    Insert,
+    Write(Comparison),
+    Replace(Comparison),
+}
+
+pub async fn ensure<'p>(cx: &Cx<'p>, step: &'p Step, call: &'p ApiCall) -> Result<Stepped> {
+    let deadline = cx.deadline(step).await?;
+    let target = target::resolve(cx, call, None).await?;
+    let Some(collection) = target.collection.clone() else {
+        return Err(cx.failure(Reason::Flow, "`ensure` needs a collection"));
+    };
+    let Some(resource) = collection.resource.clone() else {
+        return Err(cx.failure(
+            Reason::Flow,
+            format!("`{}` keeps no resource", collection.path),
+        ));
+    };
+    let ensuring = Ensuring {
+        cx,
+        step,
+        call,
+        target,
+        collection,
+        resource,
+        deadline,
+    };
+    ensuring.converge().await
+}
+
+struct Ensuring<'a, 'p> {
+    cx: &'a Cx<'p>,
+    step: &'p Step,
+    call: &'p ApiCall,
+    target: Target,
+    collection: Arc<Collection>,
+    resource: SchemaId,
+    deadline: Timestamp,
+}
+
+impl<'p> Ensuring<'_, 'p> {
+    async fn converge(self) -> Result<Stepped> {
+        let cx = self.cx;
+        if !self.target.known() {
+            let wanted = self.wanted(Some(&Value::later("it"))).await?;
+            return Ok(cx.planned(PlanAction::Undecided, self.insert_request(wanted).ok()));
+        }
+        let get = self.get()?;
+        target::keep(cx, get.clone());
+        let lock = cx.lock(self.target.domain()).await;
+        let mut verdict = Verdict::Adopted;
+        if let Some(open) = cx.open_call() {
+            let was = self.verdict_of(&open.intent().request);
+            match act::resume_call(cx, Some(self.step), open, Some(get.clone()), self.deadline)
+                .await?
+            {
+                Changed::Done { .. } => verdict = was,
+                Changed::Refused(error) if error.class == ErrorClass::AlreadyExists => {}
+                Changed::Refused(error) => {
+                    let method = self.method_like(&was);
+                    act::forgive(cx, &error, &method, &mut 0, self.deadline).await?;
+                }
+                Changed::Stale => {}
+            }
+        }
+        verdict = self.earlier(verdict);
+        let mut refusals = 0;
+        let mut retries = None;
+        loop {
+            let found = wait::settled_read(cx, &get, verdict == Verdict::Created).await?;
+            let it = found.as_ref().map_or(Value::Null, Value::from_json);
+            let wanted = self.wanted(Some(&it)).await?;
+            let todo = self.todo(&wanted, found.as_ref())?;
+            if cx.planning() {
+                return self.planned(todo, wanted, found, it);
+            }
+            if let Todo::Adopt = todo {
+                drop(lock);
+                return wait::until(cx, self.step, it, Some(&get), verdict).await;
+            }
+            if let Some(condition) = clauses::unless(self.step)
+                && cx.condition(condition, Some(&it)).await? == Some(true)
+            {
+                return Ok(Stepped::Done(Verdict::Adopted, it));
+            }
+            act::require(cx, self.step, Some(&it)).await?;
+            match self.act(&todo, wanted, found.as_ref(), &get).await? {
+                (Changed::Done { origin, .. }, how) => verdict = proven(how, origin, verdict),
+                (Changed::Stale, _) => {}
+                (Changed::Refused(error), how)
+                    if how == Verdict::Created && error.class == ErrorClass::AlreadyExists =>
+                {
+                    refusals += 1;
+                    if refusals > 3 {
+                        let method = self.method_like(&how);
+                        let like = request::build(&method, &self.target.args_for(&method), None);
+                        let like = like.unwrap_or_else(|_| get.clone());
+                        return Err(cx.api_failure(error, &like));
+                    }
+                }
+                (Changed::Refused(error), how) => {
+                    let method = self.method_like(&how);
+                    let forgiven =
+                        act::forgive(cx, &error, &method, &mut refusals, self.deadline).await;
+                    if let Err(halt) = forgiven {
+                        act::retry(cx, self.step, &mut retries, halt).await?;
+                    }
+                }
+            }
+        }
+    }
+
+    fn get(&self) -> Result<Request> {
+        match self.target.get() {
+            Some(Ok(get)) => Ok(get),
+            Some(Err(found)) => Err(target::problems(self.cx, self.call, &found)),
+            None => Err(self.cx.failure(
+                Reason::Flow,
+                format!(
+                    "`{}` cannot be read, so it cannot be ensured",
+                    self.collection.path
+                ),
+            )),
+        }
+    }
+
+    /// The fields that the flow writes, as the API writes them.
+    async fn wanted(&self, it: Option<&Value>) -> Result<Json> {
+        let value = match &self.call.body {
+            Some(object) => self.cx.object(object, it).await?,
+            None => Value::map(Default::default()),
+        };
+        coerce::body(&self.cx.shared.catalog, &self.resource, &value)
+            .map_err(|p| target::problems(self.cx, self.call, &p))
+    }
+
+    fn todo(&self, wanted: &Json, found: Option<&Json>) -> Result<Todo> {
+        let cx = self.cx;
+        let path = &self.collection.path;
+        let Some(found) = found else {
+            let stops = clauses::decision(self.step, OnOutcome::Absent) == Some(Decision::Stop);
+            return if stops || !self.collection.can_ensure() {
+                Err(cx.failure(
+                    Reason::Failed,
+                    format!("there is no such resource in `{path}`"),
+                ))
+            } else {
+                Ok(Todo::Insert)
+            };
+        };
+        let comparison = self.compare(wanted, found);
+        if comparison.differences.is_empty() {
+            return Ok(Todo::Adopt);
+        }
+        let writable = self.collection.patch.is_some() || self.collection.update.is_some();
+        match clauses::decision(self.step, OnOutcome::Change) {
+            Some(Decision::Stop) => {
+                Err(self.differs(&comparison.differences, "the flow says `on change stop`"))
+            }
+            Some(Decision::Replace) => Ok(Todo::Replace(comparison)),
+            _ if !writable => Err(self.differs(
+                &comparison.differences,
+                "it cannot be changed; choose another name, or say `on change replace`",
+            )),
+            _ => Ok(Todo::Write(comparison)),
+        }
+    }
+
+    fn compare(&self, wanted: &Json, found: &Json) -> Comparison {
+        let mut wanted = wanted.clone();
+        drop_created_only(&self.resource, &mut wanted, found);
+        compare::compare(
+            &self.cx.shared.catalog,
+            &self.resource,
+            &wanted,
+            found,
+            &Default::default(),
+        )
+    }
+
+    fn differs(&self, differences: &[Difference], help: &str) -> super::cx::Halt {
+        let list: Vec<String> = differences
+            .iter()
+            .take(8)
+            .map(|d| format!("`{}` is {}, the flow wants {}", d.path, d.found, d.wanted))
+            .collect();
+        self.cx.failure_with_help(
+            Reason::Failed,
+            format!("what is there differs: {}", list.join("; ")),
+            help,
+        )
+    }
+
+    fn planned(&self, todo: Todo, wanted: Json, found: Option<Json>, it: Value) -> Result<Stepped> {
+        let cx = self.cx;
+        let notes = |comparison: &Comparison| {
+            comparison
+                .not_comparable
+                .iter()
+                .map(|field| format!("`{field}` is never shown by the API, so it is not compared"))
+                .collect::<Vec<_>>()
+        };
+        match todo {
+            Todo::Adopt => {
+                let comparison = self.compare(&wanted, found.as_ref().unwrap_or(&Json::Null));
+                cx.plan(PlanAction::Adopt, None, Vec::new(), notes(&comparison));
+                Ok(Stepped::Done(Verdict::Adopted, it))
+            }
+            Todo::Insert => Ok(cx.planned(PlanAction::Create, Some(self.insert_request(wanted)?))),
+            Todo::Write(comparison) => {
+                let notes = notes(&comparison);
+                let (_, request) = self.write_request(&wanted, found.as_ref(), &comparison)?;
+                cx.plan(
+                    PlanAction::Update,
+                    Some(request),
+                    comparison.differences,
+                    notes,
+                );
+                Ok(cx.later())
+            }
+            Todo::Replace(comparison) => {
+                let notes = notes(&comparison);
+                let request = self.insert_request(wanted)?;
+                cx.plan(
+                    PlanAction::Replace,
+                    Some(request),
+                    comparison.differences,
+                    notes,
+                );
+                Ok(cx.later())
+            }
+        }
+    }
+
+    async fn act(
+        &self,
+        todo: &Todo,
+        wanted: Json,
+        found: Option<&Json>,
+        get: &Request,
+    ) -> Result<(Changed, Verdict)> {
+        let (method, request, verdict) = match todo {
+            Todo::Insert => {
+                let method = self.need(&self.collection.insert, "created")?;
+                let verdict = match self.replaced_before() {
+                    true => Verdict::Replaced,
+                    false => Verdict::Created,
+                };
+                (method, self.insert_request(wanted)?, verdict)
+            }
+            Todo::Replace(_) => {
+                let method = self.need(&self.collection.delete, "deleted")?;
+                let request = self.request(&method, None)?;
+                (method, request, Verdict::Replaced)
+            }
+            Todo::Write(comparison) => {
+                let (method, request) = self.write_request(&wanted, found, comparison)?;
+                (method, request, Verdict::Updated)
+            }
+            Todo::Adopt => return Ok((Changed::Stale, Verdict::Adopted)),
+        };
+        let change = Change {
+            method: &method,
+            request,
+            get: Some(get.clone()),
+            before: act::before(self.cx, &self.target, found).await?,
+            guarded: self.cx.now(),
+            deadline: self.deadline,
+        };
+        let changed = perform(self.cx, Some(self.step), change).await?;
+        Ok((changed, verdict))
+    }
+
+    /// Whether this step deleted the resource in order to create it anew.
+    fn replaced_before(&self) -> bool {
+        clauses::decision(self.step, OnOutcome::Change) == Some(Decision::Replace)
+            && self.cx.calls_made() > 0
+    }
+
+    fn need(&self, method: &Option<Arc<Method>>, what: &str) -> Result<Arc<Method>> {
+        method.clone().ok_or_else(|| {
+            self.cx.failure(
+                Reason::Flow,
+                format!("nothing in `{}` can be {what}", self.collection.path),
+            )
+        })
+    }
+
+    fn request(&self, method: &Method, body: Option<Json>) -> Result<Request> {
+        request::build(method, &self.target.args_for(method), body)
+            .map_err(|p| target::problems(self.cx, self.call, &p))
+    }
+
+    fn insert_request(&self, wanted: Json) -> Result<Request> {
+        let insert = self.need(&self.collection.insert, "created")?;
+        let Some((args, body)) = address::for_insert(&self.collection, &self.target.args, wanted)
+        else {
+            let what = format!(
+                "nothing in `{}` can be created under a name of one's own",
+                self.collection.path
+            );
+            return Err(self.cx.failure(Reason::Flow, what));
+        };
+        request::build(&insert, &args, Some(body))
+            .map_err(|p| target::problems(self.cx, self.call, &p))
+    }
+
+    /// A patch with the fields that differ, or an update with all that is there; both carry what the
+    /// API offers against losing somebody else's change.
+    fn write_request(
+        &self,
+        wanted: &Json,
+        found: Option<&Json>,
+        comparison: &Comparison,
+    ) -> Result<(Arc<Method>, Request)> {
+        let none = Json::Null;
+        let found = found.unwrap_or(&none);
+        let catalog = &self.cx.shared.catalog;
+        let (method, mut body, fields) = match (&self.collection.patch, &self.collection.update) {
+            (Some(patch), _) => {
+                let mut fields = Vec::new();
+                let body = changed_part(wanted, "", &comparison.differences, &mut fields);
+                (Arc::clone(patch), body, fields)
+            }
+            (None, Some(update)) => {
+                let body = writable(catalog, &self.resource, &merged(found, wanted));
+                (Arc::clone(update), body, Vec::new())
+            }
+            (None, None) => {
+                return Err(self.cx.failure(
+                    Reason::Flow,
+                    format!("nothing in `{}` can be changed", self.collection.path),
+                ));
+            }
+        };
+        add_preconditions(catalog, &self.resource, found, &mut body);
+        let mut args = self.target.args_for(&method);
+        let mask = fields.join(",");
+        if method.param("updateMask").is_some() && !fields.is_empty() {
+            args.entry("updateMask".into())
+                .or_insert_with(|| Value::str(&mask));
+        }
+        let body = self.enveloped(&method, body, &mask);
+        let request = request::build(&method, &args, Some(body))
+            .map_err(|p| target::problems(self.cx, self.call, &p))?;
+        Ok((method, request))
+    }
+
+    /// Some APIs wrap the resource in a request of its own (`UpdateTopicRequest`).
+    fn enveloped(&self, method: &Method, body: Json, mask: &str) -> Json {
+        let Some(request) = method.request.as_ref().filter(|r| **r != self.resource) else {
+            return body;
+        };
+        let Some(schema) = self.cx.shared.catalog.schema(request) else {
+            return body;
+        };
+        let holder = schema
+            .fields
+            .iter()
+            .find(|(_, field)| matches!(&field.kind, Kind::Schema(id) if *id == self.resource));
+        let Some((name, _)) = holder else {
+            return body;
+        };
+        let mut outer = Map::new();
+        outer.insert(name.to_string(), body);
+        if schema.field("updateMask").is_some() && !mask.is_empty() {
+            outer.insert("updateMask".into(), Json::String(mask.to_owned()));
+        }
+        Json::Object(outer)
+    }
+
+    fn verdict_of(&self, request: &Request) -> Verdict {
+        let method = self.cx.shared.catalog.method(&request.method);
+        match method.map(|m| role(&m, Some(&self.collection))) {
+            Some(Role::Insert) => Verdict::Created,
+            Some(Role::Delete) => Verdict::Replaced,
+            _ => Verdict::Updated,
+        }
+    }
+
+    /// What the calls of earlier processes already made of the resource.
+    fn earlier(&self, verdict: Verdict) -> Verdict {
+        if verdict != Verdict::Adopted {
+            return verdict;
+        }
+        let made = self.cx.last_success();
+        made.map_or(verdict, |request| self.verdict_of(&request))
+    }
+
+    fn method_like(&self, verdict: &Verdict) -> Arc<Method> {
+        let wanted = match verdict {
+            Verdict::Created => &self.collection.insert,
+            Verdict::Replaced => &self.collection.delete,
+            _ => &self.collection.patch,
+        };
+        let any = [
+            wanted,
+            &self.collection.update,
+            &self.collection.insert,
+            &self.collection.get,
+        ];
+        any.into_iter()
+            .flatten()
+            .next()
+            .cloned()
+            .expect("invariant: a collection that is ensured can be read")
+    }
+}
+
+/// How a change is reported: what was only found after a lost answer may be somebody else's.
+fn proven(how: Verdict, origin: Origin, before: Verdict) -> Verdict {
+    match (how, origin, before) {
+        (Verdict::Updated, _, Verdict::Created | Verdict::Replaced) => before,
+        (how, ..) => how,
+    }
+}
+
+/// Fields that count at creation only: an autoscaler moves its group's size, and a second run must
+/// not move it back (docs: compute/docs/autoscaler, "autoscaling ignores targetSize afterwards").
+fn drop_created_only(resource: &SchemaId, wanted: &mut Json, found: &Json) {
+    let scaled = found
+        .pointer("/status/autoscaler")
+        .is_some_and(|a| !a.is_null());
+    if &*resource.name == "InstanceGroupManager"
+        && scaled
+        && let Some(fields) = wanted.as_object_mut()
+    {
+        fields.remove("targetSize");
+    }
+}
+
+/// The part of a body in which something differs, down to whole lists; notes the paths it took.
+fn changed_part(
+    wanted: &Json,
+    path: &str,
+    differences: &[Difference],
+    fields: &mut Vec<String>,
+) -> Json {
+    let Json::Object(all) = wanted else {
+        fields.push(path.to_owned());
+        return wanted.clone();
+    };
+    let mut part = Map::new();
+    for (name, value) in all {
+        let inner = if path.is_empty() {
+            name.clone()
+        } else {
+            format!("{path}.{name}")
+        };
+        let touched = differences.iter().any(|d| {
+            d.path == inner
+                || d.path
+                    .strip_prefix(inner.as_str())
+                    .is_some_and(|rest| rest.starts_with(['.', '[']))
+        });
+        if !touched {
+            continue;
+        }
+        let exactly = differences.iter().any(|d| d.path == inner);
+        let value = if exactly {
+            fields.push(inner);
+            value.clone()
+        } else {
+            changed_part(value, &inner, differences, fields)
+        };
+        part.insert(name.clone(), value);
+    }
+    Json::Object(part)
+}
+
+/// What is there, with what the flow writes on top.
+fn merged(found: &Json, wanted: &Json) -> Json {
+    match (found, wanted) {
+        (Json::Object(found), Json::Object(wanted)) => {
+            let mut out = found.clone();
+            for (name, value) in wanted {
+                let value = match out.get(name) {
+                    Some(old) => merged(old, value),
+                    None => value.clone(),
+                };
+                out.insert(name.clone(), value);
+            }
+            Json::Object(out)
+        }
+        _ => wanted.clone(),
+    }
+}
+
+/// A resource without the fields that only the server writes.
+fn writable(catalog: &crate::catalog::Catalog, id: &SchemaId, resource: &Json) -> Json {
+    let (Some(schema), Json::Object(fields)) = (catalog.schema(id), resource) else {
+        return resource.clone();
+    };
+    let kept = fields.iter().filter_map(|(name, value)| {
+        let field = schema.field(name)?;
+        if field.output_only && name != "fingerprint" {
+            return None;
+        }
+        let value = match &field.kind {
+            Kind::Schema(inner) => writable(catalog, inner, value),
+            _ => value.clone(),
+        };
+        Some((name.clone(), value))
+    });
+    Json::Object(kept.collect())
+}
+
+/// Fingerprint, etag or version as observed: the write fails when somebody else was faster.
+fn add_preconditions(
+    catalog: &crate::catalog::Catalog,
+    id: &SchemaId,
+    found: &Json,
+    body: &mut Json,
+) {
+    let Some(schema) = catalog.schema(id) else {
+        return;
+    };
+    let Some(fields) = body.as_object_mut() else {
+        return;
+    };
+    for name in ["fingerprint", "etag"] {
+        if let (Some(_), Some(value)) = (schema.field(name), found.get(name)) {
+            fields.entry(name).or_insert_with(|| value.clone());
+        }
+    }
+    if fields.contains_key("labels")
+        && let Some(value) = found.get("labelFingerprint")
+        && schema.field("labelFingerprint").is_some()
+    {
+        fields
+            .entry("labelFingerprint")
+            .or_insert_with(|| value.clone());
+    }
+    if let (Some(Json::Object(settings)), Some(version)) = (
+        fields.get_mut("settings"),
+        found.pointer("/settings/settingsVersion"),
+    ) {
+        settings
+            .entry("settingsVersion")
+            .or_insert_with(|| version.clone());
+    }
+}

@@ -1,0 +1,313 @@
+//! `http`: one request that is no Google API.
+
+use serde_json::{Value as Json, json};
+
+use super::super::plan_item::PlanAction;
+use super::act::retry;
+use super::cx::{Cx, Halt, Stepped};
+use super::{Result, clauses};
+use crate::eval::EvalError;
+use crate::journal::{CallResult, CallState, Event, Intent, Origin, Reason, Verdict};
+use crate::syntax::ast::{HttpCall, Step};
+use crate::value::Value;
+use crate::wire::error::{ApiError, ErrorClass};
+use crate::wire::{Answer, NoAnswer, Request, Verb};
+
+/// How often a request that may safely be repeated is sent.
+const ATTEMPTS: u32 = 5;
+
+pub async fn http<'p>(cx: &Cx<'p>, step: &'p Step, call: &'p HttpCall) -> Result<Stepped> {
+    let request = request(cx, call).await?;
+    if cx.planning() {
+        return Ok(cx.planned(PlanAction::Http, Some(request)));
+    }
+    let mut retries = None;
+    loop {
+        let answer = match request.verb {
+            Verb::Get | Verb::Head => reading(cx, &request).await?,
+            _ => changing(cx, step, &request).await?,
+        };
+        match expected(cx, step, &answer).await {
+            Ok(()) => return Ok(Stepped::Done(Verdict::Called, answer)),
+            Err(halt) => retry(cx, step, &mut retries, halt).await?,
+        }
+    }
+}
+
+/// The request that the options describe.
+pub async fn request(cx: &Cx<'_>, call: &HttpCall) -> Result<Request> {
+    let url = cx.eval(&call.url, None).await?.to_string();
+    let Some(verb) = Verb::parse(&call.method.text) else {
+        let message = format!(
+            "`{}` is no method of HTTP that a flow may use",
+            call.method.text
+        );
+        return Err(cx.flow_error(&EvalError::new(call.method.span, message)));
+    };
+    let (path, in_url) = match url.split_once('?') {
+        Some((path, query)) => (path.to_owned(), pairs_of(query)),
+        None => (url, Vec::new()),
+    };
+    let options = match &call.options {
+        Some(object) => cx.object(object, None).await?,
+        None => Value::Null,
+    };
+    let mut query = in_url;
+    query.extend(texts(options.get("query")));
+    let mut headers = texts(options.get("headers"));
+    let mut body = None;
+    if let Some(json) = options.get("json").filter(|v| **v != Value::Null) {
+        body = Some(json.to_json());
+    }
+    if let Some(text) = options.get("text").and_then(Value::as_str) {
+        body = Some(Json::String(text.to_owned()));
+        let given = headers
+            .iter()
+            .any(|(name, _)| name.eq_ignore_ascii_case("content-type"));
+        if !given {
+            headers.push(("content-type".into(), "text/plain; charset=utf-8".into()));
+        }
+    }
+    Ok(Request {
+        method: "http".into(),
+        verb,
+        path,
+        query,
+        headers,
+        body,
+    })
+}
+
+fn texts(options: Option<&Value>) -> Vec<(String, String)> {
+    let Some(Value::Map(fields)) = options else {
+        return Vec::new();
+    };
+    fields
+        .iter()
+        .filter(|(_, v)| !matches!(v, Value::Unset | Value::Null))
+        .map(|(k, v)| (k.to_string(), v.to_string()))
+        .collect()
+}
+
+fn pairs_of(query: &str) -> Vec<(String, String)> {
+    query
+        .split('&')
+        .filter(|part| !part.is_empty())
+        .map(|part| match part.split_once('=') {
+            Some((k, v)) => (k.to_owned(), v.to_owned()),
+            None => (part.to_owned(), String::new()),
+        })
+        .collect()
+}
+
+/// `{ status, headers, text, json }`
+fn value_of(answer: &Answer) -> Value {
+    let headers: serde_json::Map<String, Json> = answer
+        .headers
+        .iter()
+        .map(|(k, v)| (k.clone(), Json::String(v.clone())))
+        .collect();
+    let text = String::from_utf8_lossy(&answer.body).into_owned();
+    let parsed: Json = serde_json::from_str(&text).unwrap_or(Json::Null);
+    Value::from_json(&json!({
+        "status": answer.status,
+        "headers": headers,
+        "text": text,
+        "json": parsed,
+    }))
+}
+
+/// One look, for `wait`: no answer at all is an answer with status 0.
+pub async fn look(cx: &Cx<'_>, request: &Request) -> Value {
+    let answer = {
+        let _permit = cx.permit().await;
+        cx.send(request, cx.shared.settings.patience).await
+    };
+    match answer {
+        Ok(answer) => value_of(&answer),
+        Err(NoAnswer::NotSent(why) | NoAnswer::Unknown(why)) => {
+            Value::from_json(&json!({ "status": 0, "headers": {}, "text": why, "json": null }))
+        }
+    }
+}
+
+async fn reading(cx: &Cx<'_>, request: &Request) -> Result<Value> {
+    for attempt in 0..ATTEMPTS {
+        let answer = {
+            let _permit = cx.permit().await;
+            cx.send(request, cx.shared.settings.patience).await
+        };
+        match answer {
+            Ok(answer) if !matches!(answer.status, 502..=504) || attempt + 1 == ATTEMPTS => {
+                return Ok(value_of(&answer));
+            }
+            Ok(_) => {}
+            Err(NoAnswer::NotSent(why) | NoAnswer::Unknown(why)) if attempt + 1 == ATTEMPTS => {
+                return Err(cx.failure(Reason::Failed, format!("{}: {why}", request.path)));
+            }
+            Err(_) => {}
+        }
+        let pause = cx.backoff(attempt, None);
+        cx.sleep(pause).await;
+        if cx.stopping() {
+            return Err(Halt::Stopped);
+        }
+    }
+    Err(cx.failure(Reason::Failed, format!("{}: no answer", request.path)))
+}
+
+/// A request that changes something: recorded before it leaves, and settled when its answer is lost.
+async fn changing<'p>(cx: &Cx<'p>, step: &'p Step, request: &Request) -> Result<Value> {
+    let (intent, lost) = match cx.open_call() {
+        Some(CallState::Open(intent)) => (intent, true),
+        _ => (record_intent(cx, request).await?, false),
+    };
+    let mut settle_first = lost;
+    let mut attempt = 0;
+    loop {
+        if settle_first {
+            if let Some(value) = settled(cx, step, &intent).await? {
+                called(
+                    cx,
+                    &intent,
+                    CallResult::Ok {
+                        origin: Origin::Presumed,
+                    },
+                )
+                .await;
+                return Ok(value);
+            }
+            settle_first = false;
+        }
+        if cx.stopping() {
+            return Err(Halt::Stopped);
+        }
+        let answer = {
+            let _permit = cx.permit().await;
+            cx.send(&intent.request, cx.shared.settings.patience).await
+        };
+        match answer {
+            // A gateway's word says nothing about whether the server behind it has done it.
+            Ok(answer) if !matches!(answer.status, 502..=504) => {
+                let value = value_of(&answer);
+                let result = match answer.status {
+                    200..=399 => CallResult::Ok {
+                        origin: Origin::Created,
+                    },
+                    status => CallResult::Failed {
+                        error: refused(status),
+                    },
+                };
+                called(cx, &intent, result).await;
+                return Ok(value);
+            }
+            Ok(_) | Err(NoAnswer::Unknown(_)) => settle_first = true,
+            Err(NoAnswer::NotSent(why)) => {
+                if attempt + 1 >= ATTEMPTS {
+                    let event = Event::Voided {
+                        address: cx.address.clone(),
+                        call: intent.call,
+                    };
+                    cx.append(vec![event]).await;
+                    return Err(
+                        cx.failure(Reason::Failed, format!("{}: {why}", intent.request.path))
+                    );
+                }
+            }
+        }
+        let pause = cx.backoff(attempt, None);
+        attempt += 1;
+        cx.sleep(pause).await;
+    }
+}
+
+async fn record_intent(cx: &Cx<'_>, request: &Request) -> Result<Intent> {
+    let call = cx.next_call();
+    let intent = Intent {
+        call,
+        generation: call,
+        request: request.clone(),
+        request_id: None,
+        before: Json::Null,
+        server_time: Some(cx.now()),
+    };
+    let event = Event::Intent {
+        address: cx.address.clone(),
+        intent: Box::new(intent.clone()),
+    };
+    cx.append(vec![event]).await;
+    Ok(intent)
+}
+
+async fn called(cx: &Cx<'_>, intent: &Intent, result: CallResult) {
+    let event = Event::Called {
+        address: cx.address.clone(),
+        call: intent.call,
+        result,
+    };
+    cx.append(vec![event]).await;
+}
+
+fn refused(status: u16) -> ApiError {
+    ApiError {
+        class: ErrorClass::Invalid,
+        status,
+        reason: String::new(),
+        message: format!("answered {status}"),
+        retry_after: None,
+        details: Json::Null,
+    }
+}
+
+/// Whether a request whose answer was lost took effect: `None` means it did not, and may be repeated.
+async fn settled<'p>(cx: &Cx<'p>, step: &'p Step, intent: &Intent) -> Result<Option<Value>> {
+    match clauses::settle(step) {
+        Some((http, when)) => {
+            let request = request(cx, http).await?;
+            let found = look(cx, &request).await;
+            match cx.condition(when, Some(&found)).await? {
+                Some(true) => Ok(Some(found)),
+                _ => Ok(None),
+            }
+        }
+        // Repeating these leaves the same state.
+        None if matches!(intent.request.verb, Verb::Put | Verb::Delete) => Ok(None),
+        None => Err(cx.failure_with_help(
+            Reason::Decision,
+            format!(
+                "nobody can tell whether {} {} took effect: its answer was lost",
+                intent.request.verb.as_str(),
+                intent.request.path
+            ),
+            "say in the flow how to find out: `settle http GET … when it.status == 200`",
+        )),
+    }
+}
+
+async fn expected<'p>(cx: &Cx<'p>, step: &'p Step, answer: &Value) -> Result<()> {
+    let mut said = false;
+    for guard in clauses::expects(step) {
+        said = true;
+        if cx.condition(&guard.condition, Some(answer)).await? != Some(true) {
+            let words = cx.words(guard.message.as_ref(), Some(answer)).await?;
+            let status = answer
+                .get("status")
+                .map(Value::to_string)
+                .unwrap_or_default();
+            let message = words.unwrap_or_else(|| {
+                format!("answered {status}, which is not what the step expects")
+            });
+            return Err(cx
+                .flow_error(&EvalError::new(guard.condition.span, message))
+                .as_failed());
+        }
+    }
+    match answer.get("status") {
+        Some(Value::Int(200..=299)) => Ok(()),
+        _ if said => Ok(()),
+        status => {
+            let status = status.map(Value::to_string).unwrap_or_default();
+            Err(cx.failure(Reason::Failed, format!("answered {status}")))
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! The protocols of the steps, one file a kind.
+
+mod act;
+mod clauses;
+mod cx;
+mod ensure;
+mod gate;
+mod http;
+mod operation;
+mod read;
+mod settle;
+mod target;
+mod wait;
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use super::settings::Mode;
+use super::shared::Shared;
+use super::task::{Port, TaskEnd, TaskFuture};
+use crate::eval::{EvalError, Fault};
+use crate::journal::{Event, GrewTo, Outcome, Reason, StepFailure, Verdict};
+use crate::plan::{Answer, FrameId, Graph, Memo, NodeId, Work};
+use crate::syntax::ast::{self, ActionKind, Decision, OnOutcome};
+use crate::value::Value;
+use cx::{Cx, Halt, Stepped};
+
+/// The task of a node.
+pub fn task<'p>(shared: Rc<Shared<'p>>, node: NodeId, port: Port) -> TaskFuture<'p> {
+    let cx = Cx::new(shared, node, port);
+    Box::pin(async move {
+        let work = cx.work();
+        match work {
+            Work::Step(step) => conclude(&cx, step_outcome(&cx, step).await, Some(step)).await,
+            Work::Assert(assert) => conclude(&cx, gate::assert(&cx, assert).await, None).await,
+            Work::Checkpoint(checkpoint) => {
+                conclude(&cx, gate::checkpoint(&cx, checkpoint).await, None).await
+            }
+            Work::For(..) | Work::If(..) | Work::Enter(_) => growth(&cx).await,
+            Work::Turn(_) | Work::TurnEnd(_) | Work::End | Work::Gather => TaskEnd::Passed,
+        }
+    })
+}
+
+/// What a step came to: how, and with which value.
+pub(super) type Result<T> = std::result::Result<T, Halt>;
+
+async fn step_outcome<'p>(cx: &Cx<'p>, step: &'p ast::Step) -> Result<Stepped> {
+    if let Some(condition) = clauses::when(step) {
+        match cx.condition(condition, None).await? {
+            Some(true) => {}
+            Some(false) => return Ok(Stepped::Skipped),
+            None => {
+                return Ok(cx.undecided("whether it runs depends on values that the run brings"));
+            }
+        }
+    }
+    match &step.action.kind {
+        ActionKind::Read(call) => read::read(cx, step, call).await,
+        ActionKind::Ensure(call) => ensure::ensure(cx, step, call).await,
+        ActionKind::Call(call) => act::call(cx, step, call).await,
+        ActionKind::WaitApi(call) => wait::api(cx, step, call).await,
+        ActionKind::WaitStep(target) => wait::step(cx, step, target).await,
+        ActionKind::WaitHttp(call) => wait::http(cx, step, call).await,
+        ActionKind::WaitPause(span) => wait::pause(cx, span).await,
+        ActionKind::Http(call) => http::http(cx, step, call).await,
+        ActionKind::Approve(text) => gate::approve(cx, step, text).await,
+        ActionKind::Hook { name, args } => cx.hook_step(name, args).await,
+        ActionKind::Run { .. } | ActionKind::Broken => Err(cx.flow_error(&EvalError::new(
+            step.action.span,
+            "this step cannot run by itself",
+        ))),
+    }
+}
+
+/// Records how a node ended; only then may anything depend on it.
+async fn conclude(cx: &Cx<'_>, stepped: Result<Stepped>, step: Option<&ast::Step>) -> TaskEnd {
+    let outcome = match stepped {
+        Ok(Stepped::Done(verdict, value)) => {
+            cx.set_value(&value);
+            Outcome::Done {
+                verdict,
+                value: value.to_json(),
+            }
+        }
+        Ok(Stepped::Skipped) => Outcome::Skipped,
+        Err(Halt::Stopped) => return TaskEnd::Stopped,
+        Err(Halt::Paused(why)) => return TaskEnd::Paused(why),
+        Err(Halt::Failed(failure)) => Outcome::Failed {
+            tolerated: step.is_some_and(|s| {
+                clauses::decision(s, OnOutcome::Failure) == Some(Decision::Continue)
+                    && !matches!(failure.reason, Reason::Decision)
+            }),
+            failure,
+        },
+    };
+    let event = Event::Finished {
+        address: cx.address.clone(),
+        began: cx.began,
+        outcome: outcome.clone(),
+    };
+    cx.append(vec![event]).await;
+    TaskEnd::Finished(outcome)
+}
+
+/// A `for`, an `if` or a `run … when`: evaluated once, recorded, and the same in every resumed run.
+async fn growth(cx: &Cx<'_>) -> TaskEnd {
+    let answer = loop {
+        let found = {
+            let graph = cx.shared.graph.borrow();
+            let memo = cx.shared.memo.borrow();
+            graph.answer(cx.node, &memo)
+        };
+        match found {
+            Ok(Some(answer)) => break answer,
+            Ok(None) => {
+                // Only in a plan: everything behind it shows as known later.
+                return TaskEnd::Paused("it grows during the run".into());
+            }
+            Err(fault) => match cx.bring(fault).await {
+                Ok(()) => {}
+                Err(halt) => return conclude(cx, Err(halt), None).await,
+            },
+        }
+    };
+    let to = match &answer {
+        Answer::Entries(entries, _) => {
+            GrewTo::Keys(entries.iter().map(|e| e.key.clone()).collect())
+        }
+        Answer::Taken(taken) => GrewTo::Taken(*taken),
+    };
+    match cx.shared.past.grown.get(&cx.address) {
+        Some(recorded) if *recorded == to => {}
+        Some(_) => {
+            let failure = cx.failure(
+                Reason::Decision,
+                "the graph grew to something else here when the run began",
+            );
+            return conclude(cx, Err(failure), None).await;
+        }
+        None => {
+            let address = cx.address.clone();
+            cx.append(vec![Event::Grew { address, to }]).await;
+        }
+    }
+    TaskEnd::Grown(answer)
+}
+
+/// A failure that the flow itself causes with these values.
+pub fn flow_failure(shared: &Shared<'_>, error: &EvalError) -> StepFailure {
+    StepFailure {
+        reason: Reason::Flow,
+        message: error.message.clone(),
+        place: shared.place(error.span),
+        help: error.help.clone(),
+        api: None,
+    }
+}
+
+/// The outputs of the outermost workflow.
+pub fn outputs(
+    graph: &Graph<'_>,
+    memo: &Memo,
+) -> std::result::Result<BTreeMap<String, Value>, EvalError> {
+    let root = graph.frame(FrameId(0)).root;
+    let view = crate::plan::View::new(graph, root, memo);
+    match view.outputs(FrameId(0)) {
+        Ok(value) => Ok(value
+            .as_map()
+            .map(|fields| {
+                fields
+                    .iter()
+                    .map(|(k, v)| (k.to_string(), v.clone()))
+                    .collect()
+            })
+            .unwrap_or_default()),
+        Err(Fault::Error(error)) => Err(*error),
+        Err(Fault::Hook { .. } | Fault::Fresh { .. }) => Err(EvalError::new(
+            graph.flow_of(root).ast.name.span,
+            "an output calls a hook whose result is not known; call it in a step",
+        )),
+    }
+}
+
+/// Lets `fresh(step)` and `wait step` find the resource of a step that an earlier process finished.
+pub fn remember_resource<'p>(shared: &Rc<Shared<'p>>, node: NodeId) {
+    let cx = Cx::new(Rc::clone(shared), node, Port::default());
+    if let Work::Step(step) = cx.work() {
+        target::remember(&cx, step);
+    }
+}
+
+impl Shared<'_> {
+    pub(super) fn planning(&self) -> bool {
+        self.settings.mode == Mode::Plan
+    }
+}
+
+pub(super) fn read_verdict(value: Value) -> Stepped {
+    Stepped::Done(Verdict::Read, value)
+}

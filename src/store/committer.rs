@@ -1,0 +1,265 @@
+//! Group commit: one thread owns the connection; what is queued while it commits shares the next
+//! transaction and its one sync.
+
+use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::JoinHandle;
+
+use rusqlite::{Connection, ErrorCode};
+use tokio::sync::oneshot;
+
+use super::chain::{Head, HeadFile, Link};
+use super::run_folder::RunFolder;
+use super::sqlite::{self, Files};
+use super::{Ack, Contents, Entry, Journal, StoreError};
+
+struct Batch {
+    entries: Vec<Entry>,
+    ack: oneshot::Sender<Result<u64, StoreError>>,
+}
+
+/// The one writer of a run's journal in this process. Dropping it waits for what is queued and
+/// folds the write-ahead log into the database.
+pub struct Committer {
+    queue: Option<Sender<Batch>>,
+    thread: Option<JoinHandle<()>>,
+    run: RunFolder,
+}
+
+impl Committer {
+    /// Refuses a damaged journal, one that belongs elsewhere, and one that was taken over.
+    pub(super) fn start(run: &RunFolder) -> Result<Committer, StoreError> {
+        let writer = Writer::open(run)?;
+        let (queue, batches) = channel();
+        let thread = std::thread::Builder::new()
+            .name("journal".into())
+            .spawn(move || writer.serve(&batches))
+            .map_err(|e| StoreError::io("start the writer of", run.path(), &e))?;
+        Ok(Committer {
+            queue: Some(queue),
+            thread: Some(thread),
+            run: run.clone(),
+        })
+    }
+}
+
+impl Journal for Committer {
+    fn append(&self, entries: Vec<Entry>) -> Ack {
+        let (ack, answer) = oneshot::channel();
+        if let Some(queue) = &self.queue {
+            // A writer that is gone drops `ack`, which the future below reports.
+            let _ = queue.send(Batch { entries, ack });
+        }
+        Box::pin(async move { answer.await.unwrap_or(Err(StoreError::Closed)) })
+    }
+
+    fn read(&self) -> Result<Contents, StoreError> {
+        self.run.read()
+    }
+}
+
+impl Drop for Committer {
+    fn drop(&mut self) {
+        self.queue = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+struct Writer {
+    db: Connection,
+    path: PathBuf,
+    head: HeadFile,
+    position: Head,
+    run: RunFolder,
+    /// After a failure that leaves open what is on the disk, only a fresh look may go on.
+    broken: Option<StoreError>,
+}
+
+impl Writer {
+    fn open(run: &RunFolder) -> Result<Writer, StoreError> {
+        let scan = sqlite::scan(&run.files())?;
+        if let Some(damage) = scan.contents.damage {
+            return Err(StoreError::Damaged(damage));
+        }
+        run.check_home(scan.meta.as_ref())?;
+        run.check_epoch()?;
+        let Files { database, head } = run.files();
+        let count = scan.contents.entries.len() as u64;
+        let position = Head {
+            count,
+            link: scan.link,
+        };
+        Ok(Writer {
+            db: sqlite::open_writer(&database)?,
+            path: database,
+            head: HeadFile::open(&head, position)?,
+            position,
+            run: run.clone(),
+            broken: None,
+        })
+    }
+
+    fn serve(mut self, batches: &Receiver<Batch>) {
+        while let Ok(first) = batches.recv() {
+            let mut group = vec![first];
+            group.extend(batches.try_iter());
+            self.commit_group(group);
+        }
+    }
+
+    fn commit_group(&mut self, group: Vec<Batch>) {
+        let mut expected = self.position.count + 1;
+        let mut accepted = Vec::with_capacity(group.len());
+        for batch in group {
+            match in_order(&batch.entries, expected) {
+                Ok(after) => {
+                    expected = after;
+                    accepted.push(batch);
+                }
+                Err(e) => {
+                    let _ = batch.ack.send(Err(e));
+                }
+            }
+        }
+        let entries: Vec<&Entry> = accepted.iter().flat_map(|b| &b.entries).collect();
+        let done = self.commit(&entries);
+        let lasts: Vec<u64> = accepted
+            .iter()
+            .map(|b| b.entries.last().map_or(self.position.count, |e| e.seq))
+            .collect();
+        for (batch, last) in accepted.into_iter().zip(lasts) {
+            let _ = batch.ack.send(done.clone().map(|()| last));
+        }
+    }
+
+    fn commit(&mut self, entries: &[&Entry]) -> Result<(), StoreError> {
+        if let Some(error) = &self.broken {
+            return Err(error.clone());
+        }
+        self.run.check_epoch()?;
+        if entries.is_empty() {
+            return Ok(());
+        }
+        match self.transact(entries) {
+            Ok(link) => {
+                self.position = Head {
+                    count: self.position.count + entries.len() as u64,
+                    link,
+                };
+            }
+            Err(e) => return Err(self.failed(&e)),
+        }
+        // A commit that ended after the fence is not in the new owner's copy for certain.
+        self.run.check_epoch()?;
+        self.head
+            .write(self.position)
+            .inspect_err(|e| self.broken = Some(e.clone()))
+    }
+
+    fn transact(&mut self, entries: &[&Entry]) -> rusqlite::Result<Link> {
+        let tx = self.db.transaction()?;
+        let mut link = self.position.link;
+        for entry in entries {
+            link = sqlite::insert(&tx, &link, entry)?;
+        }
+        tx.commit()?;
+        Ok(link)
+    }
+
+    fn failed(&mut self, error: &rusqlite::Error) -> StoreError {
+        let failure = match error.sqlite_error_code() {
+            Some(ErrorCode::ConstraintViolation) => StoreError::Io {
+                doing: "add to",
+                path: self.path.clone(),
+                detail: "another process added to it at the same time".into(),
+            },
+            _ => StoreError::sql("add to", &self.path, error),
+        };
+        // A full disk rolls back cleanly, and the same entries may be tried again.
+        if !matches!(failure, StoreError::Full { .. }) {
+            self.broken = Some(failure.clone());
+        }
+        failure
+    }
+}
+
+/// The number after the last entry, when they are numbered from `expected` without gaps.
+pub(super) fn in_order(entries: &[Entry], mut expected: u64) -> Result<u64, StoreError> {
+    for entry in entries {
+        if entry.seq != expected {
+            return Err(StoreError::OutOfOrder {
+                expected,
+                got: entry.seq,
+            });
+        }
+        expected += 1;
+    }
+    Ok(expected)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::StateDir;
+    use super::*;
+    use crate::world::Timestamp;
+
+    fn entry(seq: u64, length: usize) -> Entry {
+        Entry {
+            seq,
+            at: Timestamp(0),
+            body: format!("\"{}\"", "x".repeat(length)),
+        }
+    }
+
+    #[test]
+    fn a_full_disk_loses_nothing_and_may_be_tried_again() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let state = StateDir::open(dir.path()).expect("opens");
+        let id = "0198c0de-0000-7000-8000-000000000001";
+        let run = state.create_run(id).expect("creates");
+        let mut writer = Writer::open(&run).expect("opens");
+        writer.commit(&[&entry(1, 10)]).expect("fits");
+        let limit = |writer: &Writer, pages: u32| {
+            writer
+                .db
+                .pragma_update_and_check(None, "max_page_count", pages, |_| Ok(()))
+                .expect("sets the limit");
+        };
+        limit(&writer, 5);
+        let large = entry(2, 100_000);
+        let failure = writer.commit(&[&large]);
+        assert!(
+            matches!(failure, Err(StoreError::Full { .. })),
+            "{failure:?}"
+        );
+        assert_eq!(
+            run.read().map(|c| (c.entries.len(), c.damage)),
+            Ok((1, None))
+        );
+        limit(&writer, 10_000);
+        writer.commit(&[&large]).expect("fits now");
+        assert_eq!(
+            run.read().map(|c| (c.entries.len(), c.damage)),
+            Ok((2, None))
+        );
+    }
+
+    #[test]
+    fn a_second_writer_breaks_the_first() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let state = StateDir::open(dir.path()).expect("opens");
+        let id = "0198c0de-0000-7000-8000-000000000001";
+        let run = state.create_run(id).expect("creates");
+        let (mut one, mut two) = (
+            Writer::open(&run).expect("opens"),
+            Writer::open(&run).expect("opens"),
+        );
+        two.commit(&[&entry(1, 5)]).expect("appends");
+        let failure = one.commit(&[&entry(1, 6)]).expect_err("refused");
+        assert!(failure.to_string().contains("another process"), "{failure}");
+        assert_eq!(one.commit(&[&entry(2, 1)]), Err(failure));
+        assert_eq!(run.read().map(|c| c.entries), Ok(vec![entry(1, 5)]));
+    }
+}

@@ -1,0 +1,434 @@
+//! Secrets out of everything recorded, and back into everything sent.
+//!
+//! A sealed text holds a marker where a secret's value stood; the marker tells the secret's name,
+//! the form in which it stood, and a keyed digest of its value. Markers consist of private-use
+//! characters alone, so no secret can occur in one or across its border; private-use characters of
+//! the text itself are escaped, so no text can forge a marker, and sealing can always be undone.
+
+use serde_json::{Map, Number, Value as Json};
+
+const OPEN: char = '\u{E000}';
+const CLOSE: char = '\u{E001}';
+const ESCAPE: char = '\u{E002}';
+/// Begins a JSON string that stands for a number.
+const NUMBER: char = '\u{E003}';
+/// Bytes inside a marker, and escaped characters, are shifted here.
+const SHIFT: u32 = 0xE100;
+const MASK: &str = "•••";
+
+/// 256 bits that key the digests of secrets.
+#[derive(Clone)]
+pub struct Key([u8; 32]);
+
+impl Key {
+    pub fn new(bytes: [u8; 32]) -> Self {
+        Key(bytes)
+    }
+
+    /// A digest that tells equal values apart from different ones, and nothing else to who lacks
+    /// the key: 32 hexadecimal digits.
+    pub fn digest(&self, name: &str, value: &str) -> String {
+        let mut hasher = blake3::Hasher::new_keyed(&self.0);
+        hasher.update(&(name.len() as u64).to_le_bytes());
+        hasher.update(name.as_bytes());
+        hasher.update(value.as_bytes());
+        hasher.finalize().to_hex()[..32].to_owned()
+    }
+}
+
+impl std::fmt::Debug for Key {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Key(…)")
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum VaultError {
+    #[error("the secret `{0}` is empty; give it a value, or leave its input out")]
+    Empty(String),
+    #[error(
+        "the secret `{0}` contains a private-use character (U+E000 to U+E1FF), which markers need"
+    )]
+    PrivateUse(String),
+}
+
+/// A marker whose secret is not here, or is not the one that was sealed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum UnknownSecret {
+    #[error("the secret `{0}` is needed again, and was not given")]
+    Missing(String),
+    #[error("the secret `{0}` is not the one that was used before")]
+    Changed(String),
+    #[error("the recorded text holds a broken secret marker")]
+    Broken,
+}
+
+type Encode = fn(&str) -> String;
+
+/// How a secret's value may stand in a text. The letters are part of recorded markers: they never
+/// change their meaning.
+const FORMS: &[(char, Encode)] = &[
+    ('v', |v| v.to_owned()),
+    ('j', json_escaped),
+    ('p', |v| percent(v, false, true)),
+    ('q', |v| percent(v, false, false)),
+    ('f', |v| percent(v, true, true)),
+    ('b', |v| base64(v, 0, STANDARD)),
+    ('c', |v| base64(v, 1, STANDARD)),
+    ('d', |v| base64(v, 2, STANDARD)),
+    ('u', |v| base64(v, 0, URL_SAFE)),
+    ('w', |v| base64(v, 1, URL_SAFE)),
+    ('x', |v| base64(v, 2, URL_SAFE)),
+];
+
+/// Encoded forms shorter than this are not looked for: they would match by chance.
+const SHORTEST_ENCODED: usize = 4;
+
+struct Form {
+    text: String,
+    marker: String,
+    name: String,
+}
+
+/// The secrets of one run.
+pub struct Vault {
+    key: Key,
+    secrets: Vec<(String, String)>,
+    /// Longest first.
+    forms: Vec<Form>,
+}
+
+impl std::fmt::Debug for Vault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list()
+            .entries(self.secrets.iter().map(|(name, _)| name))
+            .finish()
+    }
+}
+
+impl Vault {
+    /// `secrets` are names and values.
+    pub fn new(key: Key, secrets: Vec<(String, String)>) -> Result<Vault, VaultError> {
+        let mut forms: Vec<Form> = Vec::new();
+        for (name, value) in &secrets {
+            if value.is_empty() {
+                return Err(VaultError::Empty(name.clone()));
+            }
+            if value.chars().any(is_reserved) {
+                return Err(VaultError::PrivateUse(name.clone()));
+            }
+            let digest = key.digest(name, value);
+            for (letter, make) in FORMS {
+                let text = make(value);
+                let chance = *letter != 'v' && text.len() < SHORTEST_ENCODED;
+                if chance || forms.iter().any(|f| f.text == text) {
+                    continue;
+                }
+                let marker = marker(name, *letter, &digest);
+                forms.push(Form {
+                    text,
+                    marker,
+                    name: name.clone(),
+                });
+            }
+        }
+        forms.sort_by(|a, b| {
+            b.text
+                .len()
+                .cmp(&a.text.len())
+                .then_with(|| a.text.cmp(&b.text))
+        });
+        Ok(Vault {
+            key,
+            secrets,
+            forms,
+        })
+    }
+
+    /// A vault without secrets; sealing still escapes private-use characters.
+    pub fn empty(key: Key) -> Vault {
+        Vault {
+            key,
+            secrets: Vec::new(),
+            forms: Vec::new(),
+        }
+    }
+
+    /// See [`Key::digest`].
+    pub fn digest(&self, name: &str, value: &str) -> String {
+        self.key.digest(name, value)
+    }
+
+    /// Whether the text holds a secret in any form.
+    pub fn holds_secret(&self, text: &str) -> bool {
+        self.forms.iter().any(|form| text.contains(&form.text))
+    }
+
+    /// The names of the secrets that stand in the text, in order, each once.
+    pub fn names_in(&self, text: &str) -> Vec<&str> {
+        let mut names: Vec<&str> = self
+            .forms
+            .iter()
+            .filter(|form| text.contains(&form.text))
+            .map(|form| form.name.as_str())
+            .collect();
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+
+    /// Replaces every occurrence of a secret, leftmost and longest first, by its marker.
+    pub fn seal(&self, text: &str) -> String {
+        self.replace(text, |form| &form.marker, escape)
+    }
+
+    /// Puts the values back.
+    pub fn unseal(&self, sealed: &str) -> Result<String, UnknownSecret> {
+        let mut out = String::with_capacity(sealed.len());
+        let mut chars = sealed.chars();
+        while let Some(c) = chars.next() {
+            match c {
+                OPEN => out.push_str(&self.open(&mut chars)?),
+                ESCAPE => out.push(
+                    chars
+                        .next()
+                        .and_then(unescaped)
+                        .ok_or(UnknownSecret::Broken)?,
+                ),
+                c => out.push(c),
+            }
+        }
+        Ok(out)
+    }
+
+    /// For people: values and markers as `•••`.
+    pub fn mask(&self, text: &str) -> String {
+        mask_markers(&self.replace(text, |_| MASK, str::to_owned))
+    }
+
+    /// Seals every string and every key; a number that is a secret becomes a string that says so.
+    pub fn seal_json(&self, json: &Json) -> Json {
+        match json {
+            Json::String(text) => Json::String(self.seal(text)),
+            Json::Number(n) => match self.seal(&n.to_string()) {
+                sealed if sealed.starts_with(OPEN) && sealed.ends_with(CLOSE) => {
+                    Json::String(format!("{NUMBER}{sealed}"))
+                }
+                _ => json.clone(),
+            },
+            Json::Array(items) => items.iter().map(|item| self.seal_json(item)).collect(),
+            Json::Object(fields) => fields
+                .iter()
+                .map(|(key, value)| (self.seal(key), self.seal_json(value)))
+                .collect::<Map<_, _>>()
+                .into(),
+            other => other.clone(),
+        }
+    }
+
+    /// Undoes [`Vault::seal_json`].
+    pub fn unseal_json(&self, json: &Json) -> Result<Json, UnknownSecret> {
+        Ok(match json {
+            Json::String(text) => match text.strip_prefix(NUMBER) {
+                Some(sealed) => {
+                    let text = self.unseal(sealed)?;
+                    Json::Number(text.parse::<Number>().map_err(|_| UnknownSecret::Broken)?)
+                }
+                None => Json::String(self.unseal(text)?),
+            },
+            Json::Array(items) => Json::Array(
+                items
+                    .iter()
+                    .map(|item| self.unseal_json(item))
+                    .collect::<Result<_, _>>()?,
+            ),
+            Json::Object(fields) => {
+                let mut out = Map::new();
+                for (key, value) in fields {
+                    out.insert(self.unseal(key)?, self.unseal_json(value)?);
+                }
+                Json::Object(out)
+            }
+            other => other.clone(),
+        })
+    }
+
+    /// For people: [`Vault::mask`] over a whole document.
+    pub fn mask_json(&self, json: &Json) -> Json {
+        match json {
+            Json::String(text) => Json::String(self.mask(text)),
+            Json::Number(n) if self.forms.iter().any(|f| f.text == n.to_string()) => {
+                Json::String(MASK.into())
+            }
+            Json::Array(items) => items.iter().map(|item| self.mask_json(item)).collect(),
+            Json::Object(fields) => fields
+                .iter()
+                .map(|(key, value)| (self.mask(key), self.mask_json(value)))
+                .collect::<Map<_, _>>()
+                .into(),
+            other => other.clone(),
+        }
+    }
+
+    /// One pass from the left: where several forms begin, the longest counts.
+    fn replace<'a>(
+        &'a self,
+        text: &str,
+        with: impl Fn(&'a Form) -> &'a str,
+        plain: impl Fn(&str) -> String,
+    ) -> String {
+        let mut upcoming: Vec<(Option<usize>, &Form)> = self
+            .forms
+            .iter()
+            .map(|form| (text.find(&form.text), form))
+            .collect();
+        let (mut out, mut at) = (String::with_capacity(text.len()), 0);
+        loop {
+            for (next, form) in &mut upcoming {
+                if next.is_some_and(|start| start < at) {
+                    *next = text[at..].find(&form.text).map(|start| start + at);
+                }
+            }
+            // `forms` is sorted by length, and `min_by_key` keeps the first of equals.
+            let nearest = upcoming
+                .iter()
+                .filter_map(|(start, form)| start.map(|start| (start, *form)))
+                .min_by_key(|(start, _)| *start);
+            let Some((start, form)) = nearest else { break };
+            out.push_str(&plain(&text[at..start]));
+            out.push_str(with(form));
+            at = start + form.text.len();
+        }
+        out.push_str(&plain(&text[at..]));
+        out
+    }
+
+    /// Reads a marker after its opening character and gives what it stands for.
+    fn open(&self, chars: &mut std::str::Chars<'_>) -> Result<String, UnknownSecret> {
+        let mut bytes = Vec::new();
+        loop {
+            match chars.next() {
+                Some(CLOSE) => break,
+                Some(c) => {
+                    let byte = (c as u32)
+                        .checked_sub(SHIFT)
+                        .and_then(|b| u8::try_from(b).ok());
+                    bytes.push(byte.ok_or(UnknownSecret::Broken)?);
+                }
+                None => return Err(UnknownSecret::Broken),
+            }
+        }
+        let inner = String::from_utf8(bytes).map_err(|_| UnknownSecret::Broken)?;
+        let (digest, rest) = inner.split_once(':').ok_or(UnknownSecret::Broken)?;
+        let (letter, name) = rest.split_once(':').ok_or(UnknownSecret::Broken)?;
+        let make = FORMS
+            .iter()
+            .find(|(l, _)| letter.chars().eq([*l]))
+            .ok_or(UnknownSecret::Broken)?
+            .1;
+        let mut same_name = self.secrets.iter().filter(|(n, _)| n == name).peekable();
+        if same_name.peek().is_none() {
+            return Err(UnknownSecret::Missing(name.into()));
+        }
+        same_name
+            .find(|(name, value)| self.key.digest(name, value) == digest)
+            .map(|(_, value)| make(value))
+            .ok_or_else(|| UnknownSecret::Changed(name.into()))
+    }
+}
+
+fn is_reserved(c: char) -> bool {
+    ('\u{E000}'..='\u{E1FF}').contains(&c)
+}
+
+fn marker(name: &str, letter: char, digest: &str) -> String {
+    let inner = format!("{digest}:{letter}:{name}");
+    let shifted = inner
+        .bytes()
+        .filter_map(|b| char::from_u32(SHIFT + u32::from(b)));
+    std::iter::once(OPEN)
+        .chain(shifted)
+        .chain([CLOSE])
+        .collect()
+}
+
+fn escape(text: &str) -> String {
+    if !text.contains([OPEN, CLOSE, ESCAPE, NUMBER]) {
+        return text.to_owned();
+    }
+    let mut out = String::with_capacity(text.len() + 8);
+    for c in text.chars() {
+        if matches!(c, OPEN | CLOSE | ESCAPE | NUMBER) {
+            out.push(ESCAPE);
+            out.extend(char::from_u32(c as u32 - OPEN as u32 + SHIFT));
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
+fn unescaped(c: char) -> Option<char> {
+    let offset = (c as u32).checked_sub(SHIFT)?;
+    char::from_u32(OPEN as u32 + offset).filter(|c| matches!(*c, OPEN | CLOSE | ESCAPE | NUMBER))
+}
+
+fn mask_markers(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(start) = rest.find(OPEN) {
+        out.push_str(rest[..start].trim_end_matches(NUMBER));
+        out.push_str(MASK);
+        rest = rest[start..]
+            .find(CLOSE)
+            .map_or("", |end| &rest[start + end + CLOSE.len_utf8()..]);
+    }
+    out.push_str(rest);
+    out
+}
+
+fn json_escaped(value: &str) -> String {
+    let quoted = Json::String(value.to_owned()).to_string();
+    quoted[1..quoted.len() - 1].to_owned()
+}
+
+/// RFC 3986; with `plus` a blank becomes `+`, as forms write it.
+fn percent(value: &str, plus: bool, upper: bool) -> String {
+    let mut out = String::new();
+    for byte in value.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                out.push(byte as char)
+            }
+            b' ' if plus => out.push('+'),
+            _ if upper => out.push_str(&format!("%{byte:02X}")),
+            _ => out.push_str(&format!("%{byte:02x}")),
+        }
+    }
+    out
+}
+
+const STANDARD: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+const URL_SAFE: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
+/// The digits of base64 that depend on the value alone when it stands `skip` bytes after a border of
+/// three: what `user:password` looks like in a basic authorisation. Padding never belongs to it.
+fn base64(value: &str, skip: usize, alphabet: &[u8; 64]) -> String {
+    let mut bits: Vec<u8> = vec![0; skip];
+    bits.extend(value.bytes());
+    let first = (skip * 8).div_ceil(6);
+    let last = bits.len() * 8 / 6;
+    (first..last)
+        .map(|digit| {
+            let bit = digit * 6;
+            let high = u16::from(bits[bit / 8]) << 8;
+            let low = bits.get(bit / 8 + 1).map_or(0, |b| u16::from(*b));
+            let index = ((high | low) >> (10 - bit % 8)) & 0x3F;
+            alphabet[usize::from(index)] as char
+        })
+        .collect()
+}
+
+#[cfg(test)]
+#[path = "vault_tests.rs"]
+mod tests;
