@@ -387,6 +387,17 @@ impl<'p> Cx<'p> {
         });
     }
 
+    /// In a plan: remembers that this step would change what `get` reads.
+    pub fn would_change(&self, get: &Request) {
+        self.shared.would_change.borrow_mut().insert(get.line());
+    }
+
+    /// In a plan: whether an earlier step would change what `get` reads, so that a look at it now
+    /// tells nothing.
+    pub fn will_have_changed(&self, get: &Request) -> bool {
+        self.planning() && self.shared.would_change.borrow().contains(&get.line())
+    }
+
     /// Puts the value into the graph as it is, `Later` included.
     pub fn set_value(&self, value: &Value) {
         self.shared

@@ -201,7 +201,11 @@ async fn planned<'p>(
 
 /// Whether a request holds something that only a later step brings.
 fn mentions_later(request: &Request) -> bool {
-    let body = request.body.as_ref().map(ToString::to_string).unwrap_or_default();
+    let body = request
+        .body
+        .as_ref()
+        .map(ToString::to_string)
+        .unwrap_or_default();
     body.contains("\"(after ")
 }
 
