@@ -339,6 +339,18 @@ impl<'p> Cx<'p> {
         self.shared.place(span)
     }
 
+    /// What grows here, in the flow's own words.
+    pub fn growth_text(&self) -> String {
+        let graph = self.shared.graph.borrow();
+        let text = |span| graph.names.program.sources.slice(span).to_owned();
+        match self.work() {
+            Work::For(f, _) => format!("steps for each of `{}`", text(f.source.span)),
+            Work::If(i, ..) => format!("steps if `{}`", text(i.condition.span)),
+            Work::Enter(step) => format!("the workflow of `{}`", step.name.text),
+            _ => String::new(),
+        }
+    }
+
     pub fn api_failure(&self, error: ApiError, request: &Request) -> Halt {
         let (reason, help) = advice(&error);
         Halt::Failed(Box::new(StepFailure {
