@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+use r5flow::journal::RunStatus;
 use r5flow::run::End;
 use r5flow::sim::Sim;
 use r5flow::wire::Verb;
@@ -43,10 +44,13 @@ impl Reference {
         }
     }
 
-    fn compare(&self, ran: &Ran) -> Result<(), String> {
+    fn compare(&self, ran: &Ran, downtime: Millis) -> Result<(), String> {
         let Some(end) = &ran.end else {
             return Err("the resumed run died".into());
         };
+        if downtime == BEYOND_OPERATIONS && end.status == RunStatus::Decision {
+            return self.nothing_twice(ran);
+        }
         if !is_done(Some(end)) {
             return Err(format!("it ended {:?}: {:?}", end.status, end.failures));
         }
@@ -69,6 +73,21 @@ impl Reference {
                 return Err(format!("{key} is {:?}, undisturbed {wanted}", now.get(key)));
             }
         }
+        self.nothing_more(&now)
+    }
+
+    /// When even the operations are forgotten, some calls show no trace of themselves: then a person
+    /// is asked, and nothing was done twice.
+    fn nothing_twice(&self, ran: &Ran) -> Result<(), String> {
+        for (key, count) in effective(&ran.left.sim) {
+            if count > self.changes.get(&key).copied().unwrap_or(0) {
+                return Err(format!("{key:?} took effect {count} times"));
+            }
+        }
+        Ok(())
+    }
+
+    fn nothing_more(&self, now: &BTreeMap<String, Json>) -> Result<(), String> {
         match now.keys().find(|k| !self.contents.contains_key(*k)) {
             Some(key) => Err(format!("{key} is there and should not be")),
             None => Ok(()),
@@ -86,6 +105,10 @@ fn fates(kind: Kind) -> &'static [Fate] {
 }
 
 const NO_TIME: Millis = Millis(0);
+/// After it a request id is no longer relied on.
+const BEYOND_IDS: Millis = Millis::mins(31);
+/// After it the simulator has forgotten its operations, and its request ids.
+const BEYOND_OPERATIONS: Millis = Millis::mins(25 * 60);
 
 /// Kills the flow everywhere; gives what went wrong.
 fn kill_everywhere(name: &str, text: &str, inputs: &Json, cloud: &Sim, late: bool) -> Vec<String> {
@@ -99,9 +122,8 @@ fn kill_everywhere(name: &str, text: &str, inputs: &Json, cloud: &Sim, late: boo
             if *fate == Fate::Late && !late {
                 continue;
             }
-            // Beyond the window of request ids, and beyond the life of operations.
             let downtimes: &[Millis] = match kind {
-                Kind::Append | Kind::Change => &[NO_TIME, Millis::mins(31), Millis::mins(25 * 60)],
+                Kind::Append | Kind::Change => &[NO_TIME, BEYOND_IDS, BEYOND_OPERATIONS],
                 Kind::Read | Kind::Other => &[NO_TIME],
             };
             for downtime in downtimes {
@@ -114,7 +136,9 @@ fn kill_everywhere(name: &str, text: &str, inputs: &Json, cloud: &Sim, late: boo
                     continue;
                 }
                 if let Err(what) = survives(&case, cloud, &reference, death, *downtime) {
-                    wrong.push(format!("{name}, {death:?} ({kind:?}), {downtime} later: {what}"));
+                    wrong.push(format!(
+                        "{name}, {death:?} ({kind:?}), {downtime} later: {what}"
+                    ));
                 }
             }
         }
@@ -143,7 +167,8 @@ fn survives(
     };
     let before = left.entries.clone();
     let resumed = case.run(left, None);
-    let judged = keeps_the_order(&before, &resumed).and_then(|()| reference.compare(&resumed));
+    let judged =
+        keeps_the_order(&before, &resumed).and_then(|()| reference.compare(&resumed, downtime));
     judged.map_err(|what| {
         format!(
             "{what}\n  died with\n{}  resumed to\n{}",
@@ -168,9 +193,26 @@ fn survives_everywhere(name: &str, text: &str, inputs: Json, cloud: &Sim) {
 }
 
 fn report(name: &str, wrong: Vec<String>) {
+    if std::env::var_os("R5FLOW_DEATHS").is_some() {
+        for w in &wrong {
+            println!(
+                "DEATH {}",
+                w.lines()
+                    .next()
+                    .unwrap_or("")
+                    .chars()
+                    .take(330)
+                    .collect::<String>()
+            );
+        }
+    }
     let shown: Vec<&String> = wrong.iter().take(3).collect();
     let list: String = shown.iter().map(|w| format!("\n{w}")).collect();
-    assert!(wrong.is_empty(), "{name}: {} deaths go wrong:{list}", wrong.len());
+    assert!(
+        wrong.is_empty(),
+        "{name}: {} deaths go wrong:{list}",
+        wrong.len()
+    );
 }
 
 /// A cloud in which these calls were made and are done.
@@ -187,7 +229,12 @@ fn cloud_with(calls: &[(&str, Json)]) -> Sim {
         };
         let now = sim.now();
         let reply = sim.handle(&call, now);
-        assert_eq!(reply.answer.status, 200, "{path}: {:?}", String::from_utf8_lossy(&reply.answer.body));
+        assert_eq!(
+            reply.answer.status,
+            200,
+            "{path}: {:?}",
+            String::from_utf8_lossy(&reply.answer.body)
+        );
         sim.advance(now.plus(Millis::mins(10)));
     }
     sim
@@ -374,5 +421,8 @@ workflow main {
   output zone = zone.name
 }
 "#;
-    report("no ids", kill_everywhere("no ids", text, &json!({}), &rig::cloud(), false));
+    report(
+        "no ids",
+        kill_everywhere("no ids", text, &json!({}), &rig::cloud(), false),
+    );
 }

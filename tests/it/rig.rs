@@ -249,7 +249,11 @@ impl<'a, 'p> Case<'a, 'p> {
         if death.is_some_and(|d| d.fate == Fate::Torn) && end.is_none() {
             entries.truncate(log.acked.get());
         }
-        let sim = cloud.borrow().sim().clone();
+        let mut sim = cloud.borrow().sim().clone();
+        if end.is_some() {
+            // Whatever is still under way in the cloud comes to its end.
+            sim.advance(clock.now().plus(Millis::mins(60)));
+        }
         Ran {
             end,
             left: Left {
@@ -282,7 +286,11 @@ impl<'a, 'p> Case<'a, 'p> {
         let flow = main_flow(self.checked);
         let graph = Graph::build(&self.checked.names, flow, self.inputs.clone(), &memo)
             .unwrap_or_else(|e| {
-                panic!("no graph: {}\n{}", e.message, self.program.root().source.text)
+                panic!(
+                    "no graph: {}\n{}",
+                    e.message,
+                    self.program.root().source.text
+                )
             });
         assert!(
             graph.sorted().is_ok(),
@@ -472,7 +480,11 @@ impl Mortal {
                     .marks
                     .borrow_mut()
                     .push(Mark::Sent((**request).clone()));
-                if changes(request) { Kind::Change } else { Kind::Read }
+                if changes(request) {
+                    Kind::Change
+                } else {
+                    Kind::Read
+                }
             }
             Effect::Sleep { .. } | Effect::Inbox(_) | Effect::Hook { .. } => Kind::Other,
         };
@@ -662,8 +674,10 @@ fn plain(json: Json) -> Json {
 
 fn passing(name: &str) -> bool {
     let lower = name.to_ascii_lowercase();
-    matches!(name, "id" | "etag" | "uid" | "generation" | "numericId" | "address" | "IPAddress")
-        || lower.ends_with("fingerprint")
+    matches!(
+        name,
+        "id" | "etag" | "uid" | "generation" | "numericId" | "address" | "IPAddress"
+    ) || lower.ends_with("fingerprint")
         || lower.ends_with("timestamp")
         || lower.ends_with("time")
         || lower.ends_with("id")
