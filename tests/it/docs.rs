@@ -477,3 +477,22 @@ fn every_class_of_the_clouds_errors_is_told() {
     }
     assert_eq!(page.matches("\n| ").count() - 1, ALL.len(), "rows of the table");
 }
+
+/// The patience of a run, as its settings have it.
+#[test]
+fn the_times_of_a_run_are_right() {
+    let s = r5flow::run::Settings::new(r5flow::run::Mode::Run);
+    let rows = [
+        ("one request, its answer included", s.patience),
+        ("a server that gives no answer at all is tried for", s.silence_timeout),
+        ("a refusal that may pass is taken for passing for", s.busy_timeout),
+        ("a step without `timeout`", s.step_timeout),
+        ("a request id is trusted to make a repetition a replay for", s.id_window),
+        ("a guard counts when the request leaves within", s.guard_age),
+    ];
+    let mut table = String::from("| what | at most |\n|---|---|\n");
+    for (what, span) in rows {
+        table.push_str(&format!("| {what} | {span} |\n"));
+    }
+    generated("docs/errors-of-the-cloud.md", "times", &table);
+}
