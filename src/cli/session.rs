@@ -765,6 +765,12 @@ impl Driving<'_, '_> {
         let last = Event::Ended(Box::new(Core::ended_event(&end, secret_outputs.clone())));
         engine.record(last).await?;
         engine.close();
+        if let Some(sim) = &open.sim {
+            let mut cloud = sim.cloud.borrow_mut();
+            cloud
+                .passed(open.clock.now())
+                .map_err(|e| SessionError::World(e.to_string()))?;
+        }
         Ok(Ending {
             run: started.run,
             end,

@@ -97,7 +97,9 @@ impl<'p> Graph<'p> {
             let root = self.frame(frame).root;
             let flow = self.flow_of(root);
             for block in &flow.block(BlockId::ROOT).children {
-                let BlockKind::Upon(upon) = flow.block(*block).kind else { continue };
+                let BlockKind::Upon(upon) = flow.block(*block).kind else {
+                    continue;
+                };
                 if &*upon.event.text == event {
                     self.fire(root, *block, format!("{event}:{key}").into(), value, memo)?;
                 }
@@ -123,7 +125,12 @@ impl<'p> Graph<'p> {
             apart: true,
             ..Around::default()
         };
-        builder.inner_scope(parent, block, Some((key, event.clone(), event.clone())), around)?;
+        builder.inner_scope(
+            parent,
+            block,
+            Some((key, event.clone(), event.clone())),
+            around,
+        )?;
         builder.connect()
     }
 

@@ -237,11 +237,15 @@ impl<'p> Graph<'p> {
             .map(|e| (NodeId(e.source().index() as u32), *e.weight()))
     }
 
-    /// What waits for a node.
-    pub fn behind(&self, id: NodeId) -> impl Iterator<Item = NodeId> + '_ {
-        self.dag
+    /// What waits for a node, in the order of the text.
+    pub fn behind(&self, id: NodeId) -> Vec<NodeId> {
+        let mut behind: Vec<NodeId> = self
+            .dag
             .neighbors_directed(index(id), Direction::Outgoing)
             .map(|n| NodeId(n.index() as u32))
+            .collect();
+        behind.sort_unstable();
+        behind
     }
 
     pub(super) fn add_node(&mut self, work: Work<'p>, scope: ScopeId, address: Arc<str>) -> NodeId {

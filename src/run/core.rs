@@ -114,6 +114,7 @@ impl<'p> Core<'p> {
                 locks: Default::default(),
                 resources: Default::default(),
                 plan: Default::default(),
+                would_change: Default::default(),
             }),
             status: Vec::new(),
             ready: VecDeque::new(),
@@ -183,9 +184,14 @@ impl<'p> Core<'p> {
         let first = self.shared.graph.borrow().len() as u32;
         let fired = {
             let memo = self.shared.memo.borrow();
-            self.shared.graph.borrow_mut().notify(frame, event, key, &value, &memo)
+            self.shared
+                .graph
+                .borrow_mut()
+                .notify(frame, event, key, &value, &memo)
         };
-        let added: Vec<NodeId> = (first..self.shared.graph.borrow().len() as u32).map(NodeId).collect();
+        let added: Vec<NodeId> = (first..self.shared.graph.borrow().len() as u32)
+            .map(NodeId)
+            .collect();
         self.notices.extend(added.iter().copied());
         self.count(&added);
         if let Err(error) = fired {
@@ -476,7 +482,7 @@ impl<'p> Core<'p> {
     /// A node is over: those behind it have one thing less to wait for.
     fn finish(&mut self, node: NodeId, status: NodeStatus) {
         self.status[node.0 as usize] = status;
-        let behind: Vec<NodeId> = self.shared.graph.borrow().behind(node).collect();
+        let behind = self.shared.graph.borrow().behind(node);
         for next in behind {
             if let NodeStatus::Waiting(n) = &mut self.status[next.0 as usize] {
                 *n -= 1;

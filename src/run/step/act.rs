@@ -364,7 +364,9 @@ pub async fn call<'p>(cx: &Cx<'p>, step: &'p Step, call: &'p ApiCall) -> Result<
             Changed::Done { answer, .. } => {
                 return finish(cx, step, &target, &method, answer, None).await;
             }
-            Changed::Refused(error) => forgive(cx, &error, &method, &mut Attempts::default(), deadline).await?,
+            Changed::Refused(error) => {
+                forgive(cx, &error, &method, &mut Attempts::default(), deadline).await?
+            }
             Changed::Stale => {}
         }
     }
@@ -403,6 +405,9 @@ async fn attempt<'p>(
             } else {
                 PlanAction::Call
             };
+            if let Some(Ok(get)) = target.get() {
+                cx.would_change(&get);
+            }
             return Ok(cx.planned(action, Some(request)));
         }
         require(cx, step, it.as_ref()).await?;
@@ -551,6 +556,7 @@ async fn observe_for(cx: &Cx<'_>, step: &Step, call: &ApiCall, target: &Target) 
     match target.get() {
         None => Ok(Look::NotNeeded),
         Some(Err(_)) => Ok(Look::NotNeeded),
+        Some(Ok(get)) if cx.will_have_changed(&get) => Ok(Look::Later),
         Some(Ok(get)) => {
             let found = cx.observe(&get).await?;
             Ok(found.map_or(Look::Absent, Look::Found))

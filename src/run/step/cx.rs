@@ -339,6 +339,18 @@ impl<'p> Cx<'p> {
         self.shared.place(span)
     }
 
+    /// What grows here, in the flow's own words.
+    pub fn growth_text(&self) -> String {
+        let graph = self.shared.graph.borrow();
+        let text = |span| graph.names.program.sources.slice(span).to_owned();
+        match self.work() {
+            Work::For(f, _) => format!("steps for each of `{}`", text(f.source.span)),
+            Work::If(i, ..) => format!("steps if `{}`", text(i.condition.span)),
+            Work::Enter(step) => format!("the workflow of `{}`", step.name.text),
+            _ => String::new(),
+        }
+    }
+
     pub fn api_failure(&self, error: ApiError, request: &Request) -> Halt {
         let (reason, help) = advice(&error);
         Halt::Failed(Box::new(StepFailure {
@@ -385,6 +397,17 @@ impl<'p> Cx<'p> {
             differences,
             notes,
         });
+    }
+
+    /// In a plan: remembers that this step would change what `get` reads.
+    pub fn would_change(&self, get: &Request) {
+        self.shared.would_change.borrow_mut().insert(get.line());
+    }
+
+    /// In a plan: whether an earlier step would change what `get` reads, so that a look at it now
+    /// tells nothing.
+    pub fn will_have_changed(&self, get: &Request) -> bool {
+        self.planning() && self.shared.would_change.borrow().contains(&get.line())
     }
 
     /// Puts the value into the graph as it is, `Later` included.

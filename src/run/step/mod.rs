@@ -15,6 +15,7 @@ mod wait;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use super::plan_item::PlanAction;
 use super::settings::Mode;
 use super::shared::Shared;
 use super::task::{Port, TaskEnd, TaskFuture};
@@ -115,6 +116,7 @@ async fn growth(cx: &Cx<'_>) -> TaskEnd {
             Ok(Some(answer)) => break answer,
             Ok(None) => {
                 // Only in a plan: everything behind it shows as known later.
+                cx.plan(PlanAction::Undecided, None, Vec::new(), vec![cx.growth_text()]);
                 return TaskEnd::Paused("it grows during the run".into());
             }
             Err(fault) => match cx.bring(fault).await {
