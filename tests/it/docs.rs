@@ -1,6 +1,6 @@
 //! The docs are held to the program: their examples parse, are laid out canonically, and raise what
 //! they say; their tables are made from the code. `R5FLOW_UPDATE=1 cargo test --test it docs` writes
-//! the tables anew.
+//! the tables anew and lays the examples out.
 //!
 //! A block that is fenced with
 //!
@@ -144,13 +144,43 @@ fn listed(found: &[Diagnostic]) -> String {
         .collect()
 }
 
-fn layout(name: &str, text: &str) -> Result<(), String> {
+fn updating() -> bool {
+    std::env::var_os("R5FLOW_UPDATE").is_some()
+}
+
+/// Calls `write` with the canonical text when there is another one, and tables are written anew.
+fn layout(name: &str, text: &str, write: impl FnOnce(&str)) -> Result<(), String> {
     let source = Source::new(SourceId(0), name, text);
     match format(&source) {
         Ok(right) if right == text => Ok(()),
+        Ok(right) if updating() => {
+            write(&right);
+            Ok(())
+        }
         Ok(right) => Err(format!("{name}: is laid out as\n{right}")),
         Err(error) => Err(format!("{name}: {error}")),
     }
+}
+
+/// What stands between the words that [`whole`] puts around statements.
+fn bare(whole: &str) -> String {
+    let lines: Vec<&str> = whole.lines().collect();
+    match lines.as_slice() {
+        ["workflow page {", _, _, inner @ .., "}"] => inner
+            .iter()
+            .map(|l| format!("{}\n", l.strip_prefix("  ").unwrap_or(l)))
+            .collect(),
+        _ => whole.to_owned(),
+    }
+}
+
+fn lay_out(block: &Block, text: &str) -> Result<(), String> {
+    layout(&block.place, text, |right| {
+        let page = block.place.rsplit_once(':').map_or("", |(page, _)| page);
+        let old = read(Path::new(page));
+        let new = old.replacen(&block.text, &bare(right), 1);
+        std::fs::write(page, new).expect("a writable page");
+    })
 }
 
 /// Nobody in an example uses what it declares.
@@ -169,14 +199,14 @@ fn judge(block: &Block, page_code: Option<Code>) -> Result<(), String> {
             if !found.is_empty() {
                 return Err(format!("{place}: raises\n{}", listed(&found)));
             }
-            layout(place, &text)
+            lay_out(block, &text)
         }
         ["fragment"] => {
             found.retain(|d| d.code.0 < 200);
             if !found.is_empty() {
                 return Err(format!("{place}: does not parse\n{}", listed(&found)));
             }
-            layout(place, &text)
+            lay_out(block, &text)
         }
         ["wrong", rest @ ..] => {
             let code = rest.first().and_then(|c| c.parse().ok()).or(page_code);
@@ -192,7 +222,10 @@ fn judge(block: &Block, page_code: Option<Code>) -> Result<(), String> {
                 false => Err(format!("{place}: wants {code}, raises\n{}", listed(&found))),
             }
         }
-        other => Err(format!("{place}: nobody knows `r5flow {}`", other.join(" "))),
+        other => Err(format!(
+            "{place}: nobody knows `r5flow {}`",
+            other.join(" ")
+        )),
     }
 }
 
@@ -222,7 +255,8 @@ fn shipped_flows_are_clean_and_laid_out() {
     for place in ["workflows", "stdlib"] {
         for path in files(place, ".r5flow") {
             let name = path.to_str().expect("a path of text");
-            wrong.extend(layout(name, &read(&path)).err());
+            let write = |right: &str| std::fs::write(&path, right).expect("a writable file");
+            wrong.extend(layout(name, &read(&path), write).err());
             let (program, mut all) = load(name, &r5flow::package::Disk).expect("readable");
             all.extend(check(&program, &Catalog::embedded()).diagnostics);
             if !all.is_empty() {
@@ -254,10 +288,15 @@ fn every_code_has_a_page_that_begins_with_it() {
 #[test]
 fn links_between_pages_lead_somewhere() {
     let mut wrong = Vec::new();
-    for path in pages().iter().chain(&[PathBuf::from("CONTRIBUTING.md"), PathBuf::from("CHANGELOG.md")]) {
+    for path in pages().iter().chain(&[
+        PathBuf::from("CONTRIBUTING.md"),
+        PathBuf::from("CHANGELOG.md"),
+    ]) {
         let text = read(path);
         for rest in text.split("](").skip(1) {
-            let Some((link, _)) = rest.split_once(')') else { continue };
+            let Some((link, _)) = rest.split_once(')') else {
+                continue;
+            };
             let file = link.split('#').next().unwrap_or("");
             if file.is_empty() || file.contains("://") {
                 continue;
@@ -285,7 +324,7 @@ fn generated(page: &str, name: &str, right: &str) {
     if found == right {
         return;
     }
-    if std::env::var_os("R5FLOW_UPDATE").is_some() {
+    if updating() {
         let new = format!("{before}{open}{right}<!-- end -->{after}");
         std::fs::write(path, new).expect("a writable page");
         return;
@@ -355,7 +394,10 @@ fn row(name: &str, count: &[usize; 9]) -> String {
 /// A step of each kind, to which a clause can be added.
 const KINDS: [(&str, &str); 9] = [
     ("read", "read compute.networks(\"n\")"),
-    ("ensure", "ensure compute.networks(\"n\") { description: \"d\" }"),
+    (
+        "ensure",
+        "ensure compute.networks(\"n\") { description: \"d\" }",
+    ),
     ("call", "call compute.networks.delete(\"n\")"),
     ("wait", "wait compute.networks.get(\"n\")"),
     ("wait 5m", "wait 5m"),
@@ -382,7 +424,10 @@ const CLAUSES: [(&str, &str); 17] = [
     ("on deny", "on deny continue"),
     ("expires", "expires 1d"),
     ("expect", "expect 1 == 1"),
-    ("settle", "settle http GET \"https://example.com\" when 1 == 1"),
+    (
+        "settle",
+        "settle http GET \"https://example.com\" when 1 == 1",
+    ),
 ];
 
 /// `yes` and `(yes)` are taken by the checker, `·` is not.
@@ -410,7 +455,11 @@ fn the_table_of_clauses_is_what_the_checker_takes() {
         let cells = rows.get(name).unwrap_or_else(|| panic!("no row `{name}`"));
         for ((kind, action), cell) in KINDS.iter().zip(cells) {
             let taken = takes(action, clause);
-            assert_eq!(taken, cell != "·", "`{name}` on `{kind}`: the page says `{cell}`");
+            assert_eq!(
+                taken,
+                cell != "·",
+                "`{name}` on `{kind}`: the page says `{cell}`"
+            );
         }
     }
 }
@@ -438,10 +487,16 @@ fn tests_that_the_pages_name_exist() {
         }
     }
     let mut wrong = Vec::new();
-    for page in ["docs/architecture.md", "docs/testing.md", "docs/errors-of-the-cloud.md"] {
+    for page in [
+        "docs/architecture.md",
+        "docs/testing.md",
+        "docs/errors-of-the-cloud.md",
+    ] {
         let text = read(Path::new(page));
         for name in text.split('`').skip(1).step_by(2) {
-            let Some(name) = name.strip_prefix("test ") else { continue };
+            let Some(name) = name.strip_prefix("test ") else {
+                continue;
+            };
             if !sources.contains(&format!("fn {name}()")) {
                 wrong.push(format!("{page}: there is no test `{name}`"));
             }
@@ -471,11 +526,16 @@ fn every_class_of_the_clouds_errors_is_told() {
         Unreadable,
     ];
     let page = read(Path::new("docs/errors-of-the-cloud.md"));
+    let page = page.split("## How long").next().unwrap_or("");
     for class in ALL {
         let row = format!("| {} |", class.as_str());
         assert!(page.contains(&row), "no row for `{}`", class.as_str());
     }
-    assert_eq!(page.matches("\n| ").count() - 1, ALL.len(), "rows of the table");
+    assert_eq!(
+        page.matches("\n| ").count() - 1,
+        ALL.len(),
+        "rows of the table"
+    );
 }
 
 /// The patience of a run, as its settings have it.
@@ -484,10 +544,19 @@ fn the_times_of_a_run_are_right() {
     let s = r5flow::run::Settings::new(r5flow::run::Mode::Run);
     let rows = [
         ("one request, its answer included", s.patience),
-        ("a server that gives no answer at all is tried for", s.silence_timeout),
-        ("a refusal that may pass is taken for passing for", s.busy_timeout),
+        (
+            "a server that gives no answer at all is tried for",
+            s.silence_timeout,
+        ),
+        (
+            "a refusal that may pass is taken for passing for",
+            s.busy_timeout,
+        ),
         ("a step without `timeout`", s.step_timeout),
-        ("a request id is trusted to make a repetition a replay for", s.id_window),
+        (
+            "a request id is trusted to make a repetition a replay for",
+            s.id_window,
+        ),
         ("a guard counts when the request leaves within", s.guard_age),
     ];
     let mut table = String::from("| what | at most |\n|---|---|\n");

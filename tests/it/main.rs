@@ -2,3 +2,4 @@
 
 mod docs;
 mod suite;
+mod tidy;
