@@ -262,3 +262,27 @@ fn no_file_is_named_after_nothing() {
     }
     assert_none(&wrong);
 }
+
+#[test]
+fn every_dependency_has_its_reason() {
+    let manifest = std::fs::read_to_string("Cargo.toml").expect("Cargo.toml");
+    let page = std::fs::read_to_string("docs/decisions/0002-dependencies.md").expect("the page");
+    let words: BTreeSet<&str> = page
+        .lines()
+        .filter(|l| l.starts_with("| "))
+        .filter_map(|l| l.split('|').nth(1))
+        .flat_map(|cell| cell.split([',', ' ', '(']))
+        .collect();
+    let mut inside = false;
+    let mut wrong = Vec::new();
+    for line in manifest.lines() {
+        if line.starts_with('[') {
+            inside = line.ends_with("dependencies]");
+        } else if let (true, Some((name, _))) = (inside, line.split_once(" = "))
+            && !words.contains(name)
+        {
+            wrong.push(format!("`{name}` has no line in docs/decisions/0002-dependencies.md"));
+        }
+    }
+    assert_none(&wrong);
+}
