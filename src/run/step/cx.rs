@@ -161,8 +161,6 @@ impl<'p> Cx<'p> {
         self.shared.planning()
     }
 
-    // ── Evaluation ───────────────────────────────────────────────────────────────────────────
-
     /// Evaluates, and brings what the evaluation finds missing until it has a value.
     pub async fn with_view<T>(
         &self,
@@ -314,8 +312,6 @@ impl<'p> Cx<'p> {
         Ok(found.map_or(Value::Null, |json| Value::from_json(&json)))
     }
 
-    // ── Outcomes ─────────────────────────────────────────────────────────────────────────────
-
     pub fn flow_error(&self, error: &EvalError) -> Halt {
         Halt::Failed(Box::new(super::flow_failure(&self.shared, error)))
     }
@@ -436,8 +432,6 @@ impl<'p> Cx<'p> {
             .borrow_mut()
             .set_result(self.node, value.clone());
     }
-
-    // ── Effects ──────────────────────────────────────────────────────────────────────────────
 
     pub async fn effect(&self, effect: Effect) -> Reply {
         match self.port.ask(Ask::Effect(effect)).await {
