@@ -2,6 +2,9 @@
 
 use std::process::ExitCode;
 
+use super::session::SessionError;
+use super::settings::Settings;
+use super::{flow, inputs};
 use crate::catalog::CatalogError;
 use crate::cloud::EndpointError;
 use crate::journal::RunStatus;
@@ -74,6 +77,35 @@ impl Failure {
     /// The command was misused.
     pub fn usage(message: impl Into<String>) -> Failure {
         Failure::new(Exit::Usage, message)
+    }
+
+    /// What a session could not do; findings are printed here.
+    pub fn of(error: SessionError, settings: &Settings) -> Failure {
+        match error {
+            SessionError::Usage(message) => Failure::usage(message),
+            SessionError::Unreadable { file, why } => {
+                Failure::usage(format!("`{file}` cannot be read: {why}"))
+            }
+            SessionError::Findings(program, findings) => {
+                flow::refusal(&program, &findings, settings)
+            }
+            SessionError::Inputs(program, problems) => inputs::refusal(&problems, &program.sources),
+            SessionError::Flow {
+                place,
+                message,
+                help,
+            } => Failure {
+                help,
+                ..Failure::new(Exit::Flow, format!("{place}: {message}"))
+            },
+            SessionError::Secret(error) => Failure::usage(error.to_string()),
+            SessionError::Store(error) => error.into(),
+            SessionError::Journal(message) | SessionError::World(message) => {
+                Failure::new(Exit::Failed, message)
+            }
+            SessionError::Decision(message) => Failure::new(Exit::Decision, message),
+            SessionError::NoAnswer(message) => Failure::new(Exit::Paused, message),
+        }
     }
 
     /// The flow has errors, and they have been printed.

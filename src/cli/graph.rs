@@ -3,7 +3,7 @@
 use super::args::{Graph as Args, GraphFormat};
 use super::failure::{Exit, Failure};
 use super::settings::Settings;
-use super::{flow, inputs};
+use super::{flow, inputs, session};
 use crate::check::names::FlowId;
 use crate::check::{Checked, inputs_known};
 use crate::diag::Code;
@@ -16,7 +16,8 @@ pub fn graph(args: &Args, settings: &Settings) -> Result<Exit, Failure> {
     let (program, parsed) = flow::read(&args.file)?;
     let checked = flow::check(&program, parsed, &catalog);
     flow::refuse_errors(&checked, settings)?;
-    let id = flow::choose(&checked.names, args.workflow.as_deref())?;
+    let id = session::choose(&checked, args.workflow.as_deref())
+        .map_err(|e| Failure::of(e, settings))?;
     let graph = build(&checked, id, args, settings)?;
     let drawing = Drawing::of(&graph);
     let text = match args.format {
@@ -50,9 +51,10 @@ fn build<'p>(
         values.insert(problem.path.into(), later);
     }
     Graph::build(names, id, values, &Memo::default()).map_err(|error| {
-        Failure::new(
-            Exit::Flow,
-            format!("{}: {}", map.place(error.span), error.message),
-        )
+        let message = format!("{}: {}", map.place(error.span), error.message);
+        Failure {
+            help: error.help,
+            ..Failure::new(Exit::Flow, message)
+        }
     })
 }

@@ -75,6 +75,59 @@ pub fn ask_for_secrets(
     }
 }
 
+/// The secrets of a recorded run, given again; its other inputs are in the journal.
+///
+/// # Errors
+/// As for [`gather`], and an input that the journal holds already.
+pub fn gather_again(
+    secrets: &[String],
+    args: &Inputs,
+    settings: &Settings,
+) -> Result<Values, Failure> {
+    let mut values = Values::new();
+    if let Some(flag) = args.input.first() {
+        let name = flag.split('=').next().unwrap_or_default();
+        return Err(match secrets.iter().any(|s| s == name) {
+            true => on_the_command_line(name),
+            false => {
+                Failure::usage("the inputs of a run are recorded; resuming takes no `--input`")
+                    .help("secrets are given again by variables, in a file, or at the prompt")
+            }
+        });
+    }
+    for file in &args.inputs {
+        values.extend(from_file(file)?);
+    }
+    for name in secrets {
+        if let Some((variable, text)) = settings.environment.input(name) {
+            let text = text.to_owned();
+            values.insert(
+                name.clone(),
+                Given::Text {
+                    text,
+                    origin: variable,
+                },
+            );
+        } else if !values.contains_key(name)
+            && let Some(text) = settings.terminal.ask_secret(&format!("{name} (secret): "))
+        {
+            let origin = "the prompt".to_owned();
+            values.insert(name.clone(), Given::Text { text, origin });
+        }
+    }
+    Ok(values)
+}
+
+fn on_the_command_line(name: &str) -> Failure {
+    Failure::usage(format!(
+        "the input `{name}` is a secret, and a command line is no place for one"
+    ))
+    .help(format!(
+        "give it by the variable R5FLOW_INPUT_{}, in a file with `--inputs`, or at the prompt",
+        name.to_uppercase()
+    ))
+}
+
 fn is_secret(checked: &Checked<'_>, flow: FlowId, input: &Input) -> bool {
     let ty = checked
         .inputs
@@ -88,13 +141,7 @@ fn is_secret(checked: &Checked<'_>, flow: FlowId, input: &Input) -> bool {
 fn refuse_secret(checked: &Checked<'_>, flow: FlowId, name: &str) -> Result<(), Failure> {
     let inputs = &checked.names.flow(flow).inputs;
     match inputs.iter().find(|i| &*i.name.text == name) {
-        Some(input) if is_secret(checked, flow, input) => Err(Failure::usage(format!(
-            "the input `{name}` is a secret, and a command line is no place for one"
-        ))
-        .help(format!(
-            "give it by the variable R5FLOW_INPUT_{}, in a file with `--inputs`, or at the prompt",
-            name.to_uppercase()
-        ))),
+        Some(input) if is_secret(checked, flow, input) => Err(on_the_command_line(name)),
         _ => Ok(()),
     }
 }

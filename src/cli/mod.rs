@@ -1,6 +1,8 @@
 //! What people type: one file a command, and the exit codes that scripts rely on.
 
+mod approve;
 pub mod args;
+mod cancel;
 mod catalog;
 mod check;
 mod completions;
@@ -9,10 +11,19 @@ pub mod failure;
 pub mod flow;
 mod fmt;
 mod graph;
+pub mod hooks;
 pub mod inputs;
+mod order;
+mod plan;
+mod resume;
+mod run;
+mod runs;
+pub mod session;
 pub mod settings;
 mod sim;
+mod talk;
 pub mod terminal;
+pub mod world;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
@@ -48,12 +59,17 @@ fn dispatch(args: &Args, settings: &Settings) -> Result<Exit, Failure> {
     match &args.command {
         Command::Check(args) => check::check(args, settings),
         Command::Fmt(args) => fmt::fmt(args, settings),
+        Command::Plan(args) => plan::plan(args, settings),
+        Command::Run(args) => run::run(args, settings),
+        Command::Resume(args) => resume::resume(args, settings),
+        Command::Approve(args) => approve::approve(args, settings),
+        Command::Cancel(args) => cancel::cancel(args, settings),
+        Command::Runs(args) => runs::runs(args, settings),
         Command::Graph(args) => graph::graph(args, settings),
         Command::Explain(args) => explain::explain(args, settings),
         Command::Sim(args) => sim::sim(args, settings),
         Command::Catalog(args) => catalog::catalog(args, settings),
         Command::Completions(args) => completions::completions(args, settings),
-        _ => Err(Failure::usage("this command is being built")),
     }
 }
 

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::args::{Color, Common, Driving};
+use super::args::{Color, Common};
 use super::failure::Failure;
 use super::terminal::Terminal;
 use crate::catalog::Catalog;
-use crate::run::{Mode, Settings as RunSettings};
+use crate::store::StateDir;
 
 const INPUT: &str = "R5FLOW_INPUT_";
 const ENDPOINT: &str = "R5FLOW_ENDPOINT";
@@ -123,14 +123,16 @@ impl Settings {
         }
     }
 
-    /// What the core is told.
-    pub fn core(&self, mode: Mode, driving: &Driving) -> RunSettings {
-        let mut settings = RunSettings::new(mode);
-        settings.until = driving.until.clone();
-        if let Some(parallel) = driving.parallel {
-            settings.parallel = usize::from(parallel);
+    /// The state directory of commands that look at runs; they make none.
+    ///
+    /// # Errors
+    /// It is not there, or cannot be used.
+    pub fn state_dir(&self) -> Result<StateDir, Failure> {
+        if !self.has_state() {
+            let message = format!("there are no runs in `{}`", self.state.display());
+            return Err(Failure::usage(message).help("name another state directory with `--state`"));
         }
-        settings
+        Ok(StateDir::open(&self.state)?)
     }
 
     /// Whether the state directory is there; reading commands must not make one.

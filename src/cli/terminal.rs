@@ -134,6 +134,11 @@ impl From<Look> for render::Style {
     }
 }
 
+/// Columns of the terminal behind standard error, as it is now.
+pub fn width_now() -> usize {
+    width(true)
+}
+
 #[cfg(unix)]
 fn width(terminal: bool) -> usize {
     if !terminal {

@@ -32,13 +32,6 @@ pub enum Answer {
     Taken(bool),
 }
 
-/// Nodes that were added, and older ones that wait for more than before.
-#[derive(Debug, Default)]
-pub struct Grown {
-    pub added: Vec<NodeId>,
-    pub touched: Vec<NodeId>,
-}
-
 impl<'p> Graph<'p> {
     /// The graph of a workflow, grown as far as its inputs decide.
     pub fn build(
@@ -63,13 +56,16 @@ impl<'p> Graph<'p> {
         Ok(graph)
     }
 
-    /// Grows the graph by what a finished growth leads to.
+    /// Grows the graph by what a finished growth leads to; returns the nodes that wait for other
+    /// ones than before, new ones included.
     pub fn expand(
         &mut self,
         node: NodeId,
         answer: &Answer,
         memo: &Memo,
-    ) -> Result<Grown, BuildError> {
+    ) -> Result<Vec<NodeId>, BuildError> {
+        let first = self.len() as u32;
+        self.touched.clear();
         let mut builder = Builder {
             graph: self,
             memo,
@@ -77,21 +73,49 @@ impl<'p> Graph<'p> {
         };
         builder.expand(node, answer)?;
         builder.connect()?;
-        let added = builder.added;
-        let touched = self.settle_pending(node, memo)?;
-        Ok(Grown { added, touched })
+        self.settle_pending(node, memo)?;
+        let mut changed = std::mem::take(&mut self.touched);
+        changed.extend((first..self.len() as u32).map(NodeId));
+        Ok(changed.into_iter().collect())
     }
 
-    /// A new scope for an `upon` block, with its event.
-    pub fn fire(
+    /// Scopes for the `upon` blocks of an event, in the frame where it happened and in those around.
+    pub fn notify(
         &mut self,
         frame: FrameId,
+        event: &str,
+        key: &str,
+        value: &Value,
+        memo: &Memo,
+    ) -> Result<(), BuildError> {
+        let mut next = Some(frame);
+        while let Some(frame) = next {
+            next = match self.frame(frame).inputs {
+                Given::Call { scope, .. } => Some(self.scope(scope).frame),
+                Given::Values(_) => None,
+            };
+            let root = self.frame(frame).root;
+            let flow = self.flow_of(root);
+            for block in &flow.block(BlockId::ROOT).children {
+                let BlockKind::Upon(upon) = flow.block(*block).kind else {
+                    continue;
+                };
+                if &*upon.event.text == event {
+                    self.fire(root, *block, format!("{event}:{key}").into(), value, memo)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn fire(
+        &mut self,
+        parent: ScopeId,
         block: BlockId,
         key: Arc<str>,
-        event: Value,
+        event: &Value,
         memo: &Memo,
-    ) -> Result<Vec<NodeId>, BuildError> {
-        let parent = self.frame(frame).root;
+    ) -> Result<(), BuildError> {
         let mut builder = Builder {
             graph: self,
             memo,
@@ -101,9 +125,13 @@ impl<'p> Graph<'p> {
             apart: true,
             ..Around::default()
         };
-        builder.inner_scope(parent, block, Some((key, event.clone(), event)), around)?;
-        builder.connect()?;
-        Ok(builder.added)
+        builder.inner_scope(
+            parent,
+            block,
+            Some((key, event.clone(), event.clone())),
+            around,
+        )?;
+        builder.connect()
     }
 
     /// What a growth leads to, when that is known already.

@@ -1,7 +1,7 @@
 //! The graph as data: nodes, the scopes they stand in, and the workflows they belong to.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use petgraph::Direction;
@@ -142,6 +142,8 @@ pub struct Graph<'p> {
     pub(super) dag: DiGraph<Node<'p>, Edge, u32>,
     pub(super) scopes: Vec<Scope<'p>>,
     pub(super) frames: Vec<Frame<'p>>,
+    /// Nodes that wait for more than before, since the graph last grew.
+    pub(super) touched: BTreeSet<NodeId>,
     /// How many iterations of each limited loop may be in flight.
     pub(super) pools: Vec<usize>,
     pub(super) results: Vec<Option<Value>>,
@@ -167,6 +169,7 @@ impl<'p> Graph<'p> {
             dag: DiGraph::default(),
             scopes: Vec::new(),
             frames: Vec::new(),
+            touched: BTreeSet::new(),
             pools: Vec::new(),
             results: Vec::new(),
             ends: HashMap::new(),
@@ -198,6 +201,12 @@ impl<'p> Graph<'p> {
 
     pub fn scope(&self, id: ScopeId) -> &Scope<'p> {
         &self.scopes[id.0 as usize]
+    }
+
+    /// The scope of a block, seen from a scope inside it.
+    pub(super) fn around(&self, from: ScopeId, block: BlockId) -> Option<ScopeId> {
+        std::iter::successors(Some(from), |id| self.scope(*id).parent)
+            .find(|id| self.scope(*id).block == block)
     }
 
     pub fn frame(&self, id: FrameId) -> &Frame<'p> {
@@ -249,6 +258,7 @@ impl<'p> Graph<'p> {
     pub(super) fn add_edge(&mut self, from: NodeId, to: NodeId, why: Edge) {
         if from != to && !self.dag.contains_edge(index(from), index(to)) {
             self.dag.add_edge(index(from), index(to), why);
+            self.touched.insert(to);
         }
     }
 

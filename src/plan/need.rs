@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use super::graph::{Edge, FrameId, Given, Graph, Inner, NodeId, Opened, ScopeId, Work};
-use super::view::{Memo, View};
+use super::view::{Memo, View, whole};
 use crate::check::names::{BlockId, BlockKind, Flow, Meaning};
 use crate::eval::{self, EvalError};
 use crate::syntax::ast::{self, ActionKind, ClauseKind, Expr, ExprKind, Field, Key};
@@ -105,13 +105,8 @@ impl<'p> Graph<'p> {
         }
     }
 
-    /// Gives the gathers that waited for a growth their edges; returns those gathers.
-    pub(super) fn settle_pending(
-        &mut self,
-        growth: NodeId,
-        memo: &Memo,
-    ) -> Result<Vec<NodeId>, EvalError> {
-        let mut touched = Vec::new();
+    /// Gives the gathers that waited for a growth their edges.
+    pub(super) fn settle_pending(&mut self, growth: NodeId, memo: &Memo) -> Result<(), EvalError> {
         for pending in self.pending.remove(&growth).unwrap_or_default() {
             let mut finder = Finder {
                 graph: self,
@@ -120,14 +115,11 @@ impl<'p> Graph<'p> {
                 gathers: Vec::new(),
             };
             finder.below(pending.scope, &pending.path, pending.wanted, None)?;
-            let (found, gathers) = (finder.found, finder.gathers);
-            for needed in found {
+            for needed in finder.found {
                 self.add_edge(needed, pending.gather, Edge::Data);
             }
-            touched.push(pending.gather);
-            touched.extend(gathers);
         }
-        Ok(touched)
+        Ok(())
     }
 }
 
@@ -203,9 +195,66 @@ impl<'p> Finder<'_, 'p> {
                 let (top, path) = way(self.graph, flow, scope, reference.name);
                 self.below(top, &path, wanted, index)
             }
-            Meaning::Loop { .. } | Meaning::Event(_) | Meaning::Global(_) | Meaning::Unknown => {
-                Ok(())
+            Meaning::Loop { block, .. } => self.element(scope, block),
+            Meaning::Event(_) | Meaning::Global(_) | Meaning::Unknown => Ok(()),
+        }
+    }
+
+    /// The nodes behind an iteration's element, when its loop grew before all of it was known.
+    fn element(&mut self, scope: ScopeId, block: BlockId) -> Result<(), EvalError> {
+        let Some(id) = self.graph.around(scope, block) else {
+            return Ok(());
+        };
+        let BlockKind::For(f) = self.graph.flow_of(id).block(block).kind else {
+            return Ok(());
+        };
+        let here = self.graph.scope(id);
+        let (Some((first, value)), Some(parent)) = (&here.binding, here.parent) else {
+            return Ok(());
+        };
+        if whole(value) {
+            return Ok(());
+        }
+        let key: Option<Arc<str>> = first.as_str().map(Arc::from);
+        let mut uses = Vec::new();
+        walk::expr(&f.source, &mut |r| uses.push(r));
+        for reference in uses {
+            match (&*f.source.kind, &key) {
+                (ExprKind::Name(_), Some(key)) => self.one_of(parent, reference, key)?,
+                _ => self.reference(parent, reference)?,
             }
+        }
+        Ok(())
+    }
+
+    /// The nodes of one iteration's value of a name that is seen from outside its loop.
+    fn one_of(
+        &mut self,
+        scope: ScopeId,
+        reference: Reference<'p>,
+        key: &Arc<str>,
+    ) -> Result<(), EvalError> {
+        let flow = self.graph.flow_of(scope);
+        let block = self.graph.scope(scope).block;
+        let (top, path) = way(self.graph, flow, scope, reference.name);
+        let meaning = self.graph.names.resolve(flow, block, reference.name);
+        let inner = path
+            .first()
+            .and_then(|b| self.graph.scope(top).blocks.get(b));
+        let child = match inner {
+            Some(Inner::Grown(children)) => children.iter().find(|(k, _)| k == key),
+            _ => None,
+        };
+        match (child.map(|(_, child)| *child), meaning) {
+            (Some(child), Some(meaning @ (Meaning::Step(_) | Meaning::Let(_)))) => {
+                let wanted = Wanted {
+                    name: reference.name,
+                    meaning,
+                    member: None,
+                };
+                self.below(child, &path[1..], wanted, None)
+            }
+            _ => self.reference(scope, reference),
         }
     }
 

@@ -77,36 +77,37 @@ impl<'g, 'p> View<'g, 'p> {
     }
 
     fn looped(&self, block: BlockId, second: bool) -> Evaluated {
-        let mut scope = Some(self.scope);
-        while let Some(id) = scope {
-            let here = self.graph.scope(id);
-            if here.block == block {
-                let BlockKind::For(f) = self.graph.flow_of(id).block(block).kind else {
-                    break;
-                };
-                return Ok(here
-                    .binding
-                    .as_ref()
-                    .map_or(Value::Null, |(first, value)| bound(f, second, first, value)));
-            }
-            scope = here.parent;
+        let Some(id) = self.graph.around(self.scope, block) else {
+            return Ok(Value::Null);
+        };
+        let BlockKind::For(f) = self.graph.flow_of(id).block(block).kind else {
+            return Ok(Value::Null);
+        };
+        let Some((first, value)) = &self.graph.scope(id).binding else {
+            return Ok(Value::Null);
+        };
+        if whole(value) {
+            return Ok(bound(f, second, first, value));
         }
-        Ok(Value::Null)
+        // When the loop grew its keys were known, but not all that its elements hold.
+        let Some(parent) = self.graph.scope(id).parent else {
+            return Ok(Value::Null);
+        };
+        let source = eval::eval(&f.source, &self.at(parent))?;
+        let value = match (&source, first) {
+            (Value::List(items), Value::Int(at)) => {
+                usize::try_from(*at).ok().and_then(|at| items.get(at))
+            }
+            (Value::Map(fields), Value::Str(key)) => fields.get(key),
+            _ => None,
+        };
+        Ok(bound(f, second, first, value.unwrap_or(&Value::Null)))
     }
 
     fn event(&self, block: BlockId) -> Evaluated {
-        let mut scope = Some(self.scope);
-        while let Some(id) = scope {
-            let here = self.graph.scope(id);
-            if here.block == block {
-                return Ok(here
-                    .binding
-                    .as_ref()
-                    .map_or(Value::Null, |(_, event)| event.clone()));
-            }
-            scope = here.parent;
-        }
-        Ok(Value::Null)
+        let scope = self.graph.around(self.scope, block);
+        let binding = scope.and_then(|id| self.graph.scope(id).binding.as_ref());
+        Ok(binding.map_or(Value::Null, |(_, event)| event.clone()))
     }
 
     fn input(&self, frame: FrameId, input: &'p ast::Input) -> Evaluated {
@@ -428,7 +429,7 @@ fn bound(f: &ast::For, second: bool, first: &Value, value: &Value) -> Value {
 }
 
 /// Whether nothing in a value waits for a later step.
-fn whole(value: &Value) -> bool {
+pub(super) fn whole(value: &Value) -> bool {
     match value {
         Value::Later(_) => false,
         Value::List(items) => items.iter().all(whole),

@@ -4,7 +4,12 @@
 //! first carries the version of the form ([`FORMAT`]) and what follows.
 
 pub mod check;
+pub mod end;
+mod failure;
 pub mod graph;
+pub mod plan;
+pub mod progress;
+pub mod runs;
 mod style;
 
 pub use style::{Look, clean, count, elapsed, fit, moment, one_line, span};

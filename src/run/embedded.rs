@@ -30,6 +30,10 @@ pub trait InboxSource {
     fn ask(&self, question: GateQuestion) -> Local<'_, GateAnswer>;
     /// Whether to go on waiting when nothing but gates is left.
     fn patient(&self) -> bool;
+    /// Whether answers come by the run's own clock (a simulated person) or by people's.
+    fn takes_virtual_time(&self) -> bool {
+        false
+    }
 }
 
 /// What the engine works with.
@@ -235,7 +239,10 @@ impl Engine for Embedded {
                         // Each gate task is told in turn; the flights themselves are dropped.
                         return Poll::Ready(Happening::GatesOnly);
                     }
-                    if self.real > 0 || !self.parts.clock.jump() {
+                    // Virtual time does not run while people think.
+                    let only_gates = self.gates == self.flights.len() && self.gates > 0;
+                    let people = only_gates && !self.parts.inbox.takes_virtual_time();
+                    if self.real > 0 || people || !self.parts.clock.jump() {
                         return Poll::Pending;
                     }
                 }

@@ -14,17 +14,20 @@ pub struct Match {
 }
 
 /// The methods of all services by service; a service's templates are read when it is first asked for.
+#[derive(Clone)]
 pub struct Router {
     catalog: Catalog,
     services: Vec<Arc<str>>,
     tables: BTreeMap<Arc<str>, Vec<Route>>,
 }
 
+#[derive(Clone)]
 struct Route {
     method: Arc<Method>,
     segments: Vec<Segment>,
 }
 
+#[derive(Clone)]
 struct Segment {
     /// Which path parameter takes the text; none for a literal of the template itself.
     param: Option<usize>,
@@ -33,6 +36,7 @@ struct Segment {
     suffix: Option<String>,
 }
 
+#[derive(Clone)]
 enum Want {
     Literal(Arc<str>),
     Any,

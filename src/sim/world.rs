@@ -72,6 +72,7 @@ pub struct Mutation {
     pub status: u16,
 }
 
+#[derive(Clone)]
 pub struct World {
     pub start: Timestamp,
     pub now: Timestamp,

@@ -55,6 +55,8 @@ pub struct Cx<'p> {
     pub began: Timestamp,
     /// When this process took the step up.
     here: Timestamp,
+    /// When the step gives up.
+    deadline: Cell<Timestamp>,
     /// Calls made so far, those of earlier processes included.
     calls: Cell<u32>,
     /// The call that an earlier process left open; settled once.
@@ -86,6 +88,7 @@ impl<'p> Cx<'p> {
             address,
             began,
             here,
+            deadline: Timestamp(i64::MAX).into(),
             calls: calls.into(),
             open: open.into(),
             port,
@@ -117,6 +120,10 @@ impl<'p> Cx<'p> {
             } => Some(intent.request.clone()),
             _ => None,
         })
+    }
+
+    pub fn set_deadline(&self, at: Timestamp) {
+        self.deadline.set(at);
     }
 
     pub fn began_here(&self) -> Timestamp {
@@ -461,12 +468,13 @@ impl<'p> Cx<'p> {
         request: &Request,
     ) -> Result<std::result::Result<serde_json::Value, ApiError>> {
         let service = request.service().unwrap_or("http").to_owned();
-        let deadline = self.now().plus(self.shared.settings.busy_timeout);
+        let begun = self.now();
         let mut attempt = 0;
         loop {
             let answer = {
                 let _permit = self.permit().await;
-                self.send(request, self.shared.settings.patience).await
+                let patience = self.patience();
+                self.send(request, patience).await
             };
             let error = match answer {
                 Ok(answer) => match classify(&service, true, &answer) {
@@ -478,13 +486,28 @@ impl<'p> Cx<'p> {
             };
             let pause = self.backoff(attempt, error.retry_after);
             attempt += 1;
-            if self.now().plus(pause) >= deadline {
+            let until = begun.plus(self.tolerance(&error)).min(self.deadline.get());
+            if self.now().plus(pause) >= until {
                 return Ok(Err(error));
             }
             self.sleep(pause).await;
             if self.stopping() {
                 return Err(Halt::Stopped);
             }
+        }
+    }
+
+    /// How long one request may take now: never beyond the step's own time.
+    pub fn patience(&self) -> Millis {
+        let left = self.deadline.get().since(self.now());
+        Millis(self.shared.settings.patience.0.min(left.0).max(1000))
+    }
+
+    /// For how long an error is taken for passing.
+    pub fn tolerance(&self, error: &ApiError) -> Millis {
+        match error.status {
+            0 => self.shared.settings.silence_timeout,
+            _ => self.shared.settings.busy_timeout,
         }
     }
 
@@ -504,6 +527,22 @@ impl<'p> Cx<'p> {
         let seed = blake3::hash(format!("{}#{attempt}", self.address).as_bytes());
         let spread = i64::from(seed.as_bytes()[0]) * base / 1024;
         Millis((base + spread).max(asked.map_or(0, |a| a.0)))
+    }
+}
+
+/// Attempts that failed in a row, and since when.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Attempts {
+    pub count: u32,
+    since: Option<Timestamp>,
+}
+
+impl Attempts {
+    /// Counts one more; gives how many there were before, and when the first one was.
+    pub fn failed(&mut self, now: Timestamp) -> (u32, Timestamp) {
+        let since = *self.since.get_or_insert(now);
+        self.count += 1;
+        (self.count - 1, since)
     }
 }
 

@@ -6,7 +6,7 @@ use serde_json::{Map, Value as Json};
 
 use super::super::plan_item::PlanAction;
 use super::act::{self, Change, Changed, perform};
-use super::cx::{Cx, Stepped};
+use super::cx::{Attempts, Cx, Stepped};
 use super::settle::{Role, role};
 use super::target::{self, Target};
 use super::{Result, clauses, wait};
@@ -81,13 +81,14 @@ impl<'p> Ensuring<'_, 'p> {
                 Changed::Refused(error) if error.class == ErrorClass::AlreadyExists => {}
                 Changed::Refused(error) => {
                     let method = self.method_like(&was);
-                    act::forgive(cx, &error, &method, &mut 0, self.deadline).await?;
+                    act::forgive(cx, &error, &method, &mut Attempts::default(), self.deadline)
+                        .await?;
                 }
                 Changed::Stale => {}
             }
         }
         verdict = self.earlier(verdict);
-        let mut refusals = 0;
+        let mut refusals = Attempts::default();
         let mut retries = None;
         loop {
             let found = wait::settled_read(cx, &get, verdict == Verdict::Created).await?;
@@ -113,8 +114,7 @@ impl<'p> Ensuring<'_, 'p> {
                 (Changed::Refused(error), how)
                     if how == Verdict::Created && error.class == ErrorClass::AlreadyExists =>
                 {
-                    refusals += 1;
-                    if refusals > 3 {
+                    if refusals.failed(cx.now()).0 >= 3 {
                         let method = self.method_like(&how);
                         let like = request::build(&method, &self.target.args_for(&method), None);
                         let like = like.unwrap_or_else(|_| get.clone());

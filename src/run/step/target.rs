@@ -47,11 +47,13 @@ pub async fn resolve(cx: &Cx<'_>, call: &ApiCall, it: Option<&Value>) -> Result<
         return Err(cx.flow_error(&error));
     }
     let mut args = Args::new();
-    for arg in &call.args {
+    for (position, arg) in call.args.iter().enumerate() {
         let value = cx.eval(&arg.value, it).await?;
-        let name = match &arg.name {
-            Some(name) => Arc::clone(&name.text),
-            None => positional(method.as_deref(), collection.as_deref()).ok_or_else(|| {
+        let name = match (&arg.name, &*arg.value.kind) {
+            (Some(name), _) => Arc::clone(&name.text),
+            // `compute.addresses(name, region)`: behind the id a bare name stands for itself.
+            (None, ast::ExprKind::Name(name)) if position > 0 => Arc::clone(name),
+            (None, _) => positional(method.as_deref(), collection.as_deref()).ok_or_else(|| {
                 cx.flow_error(&EvalError::new(
                     arg.value.span,
                     "this parameter needs its name",

@@ -72,10 +72,14 @@ pub async fn until<'p>(
 pub async fn api<'p>(cx: &Cx<'p>, step: &'p Step, call: &'p ApiCall) -> Result<Stepped> {
     let target = target::resolve(cx, call, None).await?;
     let request = read::build(cx, call, &target).await?;
-    if cx.planning() {
+    if cx.planning() && !(target.known() && !mentions_later(&request)) {
         return Ok(cx.planned(PlanAction::Wait, Some(request)));
     }
     let method = read::method_of(cx, call, &target)?;
+    if cx.planning() {
+        let found = read::all_pages(cx, &method, &request).await?.ok();
+        return Ok(planned(cx, step, Some(request), found.as_ref()).await);
+    }
     let absent_is_null = clauses::decision(step, OnOutcome::Absent) == Some(Decision::Continue);
     let look = async || match read::all_pages(cx, &method, &request).await? {
         Ok(json) => Ok(Value::from_json(&json)),
@@ -89,9 +93,6 @@ pub async fn api<'p>(cx: &Cx<'p>, step: &'p Step, call: &'p ApiCall) -> Result<S
 
 /// `wait STEP until …`: the resource of another step.
 pub async fn step<'p>(cx: &Cx<'p>, step: &'p Step, named: &'p Expr) -> Result<Stepped> {
-    if cx.planning() {
-        return Ok(cx.planned(PlanAction::Wait, None));
-    }
     let address = cx
         .with_view(None, |view| {
             let found = step_name(named).and_then(|(name, index)| view.fresh_address(name, index));
@@ -107,6 +108,17 @@ pub async fn step<'p>(cx: &Cx<'p>, step: &'p Step, named: &'p Expr) -> Result<St
         })
         .await?;
     let request = cx.shared.resources.borrow().get(&address).cloned();
+    if cx.planning() {
+        let there = cx.shared.graph.borrow().find(&address).is_some_and(|node| {
+            let graph = cx.shared.graph.borrow();
+            graph.result(node).is_some_and(|v| !v.is_later())
+        });
+        let found = match &request {
+            Some(request) if there => cx.observe(request).await?,
+            _ => None,
+        };
+        return Ok(planned(cx, step, request, found.as_ref()).await);
+    }
     let Some(request) = request else {
         return Err(cx.flow_error(&EvalError::new(
             named.span,
@@ -162,6 +174,39 @@ pub async fn pause(cx: &Cx<'_>, span: &Expr) -> Result<Stepped> {
         return Err(Halt::Stopped);
     }
     Ok(Stepped::Done(Verdict::Waited, Value::Null))
+}
+
+/// What a plan says of a wait: that it is over already, when what is there says so.
+async fn planned<'p>(
+    cx: &Cx<'p>,
+    step: &'p Step,
+    request: Option<Request>,
+    found: Option<&Json>,
+) -> Stepped {
+    let value = found.map(Value::from_json);
+    let held = match (clauses::until(step), &value) {
+        (Some(condition), Some(value)) => cx.condition(condition, Some(value)).await.ok().flatten(),
+        (None, Some(_)) => Some(true),
+        (_, None) => None,
+    };
+    match (held, value) {
+        (Some(true), Some(value)) => {
+            let notes = vec!["it is so already".to_owned()];
+            cx.plan(PlanAction::Wait, request, Vec::new(), notes);
+            Stepped::Done(Verdict::Waited, value)
+        }
+        _ => cx.planned(PlanAction::Wait, request),
+    }
+}
+
+/// Whether a request holds something that only a later step brings.
+fn mentions_later(request: &Request) -> bool {
+    let body = request
+        .body
+        .as_ref()
+        .map(ToString::to_string)
+        .unwrap_or_default();
+    body.contains("\"(after ")
 }
 
 async fn watch<'p>(
@@ -260,6 +305,8 @@ impl Cx<'_> {
                 None,
             )
             .await?;
-        Ok(self.began_here().plus(span))
+        let deadline = self.began_here().plus(span);
+        self.set_deadline(deadline);
+        Ok(deadline)
     }
 }

@@ -1,0 +1,272 @@
+//! The world that a run talks to: Google Cloud, an endpoint, or the simulator in this process.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use crate::catalog::Catalog;
+use crate::cloud::{Endpoints, GoogleCredentials, HttpWire, Settings};
+use crate::journal;
+use crate::run::{GateAnswer, GateQuestion, InboxSource, Local};
+use crate::sim::durable::{Cloud, Durable};
+use crate::sim::{Scenario, SimWire};
+use crate::store::{Inbox, InboxKind, StateDir};
+use crate::wire::Wire;
+use crate::world::clock::{Clock, RealClock, VirtualClock};
+use crate::world::{Millis, Timestamp};
+
+use super::session::SessionError;
+
+/// What the user chose.
+#[derive(Clone, Debug)]
+pub enum Choice {
+    /// The simulator, with a scenario of the user's own or the built-in one.
+    Sim(Option<PathBuf>),
+    /// Google, as far as no endpoint says otherwise.
+    Google(Box<Endpoints>, Settings),
+}
+
+impl Choice {
+    /// As a run's journal pins it.
+    pub fn pinned(&self) -> journal::World {
+        match self {
+            Choice::Sim(scenario) => journal::World::Sim {
+                scenario: scenario.as_ref().map(|p| p.display().to_string()),
+            },
+            Choice::Google(endpoints, _) => journal::World::Google {
+                endpoints: endpoints.overridden(),
+            },
+        }
+    }
+
+    /// The world of a recorded run.
+    pub fn recorded(
+        world: &journal::World,
+        catalog: &Catalog,
+        settings: Settings,
+    ) -> Result<Choice, SessionError> {
+        match world {
+            journal::World::Sim { scenario } => {
+                Ok(Choice::Sim(scenario.as_ref().map(PathBuf::from)))
+            }
+            journal::World::Google { endpoints } => {
+                let mut all = google(catalog)?;
+                for (service, url) in endpoints {
+                    let flag = match service.as_str() {
+                        "*" => url.clone(),
+                        service => format!("{service}={url}"),
+                    };
+                    all.add_flag(&flag)
+                        .map_err(|e| SessionError::Usage(e.to_string()))?;
+                }
+                Ok(Choice::Google(Box::new(all), settings))
+            }
+        }
+    }
+}
+
+/// Google's own endpoints.
+pub fn google(catalog: &Catalog) -> Result<Endpoints, SessionError> {
+    let roots: Vec<(&str, &str)> = catalog
+        .services()
+        .map(|s| (&*s.name, &*s.root_url))
+        .collect();
+    Endpoints::new(roots).map_err(|e| SessionError::Usage(e.to_string()))
+}
+
+/// A world, opened.
+pub struct Open {
+    pub wire: Rc<dyn Wire>,
+    pub clock: Rc<dyn Clock>,
+    pub sim: Option<SimWorld>,
+}
+
+/// What only the simulator has.
+pub struct SimWorld {
+    pub cloud: Rc<RefCell<dyn Cloud>>,
+    pub clock: VirtualClock,
+    pub scenario: Scenario,
+}
+
+/// Opens the chosen world. The simulator's time goes on where it stopped, and not before `earliest`.
+pub fn open(
+    choice: &Choice,
+    catalog: &Catalog,
+    state: &StateDir,
+    earliest: Timestamp,
+) -> Result<Open, SessionError> {
+    match choice {
+        Choice::Google(endpoints, settings) => {
+            let wire = HttpWire::new(
+                (**endpoints).clone(),
+                Box::new(GoogleCredentials::new()),
+                settings.clone(),
+            )
+            .map_err(SessionError::World)?;
+            Ok(Open {
+                wire: Rc::new(wire),
+                clock: Rc::new(RealClock),
+                sim: None,
+            })
+        }
+        Choice::Sim(file) => {
+            let scenario = scenario(file.as_deref())?;
+            let start = earliest.max(Timestamp::now());
+            let (cloud, latest) =
+                Durable::open(&state.sim()?, catalog.clone(), scenario.clone(), start)
+                    .map_err(|e| SessionError::World(e.to_string()))?;
+            let clock = VirtualClock::new(latest.max(earliest));
+            let cloud: Rc<RefCell<dyn Cloud>> = Rc::new(RefCell::new(cloud));
+            Ok(Open {
+                wire: Rc::new(SimWire::new(Rc::clone(&cloud), Rc::new(clock.clone()))),
+                clock: Rc::new(clock.clone()),
+                sim: Some(SimWorld {
+                    cloud,
+                    clock,
+                    scenario,
+                }),
+            })
+        }
+    }
+}
+
+fn scenario(file: Option<&Path>) -> Result<Scenario, SessionError> {
+    let Some(file) = file else {
+        return Ok(Scenario::default());
+    };
+    let name = file.display();
+    let text = std::fs::read_to_string(file)
+        .map_err(|e| SessionError::Usage(format!("the scenario {name} cannot be read: {e}")))?;
+    Scenario::parse(&text).map_err(|e| SessionError::Usage(format!("the scenario {name}: {e}")))
+}
+
+/// How long the simulated operator takes when the scenario does not say.
+const APPROVES_AFTER: Millis = Millis::mins(5);
+
+/// A person of the simulator: approves everything after a while, and points the DNS as asked.
+pub struct Operator {
+    cloud: Rc<RefCell<dyn Cloud>>,
+    clock: Rc<dyn Clock>,
+    after: Millis,
+}
+
+impl Operator {
+    pub fn new(cloud: Rc<RefCell<dyn Cloud>>, clock: Rc<dyn Clock>, scenario: &Scenario) -> Self {
+        Operator {
+            cloud,
+            clock,
+            after: scenario
+                .operator
+                .approves_after
+                .map_or(APPROVES_AFTER, |s| s.0),
+        }
+    }
+}
+
+impl InboxSource for Operator {
+    fn ask(&self, _: GateQuestion) -> Local<'_, GateAnswer> {
+        Box::pin(async move {
+            self.clock
+                .sleep_until(self.clock.now().plus(self.after))
+                .await;
+            let at = self.clock.now();
+            if let Err(error) = self.cloud.borrow_mut().approve(at) {
+                return GateAnswer {
+                    approved: false,
+                    by: "the simulator".into(),
+                    note: Some(error.to_string()),
+                    at,
+                };
+            }
+            GateAnswer {
+                approved: true,
+                by: "the simulated operator".into(),
+                note: None,
+                at,
+            }
+        })
+    }
+
+    fn patient(&self) -> bool {
+        true
+    }
+
+    fn takes_virtual_time(&self) -> bool {
+        true
+    }
+}
+
+/// How often the inbox is looked into while a gate waits.
+const LOOK_EVERY: std::time::Duration = std::time::Duration::from_millis(300);
+
+/// Answers that other processes post, by `r5flow approve`.
+pub struct Mailbox {
+    pub inbox: Inbox,
+    pub cloud: Option<Rc<RefCell<dyn Cloud>>>,
+    pub clock: Rc<dyn Clock>,
+    /// Whether to wait for answers when nothing else is left to do.
+    pub patient: bool,
+}
+
+impl Mailbox {
+    fn answer(&self, question: &GateQuestion) -> Option<GateAnswer> {
+        let items = self.inbox.poll(0).ok()?;
+        let key = gate_key(&question.address, &question.hash);
+        let (_, item) = items
+            .into_iter()
+            .find(|(_, item)| item.key == key && item.text_hash == question.hash)?;
+        Some(GateAnswer {
+            approved: item.kind == InboxKind::Approve,
+            by: item.by,
+            note: Some(item.note).filter(|n| !n.is_empty()),
+            at: item.at,
+        })
+    }
+}
+
+/// Under which key an answer to a gate is posted.
+pub fn gate_key(address: &str, hash: &str) -> String {
+    format!("{address}#{hash}")
+}
+
+impl InboxSource for Mailbox {
+    fn ask(&self, question: GateQuestion) -> Local<'_, GateAnswer> {
+        Box::pin(async move {
+            loop {
+                if let Some(mut answer) = self.answer(&question) {
+                    if let (Some(cloud), true) = (&self.cloud, answer.approved) {
+                        answer.at = self.clock.now();
+                        if let Err(error) = cloud.borrow_mut().approve(answer.at) {
+                            answer.note = Some(error.to_string());
+                        }
+                    }
+                    return answer;
+                }
+                tokio::time::sleep(LOOK_EVERY).await;
+            }
+        })
+    }
+
+    fn patient(&self) -> bool {
+        self.patient
+    }
+}
+
+/// Whether a run may go on in this world, and how it differs when not.
+pub fn same_world(recorded: &journal::World, chosen: &journal::World) -> Result<(), String> {
+    if recorded == chosen {
+        return Ok(());
+    }
+    Err(format!(
+        "the run began against {recorded}, and is now asked to go on against {chosen}"
+    ))
+}
+
+/// Revisions of the services' descriptions, as a run records them.
+pub fn revisions(catalog: &Catalog) -> BTreeMap<String, String> {
+    catalog
+        .services()
+        .map(|s| (s.name.to_string(), s.revision.to_string()))
+        .collect()
+}
