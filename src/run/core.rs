@@ -1,6 +1,6 @@
 //! The pure core: which nodes are ready, which run, what they ask for.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
@@ -114,6 +114,7 @@ impl<'p> Core<'p> {
                 locks: Default::default(),
                 resources: Default::default(),
                 plan: Default::default(),
+                would_change: Default::default(),
             }),
             status: Vec::new(),
             ready: VecDeque::new(),
@@ -481,7 +482,7 @@ impl<'p> Core<'p> {
     /// A node is over: those behind it have one thing less to wait for.
     fn finish(&mut self, node: NodeId, status: NodeStatus) {
         self.status[node.0 as usize] = status;
-        let behind: Vec<NodeId> = self.shared.graph.borrow().behind(node).collect();
+        let behind = self.shared.graph.borrow().behind(node);
         for next in behind {
             if let NodeStatus::Waiting(n) = &mut self.status[next.0 as usize] {
                 *n -= 1;
@@ -540,18 +541,17 @@ impl<'p> Core<'p> {
     /// After a failure in a limited loop no further iteration starts.
     fn close_turns(&mut self, failed: NodeId) {
         let graph = self.shared.graph.borrow();
-        let mut seen = vec![failed];
-        let mut next = 0;
-        while next < seen.len() {
-            for behind in graph.behind(seen[next]) {
+        let mut seen = HashSet::from([failed]);
+        let mut open = vec![failed];
+        while let Some(node) = open.pop() {
+            for behind in graph.behind(node) {
                 if let Work::TurnEnd(pool) = graph.node(behind).work {
                     self.turns.entry(pool).or_default().closed = true;
                 }
-                if !seen.contains(&behind) && seen.len() < 10_000 {
-                    seen.push(behind);
+                if seen.insert(behind) {
+                    open.push(behind);
                 }
             }
-            next += 1;
         }
     }
 

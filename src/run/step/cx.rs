@@ -110,6 +110,25 @@ impl<'p> Cx<'p> {
         self.open.borrow_mut().take()
     }
 
+    /// The newest call, when an earlier process saw it through but did not conclude the step: its
+    /// request and the recorded answer. It is not made again.
+    pub fn made_call(&self) -> Option<(Request, serde_json::Value)> {
+        let past = self.shared.past.steps.get(&self.address)?;
+        match past.calls.last()? {
+            CallState::Closed {
+                intent,
+                result: CallResult::Ok { answer, .. },
+            } => Some((intent.request.clone(), answer.clone())),
+            _ => None,
+        }
+    }
+
+    /// Whether an earlier process gave the step up.
+    pub fn failed_before(&self) -> bool {
+        let past = self.shared.past.steps.get(&self.address);
+        past.is_some_and(|s| s.finished.is_some())
+    }
+
     /// The request of the newest call of earlier processes that took effect.
     pub fn last_success(&self) -> Option<Request> {
         let past = self.shared.past.steps.get(&self.address)?;
@@ -141,8 +160,6 @@ impl<'p> Cx<'p> {
     pub fn planning(&self) -> bool {
         self.shared.planning()
     }
-
-    // ── Evaluation ───────────────────────────────────────────────────────────────────────────
 
     /// Evaluates, and brings what the evaluation finds missing until it has a value.
     pub async fn with_view<T>(
@@ -295,8 +312,6 @@ impl<'p> Cx<'p> {
         Ok(found.map_or(Value::Null, |json| Value::from_json(&json)))
     }
 
-    // ── Outcomes ─────────────────────────────────────────────────────────────────────────────
-
     pub fn flow_error(&self, error: &EvalError) -> Halt {
         Halt::Failed(Box::new(super::flow_failure(&self.shared, error)))
     }
@@ -337,6 +352,18 @@ impl<'p> Cx<'p> {
             Work::Turn(_) | Work::TurnEnd(_) | Work::End | Work::Gather => return String::new(),
         };
         self.shared.place(span)
+    }
+
+    /// What grows here, in the flow's own words.
+    pub fn growth_text(&self) -> String {
+        let graph = self.shared.graph.borrow();
+        let text = |span| graph.names.program.sources.slice(span).to_owned();
+        match self.work() {
+            Work::For(f, _) => format!("steps for each of `{}`", text(f.source.span)),
+            Work::If(i, ..) => format!("steps if `{}`", text(i.condition.span)),
+            Work::Enter(step) => format!("the workflow of `{}`", step.name.text),
+            _ => String::new(),
+        }
     }
 
     pub fn api_failure(&self, error: ApiError, request: &Request) -> Halt {
@@ -387,6 +414,17 @@ impl<'p> Cx<'p> {
         });
     }
 
+    /// In a plan: remembers that this step would change what `get` reads.
+    pub fn would_change(&self, get: &Request) {
+        self.shared.would_change.borrow_mut().insert(get.line());
+    }
+
+    /// In a plan: whether an earlier step would change what `get` reads, so that a look at it now
+    /// tells nothing.
+    pub fn will_have_changed(&self, get: &Request) -> bool {
+        self.planning() && self.shared.would_change.borrow().contains(&get.line())
+    }
+
     /// Puts the value into the graph as it is, `Later` included.
     pub fn set_value(&self, value: &Value) {
         self.shared
@@ -394,8 +432,6 @@ impl<'p> Cx<'p> {
             .borrow_mut()
             .set_result(self.node, value.clone());
     }
-
-    // ── Effects ──────────────────────────────────────────────────────────────────────────────
 
     pub async fn effect(&self, effect: Effect) -> Reply {
         match self.port.ask(Ask::Effect(effect)).await {

@@ -70,6 +70,10 @@ impl<'p> Ensuring<'_, 'p> {
         }
         let get = self.get()?;
         target::keep(cx, get.clone());
+        if cx.will_have_changed(&get) {
+            let wanted = self.wanted(Some(&Value::later("it"))).await?;
+            return Ok(cx.planned(PlanAction::Update, self.patch_like(wanted)));
+        }
         let lock = cx.lock(self.target.domain()).await;
         let mut verdict = Verdict::Adopted;
         if let Some(open) = cx.open_call() {
@@ -131,6 +135,16 @@ impl<'p> Ensuring<'_, 'p> {
                 }
             }
         }
+    }
+
+    /// A change whose extent only the run can tell.
+    fn patch_like(&self, wanted: Json) -> Option<Request> {
+        let method = self
+            .collection
+            .patch
+            .as_ref()
+            .or(self.collection.update.as_ref())?;
+        self.request(method, Some(wanted)).ok()
     }
 
     fn get(&self) -> Result<Request> {
@@ -229,10 +243,14 @@ impl<'p> Ensuring<'_, 'p> {
                 cx.plan(PlanAction::Adopt, None, Vec::new(), notes(&comparison));
                 Ok(Stepped::Done(Verdict::Adopted, it))
             }
-            Todo::Insert => Ok(cx.planned(PlanAction::Create, Some(self.insert_request(wanted)?))),
+            Todo::Insert => {
+                cx.would_change(&self.get()?);
+                Ok(cx.planned(PlanAction::Create, Some(self.insert_request(wanted)?)))
+            }
             Todo::Write(comparison) => {
                 let notes = notes(&comparison);
                 let (_, request) = self.write_request(&wanted, found.as_ref(), &comparison)?;
+                cx.would_change(&self.get()?);
                 cx.plan(
                     PlanAction::Update,
                     Some(request),

@@ -49,16 +49,16 @@ pub async fn until<'p>(
         return Ok(Stepped::Done(verdict, value));
     }
     let every = cx.duration(clauses::every(step), EVERY_UNTIL, None).await?;
-    let mut looking = Looking::new(cx, step, every).await?;
+    let looking = Looking::new(cx, step, every).await?;
     let mut value = value;
     loop {
         if let Some(done) = looking.judge(&value, verdict).await? {
             return Ok(done);
         }
-        looking.pause(&value).await?;
         if let Some(done) = looking.out_of_time(&value)? {
             return Ok(done);
         }
+        looking.pause().await?;
         if let Some(get) = get {
             value = cx
                 .observe(get)
@@ -215,16 +215,16 @@ async fn watch<'p>(
     look: impl AsyncFn() -> Result<Value>,
 ) -> Result<Stepped> {
     let every = cx.duration(clauses::every(step), EVERY, None).await?;
-    let mut looking = Looking::new(cx, step, every).await?;
+    let looking = Looking::new(cx, step, every).await?;
     loop {
         let value = look().await?;
         if let Some(done) = looking.judge(&value, Verdict::Waited).await? {
             return Ok(done);
         }
-        looking.pause(&value).await?;
         if let Some(done) = looking.out_of_time(&value)? {
             return Ok(done);
         }
+        looking.pause().await?;
     }
 }
 
@@ -246,7 +246,7 @@ impl<'a, 'p> Looking<'a, 'p> {
     }
 
     /// Whether the wait is over with this value: well, or badly.
-    async fn judge(&mut self, value: &Value, verdict: Verdict) -> Result<Option<Stepped>> {
+    async fn judge(&self, value: &Value, verdict: Verdict) -> Result<Option<Stepped>> {
         for guard in clauses::fail_whens(self.step) {
             if self.cx.condition(&guard.condition, Some(value)).await? == Some(true) {
                 let words = self.cx.words(guard.message.as_ref(), Some(value)).await?;
@@ -263,7 +263,7 @@ impl<'a, 'p> Looking<'a, 'p> {
         Ok(held.then(|| Stepped::Done(verdict, value.clone())))
     }
 
-    async fn pause(&self, _value: &Value) -> Result<()> {
+    async fn pause(&self) -> Result<()> {
         self.cx.sleep_within(self.every, self.deadline).await;
         if self.cx.stopping() {
             return Err(Halt::Stopped);
@@ -271,14 +271,9 @@ impl<'a, 'p> Looking<'a, 'p> {
         Ok(())
     }
 
-    /// What happens when the time is up. After the last look: a deadline is judged by what is there.
-    fn out_of_time(&mut self, value: &Value) -> Result<Option<Stepped>> {
+    /// What happens when the time is up; the look at the very deadline has counted by then.
+    fn out_of_time(&self, value: &Value) -> Result<Option<Stepped>> {
         if self.cx.now() < self.deadline {
-            return Ok(None);
-        }
-        if self.deadline.0 != i64::MAX && self.cx.now() == self.deadline {
-            // One look at the very deadline still counts.
-            self.deadline = Timestamp(self.deadline.0 - 1);
             return Ok(None);
         }
         match clauses::decision(self.step, OnOutcome::Timeout) {
