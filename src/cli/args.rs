@@ -114,8 +114,8 @@ pub struct Driving {
     #[command(flatten)]
     pub inputs: Inputs,
     /// Use the simulated cloud in this process, in virtual time; a scenario's name ends in `.toml`
-    #[arg(long, value_name = "SCENARIO", num_args = 0..=1, require_equals = true, default_missing_value = "")]
-    pub sim: Option<PathBuf>,
+    #[arg(long, value_name = "SCENARIO", num_args = 0..=1, require_equals = true)]
+    pub sim: Option<Option<PathBuf>>,
     /// Send a service's calls, or all, elsewhere (R5FLOW_ENDPOINT_SERVICE, R5FLOW_ENDPOINT)
     #[arg(long, value_name = "[SERVICE=]URL", conflicts_with = "sim")]
     pub endpoint: Vec<String>,
@@ -314,13 +314,13 @@ mod tests {
         let bare = run(&["r5flow", "run", "--sim", "a.r5flow"]);
         assert_eq!(
             (bare.file.as_str(), bare.driving.sim),
-            ("a.r5flow", Some(PathBuf::new()))
+            ("a.r5flow", Some(None))
         );
         let spaced = run(&["r5flow", "run", "--sim", "b.toml", "a.r5flow", "w"]);
-        assert_eq!(spaced.driving.sim, Some(PathBuf::from("b.toml")));
+        assert_eq!(spaced.driving.sim, Some(Some(PathBuf::from("b.toml"))));
         assert_eq!(spaced.workflow.as_deref(), Some("w"));
         let joined = run(&["r5flow", "run", "a.r5flow", "--sim=b"]);
-        assert_eq!(joined.driving.sim, Some(PathBuf::from("b")));
+        assert_eq!(joined.driving.sim, Some(Some(PathBuf::from("b"))));
         assert_eq!(run(&["r5flow", "run", "a.r5flow"]).driving.sim, None);
     }
 }

@@ -1,7 +1,5 @@
 //! What a session is asked for: options and world of plan, run and resume.
 
-use std::path::PathBuf;
-
 use super::args::Driving;
 use super::failure::Failure;
 use super::session::{Options, Order};
@@ -78,9 +76,7 @@ pub fn chosen(
     settings: &Settings,
 ) -> Result<Option<Choice>, Failure> {
     if let Some(scenario) = &driving.sim {
-        let scenario: Option<PathBuf> =
-            Some(scenario.clone()).filter(|s| !s.as_os_str().is_empty());
-        return Ok(Some(Choice::Sim(scenario)));
+        return Ok(Some(Choice::Sim(scenario.clone())));
     }
     let endpoints = endpoints(driving, catalog, settings)?;
     Ok(match endpoints.overridden().is_empty() {

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::journal::World;
-use crate::plan::{CriticalPath, Graph, NodeId, Work};
+use crate::plan::{CriticalPath, Graph, NodeId};
 use crate::run::{End, PlanAction, PlanItem};
 use crate::source::SourceMap;
 use crate::store::Vault;
@@ -64,13 +64,7 @@ impl Plan<'_> {
     fn open_blocks(&self) -> Vec<Arc<str>> {
         self.graph
             .nodes()
-            .filter(|n| matches!(self.graph.node(*n).work, Work::For(..) | Work::If(..)))
-            .filter(|n| {
-                self.graph
-                    .behind(*n)
-                    .into_iter()
-                    .all(|b| matches!(self.graph.node(b).work, Work::End))
-            })
+            .filter(|n| self.graph.is_open(*n))
             .map(|n| Arc::clone(&self.graph.node(n).address))
             .collect()
     }
