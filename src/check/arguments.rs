@@ -299,6 +299,7 @@ impl<'p> Checker<'_, 'p> {
     ) {
         let param = signature.params.iter().find(|p| p.name == *name);
         let want = match param {
+            Some(param) if signature.is_short(param, &arg.value) => Want::declared(name, Type::STR),
             Some(param) => {
                 if param.deprecated {
                     let at = arg.name.as_ref().map_or(arg.value.span, |n| n.span);
@@ -455,6 +456,18 @@ impl<'p> Checker<'_, 'p> {
 impl Signature {
     fn knows(&self, name: &str) -> bool {
         self.params.iter().any(|p| &*p.name == name) || self.parts.iter().any(|p| &**p == name)
+    }
+
+    /// Whether a value is only the last part of a full name (rule C1): `topics("news")`, where the
+    /// parameter is `projects/p/topics/news`.
+    fn is_short(&self, param: &Param, value: &Expr) -> bool {
+        let full = match &*value.kind {
+            ast::ExprKind::Str(parts) => parts
+                .iter()
+                .any(|p| matches!(p, ast::StrPart::Text(text) if text.contains('/'))),
+            _ => false,
+        };
+        param.full_name.is_some() && self.parts.contains(&param.name) && !full
     }
 
     fn names(&self) -> Vec<Arc<str>> {

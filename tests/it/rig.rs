@@ -676,7 +676,14 @@ fn passing(name: &str) -> bool {
     let lower = name.to_ascii_lowercase();
     matches!(
         name,
-        "id" | "etag" | "uid" | "generation" | "numericId" | "address" | "IPAddress"
+        "id" | "etag"
+            | "uid"
+            | "timeCreated"
+            | "updated"
+            | "generation"
+            | "numericId"
+            | "address"
+            | "IPAddress"
     ) || lower.ends_with("fingerprint")
         || lower.ends_with("timestamp")
         || lower.ends_with("time")
