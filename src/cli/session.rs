@@ -163,8 +163,6 @@ pub trait Talk {
     fn observer(&self, vault: Rc<Vault>, clock: Rc<dyn Clock>) -> Rc<dyn Observer>;
 }
 
-// ── Loading ──────────────────────────────────────────────────────────────────────────────────
-
 /// Reads a flow with everything it uses.
 pub fn load(file: &str, files: &dyn Files) -> Result<(Program, Vec<Diagnostic>), SessionError> {
     package::load(file, files).map_err(|why| SessionError::Unreadable {
@@ -293,8 +291,6 @@ fn runtime() -> Result<tokio::runtime::Runtime, SessionError> {
         .build()
         .map_err(|e| SessionError::World(format!("this machine gives no event loop: {e}")))
 }
-
-// ── Plan ─────────────────────────────────────────────────────────────────────────────────────
 
 /// Makes the plan of a run and shows it.
 pub fn plan(
@@ -568,8 +564,6 @@ impl InboxSource for Nobody {
     }
 }
 
-// ── Run ──────────────────────────────────────────────────────────────────────────────────────
-
 /// Plans, asks, and runs.
 pub fn run(order: &Order, talk: &dyn Talk) -> Result<Report, SessionError> {
     let (program, findings) = load(&order.file, &package::Disk)?;
@@ -765,6 +759,12 @@ impl Driving<'_, '_> {
         let last = Event::Ended(Box::new(Core::ended_event(&end, secret_outputs.clone())));
         engine.record(last).await?;
         engine.close();
+        if let Some(sim) = &open.sim {
+            let mut cloud = sim.cloud.borrow_mut();
+            cloud
+                .passed(open.clock.now())
+                .map_err(|e| SessionError::World(e.to_string()))?;
+        }
         Ok(Ending {
             run: started.run,
             end,
@@ -843,8 +843,6 @@ fn listen_for_cancel(folder: RunFolder, stop: tokio::sync::mpsc::UnboundedSender
         }
     });
 }
-
-// ── Resume ───────────────────────────────────────────────────────────────────────────────────
 
 /// What a journal tells, damaged or not.
 pub struct History {
@@ -1089,8 +1087,6 @@ fn secrets_again(
         .filter(|(name, _)| started.secrets.iter().any(|s| **s == **name))
         .collect())
 }
-
-// ── Inputs in the journal ────────────────────────────────────────────────────────────────────
 
 /// A value with its type: durations, percentages and sizes are no JSON.
 fn tagged(value: &Value) -> Json {

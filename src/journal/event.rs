@@ -265,6 +265,19 @@ pub enum Reason {
     Flow,
 }
 
+impl Reason {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Reason::Failed => "failed",
+            Reason::Denied => "denied",
+            Reason::TimedOut => "timed out",
+            Reason::Permission => "permission",
+            Reason::Decision => "decision",
+            Reason::Flow => "flow",
+        }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Ended {
     pub status: RunStatus,

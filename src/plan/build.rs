@@ -79,16 +79,43 @@ impl<'p> Graph<'p> {
         Ok(changed.into_iter().collect())
     }
 
-    /// A new scope for an `upon` block, with its event.
-    pub fn fire(
+    /// Scopes for the `upon` blocks of an event, in the frame where it happened and in those around.
+    pub fn notify(
         &mut self,
         frame: FrameId,
+        event: &str,
+        key: &str,
+        value: &Value,
+        memo: &Memo,
+    ) -> Result<(), BuildError> {
+        let mut next = Some(frame);
+        while let Some(frame) = next {
+            next = match self.frame(frame).inputs {
+                Given::Call { scope, .. } => Some(self.scope(scope).frame),
+                Given::Values(_) => None,
+            };
+            let root = self.frame(frame).root;
+            let flow = self.flow_of(root);
+            for block in &flow.block(BlockId::ROOT).children {
+                let BlockKind::Upon(upon) = flow.block(*block).kind else {
+                    continue;
+                };
+                if &*upon.event.text == event {
+                    self.fire(root, *block, format!("{event}:{key}").into(), value, memo)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn fire(
+        &mut self,
+        parent: ScopeId,
         block: BlockId,
         key: Arc<str>,
-        event: Value,
+        event: &Value,
         memo: &Memo,
-    ) -> Result<Vec<NodeId>, BuildError> {
-        let parent = self.frame(frame).root;
+    ) -> Result<(), BuildError> {
         let mut builder = Builder {
             graph: self,
             memo,
@@ -98,9 +125,13 @@ impl<'p> Graph<'p> {
             apart: true,
             ..Around::default()
         };
-        builder.inner_scope(parent, block, Some((key, event.clone(), event)), around)?;
-        builder.connect()?;
-        Ok(builder.added)
+        builder.inner_scope(
+            parent,
+            block,
+            Some((key, event.clone(), event.clone())),
+            around,
+        )?;
+        builder.connect()
     }
 
     /// What a growth leads to, when that is known already.

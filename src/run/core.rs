@@ -1,6 +1,6 @@
 //! The pure core: which nodes are ready, which run, what they ask for.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
@@ -14,7 +14,7 @@ use super::step;
 use super::task::{Ask, Given, Port, Task, TaskEnd};
 use crate::catalog::Catalog;
 use crate::journal::{Ended, Outcome, Reason, RunStatus, State, StepFailure};
-use crate::plan::{Graph, Memo, NodeId, PoolId, Work};
+use crate::plan::{FrameId, Graph, Memo, NodeId, PoolId, Work};
 use crate::value::Value;
 use crate::world::Timestamp;
 
@@ -71,6 +71,9 @@ pub struct Core<'p> {
     out: Vec<(TaskId, Effect)>,
     observer: Rc<dyn Observer>,
     stopped_at: Option<String>,
+    /// Nodes of `upon` blocks: they notify, and never fail the run.
+    notices: BTreeSet<NodeId>,
+    finale: bool,
 }
 
 #[derive(Default)]
@@ -111,6 +114,7 @@ impl<'p> Core<'p> {
                 locks: Default::default(),
                 resources: Default::default(),
                 plan: Default::default(),
+                would_change: Default::default(),
             }),
             status: Vec::new(),
             ready: VecDeque::new(),
@@ -123,6 +127,8 @@ impl<'p> Core<'p> {
             out: Vec::new(),
             observer,
             stopped_at: None,
+            notices: BTreeSet::new(),
+            finale: false,
         };
         let nodes: Vec<NodeId> = core.shared.graph.borrow().nodes().collect();
         core.count(&nodes);
@@ -156,6 +162,49 @@ impl<'p> Core<'p> {
     pub fn start(&mut self, now: Timestamp) -> Vec<(TaskId, Effect)> {
         self.shared.now.set(now);
         self.advance()
+    }
+
+    /// Nothing is going on any more: tells the `upon run_ended` blocks, once.
+    pub fn finale(&mut self, now: Timestamp) -> Vec<(TaskId, Effect)> {
+        self.shared.now.set(now);
+        if std::mem::replace(&mut self.finale, true) {
+            return Vec::new();
+        }
+        let status = self.end().status.as_str();
+        let event = Value::record([("status", Value::str(status))]);
+        self.notify(FrameId(0), "run_ended", status, event);
+        self.advance()
+    }
+
+    /// Fires the `upon` blocks for an event in a workflow, and in those that run it.
+    fn notify(&mut self, frame: FrameId, event: &str, key: &str, value: Value) {
+        if self.shared.settings.mode == Mode::Plan || self.shared.stopping.get() {
+            return;
+        }
+        let first = self.shared.graph.borrow().len() as u32;
+        let fired = {
+            let memo = self.shared.memo.borrow();
+            self.shared
+                .graph
+                .borrow_mut()
+                .notify(frame, event, key, &value, &memo)
+        };
+        let added: Vec<NodeId> = (first..self.shared.graph.borrow().len() as u32)
+            .map(NodeId)
+            .collect();
+        self.notices.extend(added.iter().copied());
+        self.count(&added);
+        if let Err(error) = fired {
+            let failure = step::flow_failure(&self.shared, &error);
+            for node in added {
+                self.status[node.0 as usize] = NodeStatus::Failed(Box::new(failure.clone()));
+            }
+        }
+    }
+
+    fn frame_of(&self, node: NodeId) -> FrameId {
+        let graph = self.shared.graph.borrow();
+        graph.scope(graph.node(node).scope).frame
     }
 
     /// A reply came.
@@ -318,6 +367,7 @@ impl<'p> Core<'p> {
                 Some(Ask::Permit) => self.want_permit.push_back(task),
                 Some(Ask::Lock(key)) => self.want_lock.push_back((task, key)),
                 Some(Ask::Effect(effect)) => {
+                    self.announce(NodeId(task.0), &effect);
                     if matches!(effect, Effect::Sleep { .. } | Effect::Inbox(_)) {
                         self.idle_tasks.insert(task);
                     }
@@ -327,6 +377,17 @@ impl<'p> Core<'p> {
                 // Only asks make a task wait.
                 None => {}
             },
+        }
+    }
+
+    fn announce(&mut self, node: NodeId, effect: &Effect) {
+        if let Effect::Inbox(question) = effect {
+            let event = Value::record([
+                ("step", Value::str(&*question.address)),
+                ("text", Value::str(&question.text)),
+            ]);
+            let key = format!("{}#{}", question.address, question.hash);
+            self.notify(self.frame_of(node), "gate_waiting", &key, event);
         }
     }
 
@@ -363,12 +424,12 @@ impl<'p> Core<'p> {
                 tolerated: true, ..
             } => (Value::Null, NodeStatus::Done),
             Outcome::Failed { failure, .. } => {
-                self.status[node.0 as usize] = NodeStatus::Failed(failure);
-                self.close_turns(node);
+                self.failed(node, failure);
                 return;
             }
         };
         let held = self.holds_here(node);
+        self.checkpoint_reached(node);
         {
             let mut graph = self.shared.graph.borrow_mut();
             // In a plan the task has put what it knows there already.
@@ -381,6 +442,29 @@ impl<'p> Core<'p> {
             return;
         }
         self.finish(node, status);
+    }
+
+    fn failed(&mut self, node: NodeId, failure: Box<StepFailure>) {
+        if !self.notices.contains(&node) {
+            let address = Arc::clone(&self.shared.graph.borrow().node(node).address);
+            let error = Value::record([
+                ("message", Value::str(&failure.message)),
+                ("class", Value::str(failure.reason.as_str())),
+            ]);
+            let event = Value::record([("step", Value::str(&*address)), ("error", error)]);
+            self.notify(self.frame_of(node), "step_failed", &address, event);
+        }
+        self.status[node.0 as usize] = NodeStatus::Failed(failure);
+        self.close_turns(node);
+    }
+
+    fn checkpoint_reached(&mut self, node: NodeId) {
+        let work = self.shared.graph.borrow().node(node).work;
+        if let Work::Checkpoint(checkpoint) = work {
+            let name = &*checkpoint.name.text;
+            let event = Value::record([("name", Value::str(name))]);
+            self.notify(self.frame_of(node), "checkpoint_reached", name, event);
+        }
     }
 
     /// Whether the run was asked to stop at this checkpoint.
@@ -398,7 +482,7 @@ impl<'p> Core<'p> {
     /// A node is over: those behind it have one thing less to wait for.
     fn finish(&mut self, node: NodeId, status: NodeStatus) {
         self.status[node.0 as usize] = status;
-        let behind: Vec<NodeId> = self.shared.graph.borrow().behind(node).collect();
+        let behind = self.shared.graph.borrow().behind(node);
         for next in behind {
             if let NodeStatus::Waiting(n) = &mut self.status[next.0 as usize] {
                 *n -= 1;
@@ -457,18 +541,17 @@ impl<'p> Core<'p> {
     /// After a failure in a limited loop no further iteration starts.
     fn close_turns(&mut self, failed: NodeId) {
         let graph = self.shared.graph.borrow();
-        let mut seen = vec![failed];
-        let mut next = 0;
-        while next < seen.len() {
-            for behind in graph.behind(seen[next]) {
+        let mut seen = HashSet::from([failed]);
+        let mut open = vec![failed];
+        while let Some(node) = open.pop() {
+            for behind in graph.behind(node) {
                 if let Work::TurnEnd(pool) = graph.node(behind).work {
                     self.turns.entry(pool).or_default().closed = true;
                 }
-                if !seen.contains(&behind) && seen.len() < 10_000 {
-                    seen.push(behind);
+                if seen.insert(behind) {
+                    open.push(behind);
                 }
             }
-            next += 1;
         }
     }
 
@@ -486,6 +569,9 @@ impl<'p> Core<'p> {
         let mut paused = None;
         let mut stopped = self.shared.stopping.get();
         for node in graph.nodes() {
+            if self.notices.contains(&node) {
+                continue;
+            }
             let address = &graph.node(node).address;
             match &self.status[node.0 as usize] {
                 NodeStatus::Failed(failure) => end

@@ -43,20 +43,26 @@ pub async fn drive(
     engine: &mut dyn Engine,
     now: Timestamp,
 ) -> Result<End, StoreError> {
-    for (task, effect) in core.start(now) {
-        engine.begin(task, effect);
-    }
-    while core.is_busy() {
+    let mut effects = core.start(now);
+    let mut now = now;
+    loop {
+        for (task, effect) in effects {
+            engine.begin(task, effect);
+        }
+        if !core.is_busy() {
+            effects = core.finale(now);
+            if effects.is_empty() {
+                return Ok(core.end());
+            }
+            continue;
+        }
         let (happening, at) = engine.next().await;
-        let effects = match happening {
+        now = at;
+        effects = match happening {
             Happening::Reply(task, reply) => core.on(task, reply, at),
             Happening::GatesOnly => core.leave_gates(at),
             Happening::Stop => core.stop(at),
             Happening::Broken(error) => return Err(error),
         };
-        for (task, effect) in effects {
-            engine.begin(task, effect);
-        }
     }
-    Ok(core.end())
 }

@@ -27,6 +27,8 @@ pub struct Settings {
     pub step_timeout: Millis,
     /// How long "in use" and "operation in progress" are taken for passing.
     pub busy_timeout: Millis,
+    /// How long a server that gives no answer is tried.
+    pub silence_timeout: Millis,
     /// How old a guard may be when its request leaves.
     pub guard_age: Millis,
 }
@@ -37,11 +39,12 @@ impl Settings {
             mode,
             parallel: 16,
             until: None,
-            patience: Millis::mins(3),
+            patience: Millis::mins(1),
             id_window: Millis::mins(30),
             operations_kept: Millis::mins(12 * 60),
             step_timeout: Millis::mins(60),
             busy_timeout: Millis::mins(15),
+            silence_timeout: Millis::mins(2),
             guard_age: Millis::secs(30),
         }
     }

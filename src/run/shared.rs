@@ -32,6 +32,8 @@ pub struct Shared<'p> {
     /// Addresses of steps whose resource can be read again, with the request that does it.
     pub resources: RefCell<HashMap<Arc<str>, crate::wire::Request>>,
     pub plan: RefCell<Vec<PlanItem>>,
+    /// In a plan: what reads the resources that steps so far would change.
+    pub would_change: RefCell<BTreeSet<String>>,
 }
 
 impl<'p> Shared<'p> {

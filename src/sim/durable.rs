@@ -48,6 +48,13 @@ pub trait Cloud {
     /// As for [`Cloud::call`].
     fn approve(&mut self, now: Timestamp) -> Result<(), SimError>;
 
+    /// Time has passed in which nothing was asked to change; a cloud that is opened again goes on
+    /// from here.
+    ///
+    /// # Errors
+    /// As for [`Cloud::call`].
+    fn passed(&mut self, now: Timestamp) -> Result<(), SimError>;
+
     fn sim(&self) -> &Sim;
 
     fn sim_mut(&mut self) -> &mut Sim;
@@ -60,6 +67,11 @@ impl Cloud for Sim {
 
     fn approve(&mut self, now: Timestamp) -> Result<(), SimError> {
         self.approved(now);
+        Ok(())
+    }
+
+    fn passed(&mut self, now: Timestamp) -> Result<(), SimError> {
+        self.advance(now);
         Ok(())
     }
 
@@ -92,6 +104,7 @@ struct Record {
 enum Event {
     Call(Call),
     Approved(bool),
+    Passed(bool),
 }
 
 /// The format of the log.
@@ -178,6 +191,7 @@ impl Durable {
                     self.sim.handle(&call, at);
                 }
                 Event::Approved(_) => self.sim.approved(at),
+                Event::Passed(_) => self.sim.advance(at),
             }
             latest = latest.max(at);
         }
@@ -226,6 +240,16 @@ impl Cloud for Durable {
             event: Event::Approved(true),
         })?;
         self.sim.approved(now);
+        Ok(())
+    }
+
+    fn passed(&mut self, now: Timestamp) -> Result<(), SimError> {
+        let now = now.max(self.sim.now());
+        self.append(&Record {
+            at: now.0,
+            event: Event::Passed(true),
+        })?;
+        self.sim.advance(now);
         Ok(())
     }
 

@@ -8,7 +8,9 @@ use super::fault::Fault;
 use super::identity;
 use super::model;
 use super::operation::{self, Then};
+use super::patch;
 use super::refs;
+use super::stamp;
 use super::world::{Object, World};
 use crate::catalog::{Collection, OperationStyle, Schema, SchemaId};
 
@@ -66,7 +68,7 @@ pub fn insert(world: &mut World, ask: &Ask, collection: &Collection) -> Result<J
     for field in output_only(world, collection) {
         body.remove(&field);
     }
-    let stamped = stamp_new(world, collection, &key, &id, body);
+    let stamped = stamp::stamp_new(world, collection, &key, &id, body);
     let mut body = stamped;
     model::prepare(world, collection, &key, ask, &mut body)?;
     world.put(&key, &collection.path, body);
@@ -94,7 +96,7 @@ pub fn plant(
     if &*ask.method.service == "compute" {
         refs_of(world, &mut body, &ask.project, &collection.path)?;
     }
-    let mut body = stamp_new(world, collection, &key, &id, body);
+    let mut body = stamp::stamp_new(world, collection, &key, &id, body);
     model::prepare(world, collection, &key, ask, &mut body)?;
     world.put(&key, &collection.path, body);
     for then in model::inserted(world, &collection.path, &key, ask) {
@@ -199,7 +201,7 @@ fn required(world: &World, ask: &Ask, collection: &Collection, body: &Object) ->
     Ok(())
 }
 
-fn schema_of(world: &World, collection: &Collection) -> Option<std::sync::Arc<Schema>> {
+pub fn schema_of(world: &World, collection: &Collection) -> Option<std::sync::Arc<Schema>> {
     world.catalog.schema(collection.resource.as_ref()?)
 }
 
@@ -247,142 +249,6 @@ fn broken_link(place: &str, path: &str) -> Fault {
     Fault::not_found(path)
 }
 
-/// What the server adds to every new resource of a kind.
-fn stamp_new(
-    world: &mut World,
-    collection: &Collection,
-    key: &str,
-    id: &str,
-    sent: Object,
-) -> Object {
-    let path = key.split_once('/').map_or("", |(_, p)| p).to_string();
-    let schema = schema_of(world, collection);
-    let has = |name: &str| schema.as_ref().is_some_and(|s| s.field(name).is_some());
-    let mut body = Object::new();
-    if let Some(kind) = schema.as_ref().and_then(|s| kind_of(s)) {
-        body.insert("kind".into(), json!(kind));
-    }
-    let service = collection.service.to_string();
-    if has("id") && matches!(service.as_str(), "compute" | "dns" | "storage") {
-        let minted = match service.as_str() {
-            "storage" => id.to_string(),
-            _ => world.mint.id(),
-        };
-        body.insert("id".into(), json!(minted));
-    }
-    let created = world.stamp();
-    for name in [
-        "creationTimestamp",
-        "creationTime",
-        "createTime",
-        "timeCreated",
-    ] {
-        if has(name) {
-            let text = match service.as_str() {
-                "compute" => created.clone(),
-                _ => world.now.rfc3339(),
-            };
-            body.insert(name.into(), json!(text));
-        }
-    }
-    body.extend(sent);
-    body.retain(|_, v| !v.is_null());
-    if has("name") {
-        let name = match &collection.full_name {
-            Some(_) if keeps_short_name(&service) => id.to_string(),
-            Some(_) => path.clone(),
-            None => id.rsplit('@').next_back().unwrap_or(id).to_string(),
-        };
-        if !(body.contains_key("name") && collection.full_name.is_none()) {
-            body.insert("name".into(), json!(name));
-        }
-    }
-    place_fields(world, collection, &path, &mut body, &has);
-    refresh(world, &schema, &mut body);
-    body
-}
-
-/// The text of `kind`: the type's name behind the service's, as the API descriptions have it nearly
-/// everywhere; Cloud SQL shortens its names.
-pub fn kind_of(schema: &Schema) -> Option<String> {
-    let prefix = match &*schema.id.service {
-        "sqladmin" => "sql",
-        service @ ("compute" | "dns" | "storage") => service,
-        _ => return None,
-    };
-    schema.field("kind")?;
-    let name = match &*schema.id.name {
-        "DatabaseInstance" => "Instance",
-        name if prefix == "sql" => name.trim_end_matches("Response"),
-        name => name,
-    };
-    let mut letters = name.chars();
-    let first = letters.next()?.to_ascii_lowercase();
-    Some(format!("{prefix}#{first}{}", letters.as_str()))
-}
-
-/// Services whose resources show their short names although their paths are full names.
-fn keeps_short_name(service: &str) -> bool {
-    matches!(service, "container")
-}
-
-fn place_fields(
-    world: &mut World,
-    collection: &Collection,
-    path: &str,
-    body: &mut Object,
-    has: &dyn Fn(&str) -> bool,
-) {
-    if &*collection.service != "compute" {
-        for (name, value) in [("uid", world.mint.uuid()), ("uniqueId", world.mint.id())] {
-            if has(name) {
-                body.entry(name.to_string()).or_insert(json!(value));
-            }
-        }
-        return;
-    }
-    for (field, word) in [("zone", "zones"), ("region", "regions")] {
-        if let (true, Some(place)) = (has(field), refs::after(path, word)) {
-            let project = refs::project_of(path).unwrap_or_default();
-            body.insert(
-                field.into(),
-                json!(refs::link(&format!("projects/{project}/{word}/{place}"))),
-            );
-        }
-    }
-    if has("selfLink") {
-        body.insert("selfLink".into(), json!(refs::link(path)));
-    }
-}
-
-/// New fingerprints and etags: after every write.
-fn refresh(world: &mut World, schema: &Option<std::sync::Arc<Schema>>, body: &mut Object) {
-    let has = |name: &str| schema.as_ref().is_some_and(|s| s.field(name).is_some());
-    if has("fingerprint") {
-        body.insert("fingerprint".into(), json!(world.mint.fingerprint()));
-    }
-    if has("labelFingerprint") {
-        let empty = body
-            .get("labels")
-            .and_then(Json::as_object)
-            .is_none_or(|l| l.is_empty());
-        let print = match empty {
-            // The fingerprint of no labels, as recorded from the real API.
-            true => "42WmSpB8rSM=".to_string(),
-            false => world.mint.fingerprint(),
-        };
-        body.insert("labelFingerprint".into(), json!(print));
-    }
-    if has("etag") {
-        body.insert("etag".into(), json!(world.mint.hex(64)));
-    }
-    for name in ["updateTime", "updated"] {
-        if has(name) {
-            body.insert(name.into(), json!(world.now.rfc3339()));
-        }
-    }
-}
-
 /// PATCH (merge) and PUT (replace).
 pub fn change(
     world: &mut World,
@@ -410,11 +276,11 @@ pub fn change(
         .map(str::to_string);
     let mut new = old.clone();
     match mask {
-        Some(mask) if !mask.is_empty() && mask != "*" => apply_mask(&mut new, &sent, &mask),
-        _ if merge || collection.envelope.is_some() => merge_into(&mut new, sent),
+        Some(mask) if !mask.is_empty() && mask != "*" => patch::apply_mask(&mut new, &sent, &mask),
+        _ if merge || collection.envelope.is_some() => patch::merge_into(&mut new, sent),
         _ => new = replaced(world, collection, &old, sent),
     }
-    refresh(world, &schema_of(world, collection), &mut new);
+    stamp::refresh(world, &schema_of(world, collection), &mut new);
     let change = model::Change {
         key: &key,
         old: &old,
@@ -471,28 +337,6 @@ fn preconditions(sent: &Object, old: &Object, service: &str) -> Result<(), Fault
     Ok(())
 }
 
-/// JSON merge patch (RFC 7396): null removes, lists are replaced, objects merge.
-pub fn merge_into(target: &mut Object, patch: Object) {
-    for (name, value) in patch {
-        match value {
-            Json::Null => {
-                target.remove(&name);
-            }
-            Json::Object(inner) => match target.get_mut(&name) {
-                Some(Json::Object(existing)) => merge_into(existing, inner),
-                _ => {
-                    let mut fresh = Object::new();
-                    merge_into(&mut fresh, inner);
-                    target.insert(name, Json::Object(fresh));
-                }
-            },
-            other => {
-                target.insert(name, other);
-            }
-        }
-    }
-}
-
 /// PUT: what is not sent falls away, except what the server owns.
 fn replaced(world: &World, collection: &Collection, old: &Object, sent: Object) -> Object {
     let kept = output_only(world, collection);
@@ -515,50 +359,8 @@ fn replaced(world: &World, collection: &Collection, old: &Object, sent: Object) 
             new.insert(name.clone(), value.clone());
         }
     }
-    merge_into(&mut new, sent);
+    patch::merge_into(&mut new, sent);
     new
-}
-
-/// Sets exactly the fields of a field mask, which may be written in snake case.
-fn apply_mask(target: &mut Object, sent: &Object, mask: &str) {
-    for path in mask.split(',').map(str::trim).filter(|p| !p.is_empty()) {
-        let names: Vec<String> = path.split('.').map(camel).collect();
-        set_path(target, Some(sent), &names);
-    }
-}
-
-fn set_path(target: &mut Object, sent: Option<&Object>, names: &[String]) {
-    let Some((first, rest)) = names.split_first() else {
-        return;
-    };
-    let given = sent.and_then(|s| s.get(first));
-    if rest.is_empty() {
-        match given {
-            Some(value) if !value.is_null() => target.insert(first.clone(), value.clone()),
-            _ => target.remove(first),
-        };
-        return;
-    }
-    let inner = target.entry(first.clone()).or_insert_with(|| json!({}));
-    if let Json::Object(inner) = inner {
-        set_path(inner, given.and_then(Json::as_object), rest);
-    }
-}
-
-fn camel(name: &str) -> String {
-    let mut out = String::new();
-    let mut upper = false;
-    for c in name.chars() {
-        match c {
-            '_' => upper = true,
-            c if upper => {
-                out.extend(c.to_uppercase());
-                upper = false;
-            }
-            c => out.push(c),
-        }
-    }
-    out
 }
 
 pub fn delete(world: &mut World, ask: &Ask, collection: &Collection) -> Result<Json, Fault> {

@@ -16,11 +16,13 @@ mod mint;
 mod model;
 mod operation;
 mod page;
+mod patch;
 mod refs;
 mod router;
 pub mod scenario;
 pub mod serve;
 mod sim_wire;
+mod stamp;
 #[cfg(test)]
 mod tests;
 pub mod timing;
@@ -321,7 +323,7 @@ impl Sim {
     /// Puts the scenario's resources into a project that is seen for the first time.
     fn furnish(&mut self, project: &str) {
         if self.furnished.insert(project.to_string()) {
-            model::furnish(&mut self.world, project);
+            model::furnish::furnish(&mut self.world, project);
         }
     }
 }

@@ -97,7 +97,7 @@ fn head(world: &World, ask: &Ask) -> Map<String, Json> {
         .and_then(|r| world.catalog.schema(r));
     let kind = schema
         .as_ref()
-        .and_then(|s| generic::kind_of(s))
+        .and_then(|s| super::stamp::kind_of(s))
         .map(Json::String);
     if let Some(kind) = kind {
         out.insert("kind".into(), kind);

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
-use hyper::body::{Bytes, Incoming};
+use hyper::body::{Body, Bytes, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use serde_json::{Value as Json, json};
@@ -25,6 +25,9 @@ const LARGEST_BODY: usize = 10 * 1024 * 1024;
 
 /// A client has this long for its request line and headers.
 const HEADER_PATIENCE: Duration = Duration::from_secs(30);
+
+/// And this long for the body.
+const BODY_PATIENCE: Duration = Duration::from_secs(120);
 
 type Answer = Response<Full<Bytes>>;
 
@@ -139,7 +142,14 @@ impl Server {
 
 async fn answer(server: &Server, request: Request<Incoming>) -> Answer {
     let (head, body) = request.into_parts();
-    let body = match Limited::new(body, LARGEST_BODY).collect().await {
+    if body.size_hint().lower() > LARGEST_BODY as u64 {
+        return plain(413, "The request is larger than 10 MiB.");
+    }
+    let read = Limited::new(body, LARGEST_BODY).collect();
+    let Ok(read) = tokio::time::timeout(BODY_PATIENCE, read).await else {
+        return plain(408, "The request's body did not arrive.");
+    };
+    let body = match read {
         Ok(body) => body.to_bytes(),
         Err(e) if e.is::<LengthLimitError>() => {
             return plain(413, "The request is larger than 10 MiB.");

@@ -1,6 +1,9 @@
 //! The integration tests, as one binary.
 
+mod collections;
 mod crash;
 mod dice;
+mod docs;
 mod rig;
 mod suite;
+mod tidy;

@@ -6,7 +6,7 @@ use serde_json::Value as Json;
 
 use super::super::ids::request_id;
 use super::super::plan_item::PlanAction;
-use super::cx::{Cx, Halt, Stepped, known, no_answer};
+use super::cx::{Attempts, Cx, Halt, Stepped, known, no_answer};
 use super::operation::{self, Followed, Operation};
 use super::settle::{self, Role, Settled, role};
 use super::target::{self, Target};
@@ -138,7 +138,9 @@ struct Carrier<'a, 'p> {
 
 impl Carrier<'_, '_> {
     async fn carry(&self, intent: Intent, mut begin: Begin) -> Result<Changed> {
-        let mut attempt = 0;
+        let mut attempts = Attempts::default();
+        // Once a request may have left, its intent cannot be voided any more.
+        let mut left = !matches!(begin, Begin::Send);
         let mut accepted = false;
         loop {
             begin = match begin {
@@ -161,11 +163,12 @@ impl Carrier<'_, '_> {
                     },
                     Sent::Refused(error) => return self.refused(&intent, error).await,
                     Sent::Unknown(error) => {
-                        self.pause(&intent, &mut attempt, error, true).await?;
+                        left = true;
+                        self.pause(&intent, &mut attempts, error, left).await?;
                         Begin::Settle
                     }
                     Sent::NotSent(error) => {
-                        self.pause(&intent, &mut attempt, error, false).await?;
+                        self.pause(&intent, &mut attempts, error, left).await?;
                         self.guards().await?;
                         Begin::Send
                     }
@@ -239,7 +242,7 @@ impl Carrier<'_, '_> {
     async fn pause(
         &self,
         intent: &Intent,
-        attempt: &mut u32,
+        attempts: &mut Attempts,
         error: ApiError,
         left: bool,
     ) -> Result<()> {
@@ -250,12 +253,9 @@ impl Carrier<'_, '_> {
             }
             return Err(Halt::Stopped);
         }
-        let pause = cx.backoff(*attempt, error.retry_after);
-        *attempt += 1;
-        let limit = cx
-            .began_here()
-            .plus(cx.shared.settings.busy_timeout)
-            .min(self.deadline);
+        let (count, since) = attempts.failed(cx.now());
+        let pause = cx.backoff(count, error.retry_after);
+        let limit = since.plus(cx.tolerance(&error)).min(self.deadline);
         if cx.now().plus(pause) >= limit {
             if !left {
                 self.void(intent).await;
@@ -395,7 +395,9 @@ pub async fn call<'p>(cx: &Cx<'p>, step: &'p Step, call: &'p ApiCall) -> Result<
             Changed::Done { answer, .. } => {
                 return finish(cx, step, &target, &method, answer, Some(&sent)).await;
             }
-            Changed::Refused(error) => forgive(cx, &error, &method, &mut 0, deadline).await?,
+            Changed::Refused(error) => {
+                forgive(cx, &error, &method, &mut Attempts::default(), deadline).await?
+            }
             Changed::Stale => {}
         }
     }
@@ -410,7 +412,7 @@ async fn attempt<'p>(
     method: &Arc<Method>,
     deadline: Timestamp,
 ) -> Result<Stepped> {
-    let mut refusals = 0;
+    let mut refusals = Attempts::default();
     let mut retries = None;
     loop {
         let look = observe_for(cx, step, call, &target).await?;
@@ -434,6 +436,9 @@ async fn attempt<'p>(
             } else {
                 PlanAction::Call
             };
+            if let Some(Ok(get)) = target.get() {
+                cx.would_change(&get);
+            }
             return Ok(cx.planned(action, Some(request)));
         }
         require(cx, step, it.as_ref()).await?;
@@ -473,7 +478,7 @@ pub async fn forgive(
     cx: &Cx<'_>,
     error: &ApiError,
     method: &Method,
-    refusals: &mut u32,
+    refusals: &mut Attempts,
     deadline: Timestamp,
 ) -> Result<()> {
     let request_like = Request {
@@ -484,19 +489,19 @@ pub async fn forgive(
         headers: Vec::new(),
         body: None,
     };
+    let (count, since) = refusals.failed(cx.now());
     let again = match error.class {
-        ErrorClass::Conflict => *refusals < CONFLICTS,
+        ErrorClass::Conflict => count < CONFLICTS,
         ErrorClass::RateLimit => cx.now() < deadline,
         class if class.retryable() => {
-            cx.now().since(cx.began_here()) < cx.shared.settings.busy_timeout && cx.now() < deadline
+            cx.now().since(since) < cx.tolerance(error) && cx.now() < deadline
         }
         _ => false,
     };
     if !again {
         return Err(cx.api_failure(error.clone(), &request_like));
     }
-    let pause = cx.backoff(*refusals, error.retry_after);
-    *refusals += 1;
+    let pause = cx.backoff(count, error.retry_after);
     if error.class != ErrorClass::Conflict {
         cx.sleep_within(pause, deadline).await;
     }
@@ -582,6 +587,7 @@ async fn observe_for(cx: &Cx<'_>, step: &Step, call: &ApiCall, target: &Target) 
     match target.get() {
         None => Ok(Look::NotNeeded),
         Some(Err(_)) => Ok(Look::NotNeeded),
+        Some(Ok(get)) if cx.will_have_changed(&get) => Ok(Look::Later),
         Some(Ok(get)) => {
             let found = cx.observe(&get).await?;
             Ok(found.map_or(Look::Absent, Look::Found))

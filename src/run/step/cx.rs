@@ -55,6 +55,8 @@ pub struct Cx<'p> {
     pub began: Timestamp,
     /// When this process took the step up.
     here: Timestamp,
+    /// When the step gives up.
+    deadline: Cell<Timestamp>,
     /// Calls made so far, those of earlier processes included.
     calls: Cell<u32>,
     /// The call that an earlier process left open; settled once.
@@ -86,6 +88,7 @@ impl<'p> Cx<'p> {
             address,
             began,
             here,
+            deadline: Timestamp(i64::MAX).into(),
             calls: calls.into(),
             open: open.into(),
             port,
@@ -138,6 +141,10 @@ impl<'p> Cx<'p> {
         })
     }
 
+    pub fn set_deadline(&self, at: Timestamp) {
+        self.deadline.set(at);
+    }
+
     pub fn began_here(&self) -> Timestamp {
         self.here
     }
@@ -153,8 +160,6 @@ impl<'p> Cx<'p> {
     pub fn planning(&self) -> bool {
         self.shared.planning()
     }
-
-    // ── Evaluation ───────────────────────────────────────────────────────────────────────────
 
     /// Evaluates, and brings what the evaluation finds missing until it has a value.
     pub async fn with_view<T>(
@@ -307,8 +312,6 @@ impl<'p> Cx<'p> {
         Ok(found.map_or(Value::Null, |json| Value::from_json(&json)))
     }
 
-    // ── Outcomes ─────────────────────────────────────────────────────────────────────────────
-
     pub fn flow_error(&self, error: &EvalError) -> Halt {
         Halt::Failed(Box::new(super::flow_failure(&self.shared, error)))
     }
@@ -349,6 +352,18 @@ impl<'p> Cx<'p> {
             Work::Turn(_) | Work::TurnEnd(_) | Work::End | Work::Gather => return String::new(),
         };
         self.shared.place(span)
+    }
+
+    /// What grows here, in the flow's own words.
+    pub fn growth_text(&self) -> String {
+        let graph = self.shared.graph.borrow();
+        let text = |span| graph.names.program.sources.slice(span).to_owned();
+        match self.work() {
+            Work::For(f, _) => format!("steps for each of `{}`", text(f.source.span)),
+            Work::If(i, ..) => format!("steps if `{}`", text(i.condition.span)),
+            Work::Enter(step) => format!("the workflow of `{}`", step.name.text),
+            _ => String::new(),
+        }
     }
 
     pub fn api_failure(&self, error: ApiError, request: &Request) -> Halt {
@@ -399,6 +414,17 @@ impl<'p> Cx<'p> {
         });
     }
 
+    /// In a plan: remembers that this step would change what `get` reads.
+    pub fn would_change(&self, get: &Request) {
+        self.shared.would_change.borrow_mut().insert(get.line());
+    }
+
+    /// In a plan: whether an earlier step would change what `get` reads, so that a look at it now
+    /// tells nothing.
+    pub fn will_have_changed(&self, get: &Request) -> bool {
+        self.planning() && self.shared.would_change.borrow().contains(&get.line())
+    }
+
     /// Puts the value into the graph as it is, `Later` included.
     pub fn set_value(&self, value: &Value) {
         self.shared
@@ -406,8 +432,6 @@ impl<'p> Cx<'p> {
             .borrow_mut()
             .set_result(self.node, value.clone());
     }
-
-    // ── Effects ──────────────────────────────────────────────────────────────────────────────
 
     pub async fn effect(&self, effect: Effect) -> Reply {
         match self.port.ask(Ask::Effect(effect)).await {
@@ -480,12 +504,13 @@ impl<'p> Cx<'p> {
         request: &Request,
     ) -> Result<std::result::Result<serde_json::Value, ApiError>> {
         let service = request.service().unwrap_or("http").to_owned();
-        let deadline = self.now().plus(self.shared.settings.busy_timeout);
+        let begun = self.now();
         let mut attempt = 0;
         loop {
             let answer = {
                 let _permit = self.permit().await;
-                self.send(request, self.shared.settings.patience).await
+                let patience = self.patience();
+                self.send(request, patience).await
             };
             let error = match answer {
                 Ok(answer) => match classify(&service, true, &answer) {
@@ -497,13 +522,28 @@ impl<'p> Cx<'p> {
             };
             let pause = self.backoff(attempt, error.retry_after);
             attempt += 1;
-            if self.now().plus(pause) >= deadline {
+            let until = begun.plus(self.tolerance(&error)).min(self.deadline.get());
+            if self.now().plus(pause) >= until {
                 return Ok(Err(error));
             }
             self.sleep(pause).await;
             if self.stopping() {
                 return Err(Halt::Stopped);
             }
+        }
+    }
+
+    /// How long one request may take now: never beyond the step's own time.
+    pub fn patience(&self) -> Millis {
+        let left = self.deadline.get().since(self.now());
+        Millis(self.shared.settings.patience.0.min(left.0).max(1000))
+    }
+
+    /// For how long an error is taken for passing.
+    pub fn tolerance(&self, error: &ApiError) -> Millis {
+        match error.status {
+            0 => self.shared.settings.silence_timeout,
+            _ => self.shared.settings.busy_timeout,
         }
     }
 
@@ -523,6 +563,22 @@ impl<'p> Cx<'p> {
         let seed = blake3::hash(format!("{}#{attempt}", self.address).as_bytes());
         let spread = i64::from(seed.as_bytes()[0]) * base / 1024;
         Millis((base + spread).max(asked.map_or(0, |a| a.0)))
+    }
+}
+
+/// Attempts that failed in a row, and since when.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Attempts {
+    pub count: u32,
+    since: Option<Timestamp>,
+}
+
+impl Attempts {
+    /// Counts one more; gives how many there were before, and when the first one was.
+    pub fn failed(&mut self, now: Timestamp) -> (u32, Timestamp) {
+        let since = *self.since.get_or_insert(now);
+        self.count += 1;
+        (self.count - 1, since)
     }
 }
 

@@ -6,7 +6,7 @@ use serde_json::{Map, Value as Json};
 
 use super::super::plan_item::PlanAction;
 use super::act::{self, Change, Changed, perform};
-use super::cx::{Cx, Stepped};
+use super::cx::{Attempts, Cx, Stepped};
 use super::settle::{Role, role};
 use super::target::{self, Target};
 use super::{Result, clauses, wait};
@@ -70,6 +70,10 @@ impl<'p> Ensuring<'_, 'p> {
         }
         let get = self.get()?;
         target::keep(cx, get.clone());
+        if cx.will_have_changed(&get) {
+            let wanted = self.wanted(Some(&Value::later("it"))).await?;
+            return Ok(cx.planned(PlanAction::Update, self.patch_like(wanted)));
+        }
         let lock = cx.lock(self.target.domain()).await;
         let mut verdict = Verdict::Adopted;
         if let Some(open) = cx.open_call() {
@@ -81,13 +85,14 @@ impl<'p> Ensuring<'_, 'p> {
                 Changed::Refused(error) if error.class == ErrorClass::AlreadyExists => {}
                 Changed::Refused(error) => {
                     let method = self.method_like(&was);
-                    act::forgive(cx, &error, &method, &mut 0, self.deadline).await?;
+                    act::forgive(cx, &error, &method, &mut Attempts::default(), self.deadline)
+                        .await?;
                 }
                 Changed::Stale => {}
             }
         }
         verdict = self.earlier(verdict);
-        let mut refusals = 0;
+        let mut refusals = Attempts::default();
         let mut retries = None;
         loop {
             let found = wait::settled_read(cx, &get, verdict == Verdict::Created).await?;
@@ -113,8 +118,7 @@ impl<'p> Ensuring<'_, 'p> {
                 (Changed::Refused(error), how)
                     if how == Verdict::Created && error.class == ErrorClass::AlreadyExists =>
                 {
-                    refusals += 1;
-                    if refusals > 3 {
+                    if refusals.failed(cx.now()).0 >= 3 {
                         let method = self.method_like(&how);
                         let like = request::build(&method, &self.target.args_for(&method), None);
                         let like = like.unwrap_or_else(|_| get.clone());
@@ -131,6 +135,16 @@ impl<'p> Ensuring<'_, 'p> {
                 }
             }
         }
+    }
+
+    /// A change whose extent only the run can tell.
+    fn patch_like(&self, wanted: Json) -> Option<Request> {
+        let method = self
+            .collection
+            .patch
+            .as_ref()
+            .or(self.collection.update.as_ref())?;
+        self.request(method, Some(wanted)).ok()
     }
 
     fn get(&self) -> Result<Request> {
@@ -229,10 +243,14 @@ impl<'p> Ensuring<'_, 'p> {
                 cx.plan(PlanAction::Adopt, None, Vec::new(), notes(&comparison));
                 Ok(Stepped::Done(Verdict::Adopted, it))
             }
-            Todo::Insert => Ok(cx.planned(PlanAction::Create, Some(self.insert_request(wanted)?))),
+            Todo::Insert => {
+                cx.would_change(&self.get()?);
+                Ok(cx.planned(PlanAction::Create, Some(self.insert_request(wanted)?)))
+            }
             Todo::Write(comparison) => {
                 let notes = notes(&comparison);
                 let (_, request) = self.write_request(&wanted, found.as_ref(), &comparison)?;
+                cx.would_change(&self.get()?);
                 cx.plan(
                     PlanAction::Update,
                     Some(request),

@@ -16,7 +16,7 @@ use crate::wire::error::ErrorClass;
 pub async fn read<'p>(cx: &Cx<'p>, step: &'p Step, call: &'p ApiCall) -> Result<Stepped> {
     let target = target::resolve(cx, call, None).await?;
     let request = build(cx, call, &target).await?;
-    if !target.known() {
+    if !target.known() || cx.will_have_changed(&request) {
         return Ok(cx.planned(PlanAction::Read, Some(request)));
     }
     let method = method_of(cx, call, &target)?;

@@ -49,16 +49,16 @@ pub async fn until<'p>(
         return Ok(Stepped::Done(verdict, value));
     }
     let every = cx.duration(clauses::every(step), EVERY_UNTIL, None).await?;
-    let mut looking = Looking::new(cx, step, every).await?;
+    let looking = Looking::new(cx, step, every).await?;
     let mut value = value;
     loop {
         if let Some(done) = looking.judge(&value, verdict).await? {
             return Ok(done);
         }
-        looking.pause(&value).await?;
         if let Some(done) = looking.out_of_time(&value)? {
             return Ok(done);
         }
+        looking.pause().await?;
         if let Some(get) = get {
             value = cx
                 .observe(get)
@@ -72,10 +72,14 @@ pub async fn until<'p>(
 pub async fn api<'p>(cx: &Cx<'p>, step: &'p Step, call: &'p ApiCall) -> Result<Stepped> {
     let target = target::resolve(cx, call, None).await?;
     let request = read::build(cx, call, &target).await?;
-    if cx.planning() {
+    if cx.planning() && !(target.known() && !mentions_later(&request)) {
         return Ok(cx.planned(PlanAction::Wait, Some(request)));
     }
     let method = read::method_of(cx, call, &target)?;
+    if cx.planning() {
+        let found = read::all_pages(cx, &method, &request).await?.ok();
+        return Ok(planned(cx, step, Some(request), found.as_ref()).await);
+    }
     let absent_is_null = clauses::decision(step, OnOutcome::Absent) == Some(Decision::Continue);
     let look = async || match read::all_pages(cx, &method, &request).await? {
         Ok(json) => Ok(Value::from_json(&json)),
@@ -89,9 +93,6 @@ pub async fn api<'p>(cx: &Cx<'p>, step: &'p Step, call: &'p ApiCall) -> Result<S
 
 /// `wait STEP until …`: the resource of another step.
 pub async fn step<'p>(cx: &Cx<'p>, step: &'p Step, named: &'p Expr) -> Result<Stepped> {
-    if cx.planning() {
-        return Ok(cx.planned(PlanAction::Wait, None));
-    }
     let address = cx
         .with_view(None, |view| {
             let found = step_name(named).and_then(|(name, index)| view.fresh_address(name, index));
@@ -107,6 +108,17 @@ pub async fn step<'p>(cx: &Cx<'p>, step: &'p Step, named: &'p Expr) -> Result<St
         })
         .await?;
     let request = cx.shared.resources.borrow().get(&address).cloned();
+    if cx.planning() {
+        let there = cx.shared.graph.borrow().find(&address).is_some_and(|node| {
+            let graph = cx.shared.graph.borrow();
+            graph.result(node).is_some_and(|v| !v.is_later())
+        });
+        let found = match &request {
+            Some(request) if there => cx.observe(request).await?,
+            _ => None,
+        };
+        return Ok(planned(cx, step, request, found.as_ref()).await);
+    }
     let Some(request) = request else {
         return Err(cx.flow_error(&EvalError::new(
             named.span,
@@ -164,22 +176,55 @@ pub async fn pause(cx: &Cx<'_>, span: &Expr) -> Result<Stepped> {
     Ok(Stepped::Done(Verdict::Waited, Value::Null))
 }
 
+/// What a plan says of a wait: that it is over already, when what is there says so.
+async fn planned<'p>(
+    cx: &Cx<'p>,
+    step: &'p Step,
+    request: Option<Request>,
+    found: Option<&Json>,
+) -> Stepped {
+    let value = found.map(Value::from_json);
+    let held = match (clauses::until(step), &value) {
+        (Some(condition), Some(value)) => cx.condition(condition, Some(value)).await.ok().flatten(),
+        (None, Some(_)) => Some(true),
+        (_, None) => None,
+    };
+    match (held, value) {
+        (Some(true), Some(value)) => {
+            let notes = vec!["it is so already".to_owned()];
+            cx.plan(PlanAction::Wait, request, Vec::new(), notes);
+            Stepped::Done(Verdict::Waited, value)
+        }
+        _ => cx.planned(PlanAction::Wait, request),
+    }
+}
+
+/// Whether a request holds something that only a later step brings.
+fn mentions_later(request: &Request) -> bool {
+    let body = request
+        .body
+        .as_ref()
+        .map(ToString::to_string)
+        .unwrap_or_default();
+    body.contains("\"(after ")
+}
+
 async fn watch<'p>(
     cx: &Cx<'p>,
     step: &'p Step,
     look: impl AsyncFn() -> Result<Value>,
 ) -> Result<Stepped> {
     let every = cx.duration(clauses::every(step), EVERY, None).await?;
-    let mut looking = Looking::new(cx, step, every).await?;
+    let looking = Looking::new(cx, step, every).await?;
     loop {
         let value = look().await?;
         if let Some(done) = looking.judge(&value, Verdict::Waited).await? {
             return Ok(done);
         }
-        looking.pause(&value).await?;
         if let Some(done) = looking.out_of_time(&value)? {
             return Ok(done);
         }
+        looking.pause().await?;
     }
 }
 
@@ -201,7 +246,7 @@ impl<'a, 'p> Looking<'a, 'p> {
     }
 
     /// Whether the wait is over with this value: well, or badly.
-    async fn judge(&mut self, value: &Value, verdict: Verdict) -> Result<Option<Stepped>> {
+    async fn judge(&self, value: &Value, verdict: Verdict) -> Result<Option<Stepped>> {
         for guard in clauses::fail_whens(self.step) {
             if self.cx.condition(&guard.condition, Some(value)).await? == Some(true) {
                 let words = self.cx.words(guard.message.as_ref(), Some(value)).await?;
@@ -218,7 +263,7 @@ impl<'a, 'p> Looking<'a, 'p> {
         Ok(held.then(|| Stepped::Done(verdict, value.clone())))
     }
 
-    async fn pause(&self, _value: &Value) -> Result<()> {
+    async fn pause(&self) -> Result<()> {
         self.cx.sleep_within(self.every, self.deadline).await;
         if self.cx.stopping() {
             return Err(Halt::Stopped);
@@ -226,14 +271,9 @@ impl<'a, 'p> Looking<'a, 'p> {
         Ok(())
     }
 
-    /// What happens when the time is up. After the last look: a deadline is judged by what is there.
-    fn out_of_time(&mut self, value: &Value) -> Result<Option<Stepped>> {
+    /// What happens when the time is up; the look at the very deadline has counted by then.
+    fn out_of_time(&self, value: &Value) -> Result<Option<Stepped>> {
         if self.cx.now() < self.deadline {
-            return Ok(None);
-        }
-        if self.deadline.0 != i64::MAX && self.cx.now() == self.deadline {
-            // One look at the very deadline still counts.
-            self.deadline = Timestamp(self.deadline.0 - 1);
             return Ok(None);
         }
         match clauses::decision(self.step, OnOutcome::Timeout) {
@@ -260,6 +300,8 @@ impl Cx<'_> {
                 None,
             )
             .await?;
-        Ok(self.began_here().plus(span))
+        let deadline = self.began_here().plus(span);
+        self.set_deadline(deadline);
+        Ok(deadline)
     }
 }

@@ -5,9 +5,12 @@ pub mod autoscalers;
 pub mod balancing;
 pub mod certificates;
 pub mod dns;
+pub mod furnish;
 pub mod group_calls;
+pub mod group_spec;
 pub mod groups;
 pub mod images;
+pub mod instance_calls;
 pub mod instances;
 pub mod networks;
 pub mod operations;
@@ -16,13 +19,10 @@ pub mod services;
 pub mod sql;
 pub mod usage;
 
-use std::collections::BTreeMap;
-
 use serde_json::Value as Json;
 
 use super::ask::Ask;
 use super::fault::Fault;
-use super::mint::Mint;
 use super::operation::Then;
 use super::world::{Due, Object, Resource, World};
 use super::{Outcome, generic, page, refs};
@@ -55,7 +55,7 @@ pub fn answer(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
 }
 
 fn own(method: &str) -> Option<Handler> {
-    instances::method(method)
+    instance_calls::method(method)
         .or_else(|| images::method(method))
         .or_else(|| group_calls::method(method))
         .or_else(|| balancing::method(method))
@@ -178,7 +178,7 @@ pub fn prepare(
         "compute.images" => images::prepare(world, ask, body),
         "compute.instanceTemplates" => images::prepare_template(world, body),
         "compute.instanceGroupManagers" | "compute.regionInstanceGroupManagers" => {
-            groups::prepare(world, key, body)
+            group_spec::prepare(world, key, body)
         }
         "compute.autoscalers" | "compute.regionAutoscalers" => {
             autoscalers::prepare(world, key, body)
@@ -434,83 +434,4 @@ fn tracked(kind: &str, _holder: &str) -> bool {
             | "targetPools"
             | "urlMaps"
     )
-}
-
-/// Puts the scenario's resources into a project.
-pub fn furnish(world: &mut World, project: &str) {
-    let number = world.project_number(project).to_string();
-    let resources = world.scenario.resources.clone();
-    // Every project is furnished as if at the start, whenever it is first mentioned.
-    let seed = world.scenario.seed ^ world.project_number(project);
-    let mint = std::mem::replace(&mut world.mint, Mint::new(seed));
-    let now = std::mem::replace(&mut world.now, world.start);
-    world.planting = true;
-    for existing in resources {
-        let filled = |text: &str| {
-            text.replace("{project}", project)
-                .replace("{number}", &number)
-        };
-        let Some(collection) = world.catalog.collection(&existing.collection) else {
-            world
-                .notes
-                .push(format!("scenario: no collection `{}`", existing.collection));
-            continue;
-        };
-        let Some(insert) = collection.insert.clone() else {
-            world.notes.push(format!(
-                "scenario: nothing can be inserted into `{}`",
-                existing.collection
-            ));
-            continue;
-        };
-        let body: Json =
-            serde_json::from_str(&filled(&existing.body.to_string())).unwrap_or_default();
-        let mut params: BTreeMap<String, String> = existing
-            .at
-            .iter()
-            .map(|(k, v)| (k.clone(), filled(v)))
-            .collect();
-        params.insert("project".into(), project.into());
-        let rest = fill_path(&insert.path, &params, project);
-        let ask = Ask {
-            method: insert,
-            collection: Some(std::sync::Arc::clone(&collection)),
-            rest: super::ask::below_version(&rest),
-            params,
-            body: body.as_object().cloned().unwrap_or_default(),
-            project: project.into(),
-            request_id: None,
-        };
-        let id = existing.id.as_deref().map(filled);
-        if let Err(fault) = generic::plant(world, &ask, &collection, id) {
-            world.notes.push(format!(
-                "scenario: {}: {}",
-                existing.collection, fault.message
-            ));
-        }
-    }
-    world.planting = false;
-    world.mint = mint;
-    world.now = now;
-}
-
-/// A template with its values; a full name's parameter becomes the project.
-fn fill_path(template: &str, params: &BTreeMap<String, String>, project: &str) -> String {
-    template
-        .split('/')
-        .map(|part| match (part.find('{'), part.find('}')) {
-            (Some(open), Some(close)) => {
-                let name = &part[open + 1..close];
-                match name.strip_prefix('+') {
-                    Some(name) => params
-                        .get(name)
-                        .cloned()
-                        .unwrap_or_else(|| format!("projects/{project}")),
-                    None => params.get(name).cloned().unwrap_or_default(),
-                }
-            }
-            _ => part.to_string(),
-        })
-        .collect::<Vec<_>>()
-        .join("/")
 }

@@ -284,6 +284,53 @@ fn a_new_template_rolls_one_machine_at_a_time() {
 }
 
 #[test]
+fn a_canary_is_a_share_of_the_group() {
+    let mut client = Client::new();
+    image(&mut client);
+    template(&mut client);
+    firewall(&mut client);
+    group(&mut client);
+    let manager = "regions/us-central1/instanceGroupManagers/sm-1-us";
+    client.until(10, &compute(manager), |g| {
+        g["status"]["isStable"] == true && g["targetSize"] == 3
+    });
+    let before = client.get(&compute(manager))["versions"].clone();
+    assert_eq!(before[0]["targetSize"]["calculated"], 3);
+    let mut versions = before.clone();
+    let canary = json!({ "name": "canary", "targetSize": { "fixed": 1 }, "instanceTemplate": before[0]["instanceTemplate"] });
+    versions.as_array_mut().expect("list").push(canary);
+    client.done(
+        Verb::Patch,
+        manager,
+        json!({ "versions": versions, "updatePolicy": { "type": "PROACTIVE" } }),
+    );
+    client.sleep(8);
+    let reached = |g: &Json| {
+        g["status"]["isStable"] == true && g["status"]["versionTarget"]["isReached"] == true
+    };
+    client.until(10, &compute(manager), reached);
+    let list = client.post(
+        &compute(&format!("{manager}/listManagedInstances")),
+        Json::Null,
+    );
+    let of = |name: &str| {
+        let all = list["managedInstances"]
+            .as_array()
+            .cloned()
+            .unwrap_or_default();
+        all.iter().filter(|m| m["version"]["name"] == name).count()
+    };
+    assert_eq!((of("v-1"), of("canary")), (2, 1));
+    client.done(Verb::Patch, manager, json!({ "versions": before }));
+    client.sleep(8);
+    client.until(10, &compute(manager), reached);
+    assert_eq!(
+        client.get(&compute(manager))["versions"][0]["targetSize"]["calculated"],
+        3
+    );
+}
+
+#[test]
 fn what_is_used_stays() {
     let mut client = Client::new();
     image(&mut client);

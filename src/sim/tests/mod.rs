@@ -2,6 +2,8 @@
 
 mod autoscale;
 mod collections;
+mod durable;
+mod network;
 mod rules;
 
 use serde_json::{Value as Json, json};

@@ -316,7 +316,7 @@ fn cloud_sql_does_one_thing_at_a_time() {
         (&found["name"], found.get("password")),
         (&json!("red5"), None)
     );
-    let listed = client.get(&format!("v1/projects/demo/operations?instance=red5"));
+    let listed = client.get("v1/projects/demo/operations?instance=red5");
     assert_eq!(listed["items"].as_array().map(Vec::len), Some(2));
 }
 
@@ -373,8 +373,10 @@ fn any_project_is_furnished_alike_whenever_it_is_mentioned() {
     insert(&mut late, ID, "a");
     late.sleep(5000);
     assert_eq!(late.get(line), first);
-    let mut scenario = Scenario::default();
-    scenario.any_project = false;
+    let scenario = Scenario {
+        any_project: false,
+        ..Scenario::default()
+    };
     let (status, _) = Client::of(scenario).send(Verb::Get, line, Json::Null);
     assert_eq!(status, 404);
 }
@@ -390,4 +392,49 @@ fn numeric_ids_name_resources() {
         client.get(&compute(&format!("global/networks/{id}")))["name"],
         "default"
     );
+}
+
+#[test]
+fn domains_that_follow_need_no_approval() {
+    let scenario = Scenario::parse("dns = \"follows\"").expect("scenario");
+    assert!(Scenario::parse("dnz = 1").is_err());
+    let mut client = Client::of(scenario);
+    super::autoscale::image(&mut client);
+    super::autoscale::template(&mut client);
+    super::autoscale::group(&mut client);
+    super::autoscale::balancer(&mut client);
+    let line = compute("global/sslCertificates/sm-1-certificate");
+    let took = client.until(30, &line, |c| c["managed"]["status"] == "ACTIVE");
+    assert!((540..720).contains(&took), "{took}");
+}
+
+#[test]
+fn addresses_know_their_router() {
+    let mut client = Client::new();
+    client.done(
+        Verb::Post,
+        "regions/us-central1/addresses",
+        json!({ "name": "nat" }),
+    );
+    client.done(
+        Verb::Post,
+        "regions/us-central1/routers",
+        json!({ "name": "r", "network": "global/networks/default", "nats": [{ "name": "n",
+            "natIpAllocateOption": "MANUAL_ONLY", "natIps": ["regions/us-central1/addresses/nat"],
+            "sourceSubnetworkIpRangesToNat": "ALL_SUBNETWORKS_ALL_IP_RANGES" }] }),
+    );
+    let address = client.get(&compute("regions/us-central1/addresses/nat"));
+    assert_eq!(address["status"], "IN_USE");
+    assert!(
+        address["users"][0]
+            .as_str()
+            .expect("user")
+            .ends_with("/routers/r")
+    );
+    let (status, _) = client.send(
+        Verb::Delete,
+        &compute("regions/us-central1/addresses/nat"),
+        Json::Null,
+    );
+    assert_eq!(status, 400);
 }
