@@ -8,7 +8,7 @@ use super::facts::key;
 use super::names::{BlockId, Flow};
 use super::scope::Scope;
 use super::want::Want;
-use crate::catalog::{Collection, Method, Param, Place, Schema};
+use crate::catalog::{Collection, FullName, Method, Param, Place, Schema};
 use crate::diag::{Code, Diagnostic, nearest};
 use crate::source::Span;
 use crate::syntax::ast::{self, ApiCall, Arg, Expr, Field, Key, Stmt};
@@ -467,7 +467,8 @@ impl Signature {
                 .any(|p| matches!(p, ast::StrPart::Text(text) if text.contains('/'))),
             _ => false,
         };
-        param.full_name.is_some() && self.parts.contains(&param.name) && !full
+        let ends_in_it = |f: &Arc<FullName>| f.values().any(|v| *v == param.name);
+        param.full_name.as_ref().is_some_and(ends_in_it) && !full
     }
 
     fn names(&self) -> Vec<Arc<str>> {
