@@ -1,7 +1,7 @@
 //! The graph as data: nodes, the scopes they stand in, and the workflows they belong to.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use petgraph::Direction;
@@ -140,6 +140,8 @@ pub(super) enum Given<'p> {
 pub struct Graph<'p> {
     pub names: &'p Names<'p>,
     pub(super) dag: DiGraph<Node<'p>, Edge, u32>,
+    /// The ends of every edge: a node may have thousands, too many to look through.
+    edges: HashSet<(NodeId, NodeId)>,
     pub(super) scopes: Vec<Scope<'p>>,
     pub(super) frames: Vec<Frame<'p>>,
     /// Nodes that wait for more than before, since the graph last grew.
@@ -167,6 +169,7 @@ impl<'p> Graph<'p> {
         Graph {
             names,
             dag: DiGraph::default(),
+            edges: HashSet::new(),
             scopes: Vec::new(),
             frames: Vec::new(),
             touched: BTreeSet::new(),
@@ -260,7 +263,7 @@ impl<'p> Graph<'p> {
 
     /// `to` waits for `from`; a second edge between the two adds nothing.
     pub(super) fn add_edge(&mut self, from: NodeId, to: NodeId, why: Edge) {
-        if from != to && !self.dag.contains_edge(index(from), index(to)) {
+        if from != to && self.edges.insert((from, to)) {
             self.dag.add_edge(index(from), index(to), why);
             self.touched.insert(to);
         }

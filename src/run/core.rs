@@ -1,6 +1,6 @@
 //! The pure core: which nodes are ready, which run, what they ask for.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
@@ -541,18 +541,17 @@ impl<'p> Core<'p> {
     /// After a failure in a limited loop no further iteration starts.
     fn close_turns(&mut self, failed: NodeId) {
         let graph = self.shared.graph.borrow();
-        let mut seen = vec![failed];
-        let mut next = 0;
-        while next < seen.len() {
-            for behind in graph.behind(seen[next]) {
+        let mut seen = HashSet::from([failed]);
+        let mut open = vec![failed];
+        while let Some(node) = open.pop() {
+            for behind in graph.behind(node) {
                 if let Work::TurnEnd(pool) = graph.node(behind).work {
                     self.turns.entry(pool).or_default().closed = true;
                 }
-                if !seen.contains(&behind) && seen.len() < 10_000 {
-                    seen.push(behind);
+                if seen.insert(behind) {
+                    open.push(behind);
                 }
             }
-            next += 1;
         }
     }
 

@@ -110,6 +110,25 @@ impl<'p> Cx<'p> {
         self.open.borrow_mut().take()
     }
 
+    /// The newest call, when an earlier process saw it through but did not conclude the step: its
+    /// request and the recorded answer. It is not made again.
+    pub fn made_call(&self) -> Option<(Request, serde_json::Value)> {
+        let past = self.shared.past.steps.get(&self.address)?;
+        match past.calls.last()? {
+            CallState::Closed {
+                intent,
+                result: CallResult::Ok { answer, .. },
+            } => Some((intent.request.clone(), answer.clone())),
+            _ => None,
+        }
+    }
+
+    /// Whether an earlier process gave the step up.
+    pub fn failed_before(&self) -> bool {
+        let past = self.shared.past.steps.get(&self.address);
+        past.is_some_and(|s| s.finished.is_some())
+    }
+
     /// The request of the newest call of earlier processes that took effect.
     pub fn last_success(&self) -> Option<Request> {
         let past = self.shared.past.steps.get(&self.address)?;
