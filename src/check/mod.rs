@@ -37,7 +37,7 @@ use crate::source::Span;
 use crate::syntax::ast;
 use crate::types::Type;
 
-pub use inputs::{Given, InputProblem, inputs};
+pub use inputs::{Given, InputProblem, inputs, inputs_known};
 use names::{BlockId, FlowId, Names};
 use scope::Scope;
 pub use target::Target;

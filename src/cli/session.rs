@@ -163,8 +163,6 @@ pub trait Talk {
     fn observer(&self, vault: Rc<Vault>, clock: Rc<dyn Clock>) -> Rc<dyn Observer>;
 }
 
-// ── Loading ──────────────────────────────────────────────────────────────────────────────────
-
 /// Reads a flow with everything it uses.
 pub fn load(file: &str, files: &dyn Files) -> Result<(Program, Vec<Diagnostic>), SessionError> {
     package::load(file, files).map_err(|why| SessionError::Unreadable {
@@ -293,8 +291,6 @@ fn runtime() -> Result<tokio::runtime::Runtime, SessionError> {
         .build()
         .map_err(|e| SessionError::World(format!("this machine gives no event loop: {e}")))
 }
-
-// ── Plan ─────────────────────────────────────────────────────────────────────────────────────
 
 /// Makes the plan of a run and shows it.
 pub fn plan(
@@ -567,8 +563,6 @@ impl InboxSource for Nobody {
         false
     }
 }
-
-// ── Run ──────────────────────────────────────────────────────────────────────────────────────
 
 /// Plans, asks, and runs.
 pub fn run(order: &Order, talk: &dyn Talk) -> Result<Report, SessionError> {
@@ -850,8 +844,6 @@ fn listen_for_cancel(folder: RunFolder, stop: tokio::sync::mpsc::UnboundedSender
     });
 }
 
-// ── Resume ───────────────────────────────────────────────────────────────────────────────────
-
 /// What a journal tells, damaged or not.
 pub struct History {
     pub folder: RunFolder,
@@ -1095,8 +1087,6 @@ fn secrets_again(
         .filter(|(name, _)| started.secrets.iter().any(|s| **s == **name))
         .collect())
 }
-
-// ── Inputs in the journal ────────────────────────────────────────────────────────────────────
 
 /// A value with its type: durations, percentages and sizes are no JSON.
 fn tagged(value: &Value) -> Json {

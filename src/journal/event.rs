@@ -161,11 +161,12 @@ pub struct Intent {
 pub enum CallResult {
     Ok {
         origin: Origin,
+        /// The answer, where nothing but the answer shows what the call brought.
+        #[serde(default, skip_serializing_if = "Json::is_null")]
+        answer: Json,
     },
     /// It had no effect and will not be repeated under this intent.
-    Failed {
-        error: ApiError,
-    },
+    Failed { error: ApiError },
 }
 
 /// How sure it is that a call of this run brought about what is there.

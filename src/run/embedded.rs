@@ -148,6 +148,25 @@ impl Embedded {
     }
 }
 
+fn holds_secret(vault: &Vault, value: &Value) -> bool {
+    match value {
+        Value::Str(text) => vault.holds_secret(text),
+        Value::List(items) => items.iter().any(|item| holds_secret(vault, item)),
+        Value::Map(fields) => fields.values().any(|field| holds_secret(vault, field)),
+        _ => false,
+    }
+}
+
+/// What a hook makes of a secret is a secret.
+fn derive(vault: &Vault, value: &Value) {
+    match value {
+        Value::Str(text) => vault.derive(text),
+        Value::List(items) => items.iter().for_each(|item| derive(vault, item)),
+        Value::Map(fields) => fields.values().for_each(|field| derive(vault, field)),
+        _ => {}
+    }
+}
+
 /// An event as it is stored: one JSON document without any secret.
 fn sealed(vault: &Vault, event: &Event) -> String {
     let sealed = serde_json::to_string(event).and_then(|text| {
@@ -204,8 +223,14 @@ impl Engine for Embedded {
             }
             Effect::Hook { function, args } => {
                 let hooks = Rc::clone(&self.parts.hooks);
+                let vault = Rc::clone(&self.parts.vault);
                 self.flight(Kind::Real, task, async move {
-                    Ok(Reply::Hook(hooks.call(&function, args).await))
+                    let secret = args.iter().any(|arg| holds_secret(&vault, arg));
+                    let result = hooks.call(&function, args).await;
+                    if let (true, Ok(value)) = (secret, &result) {
+                        derive(&vault, value);
+                    }
+                    Ok(Reply::Hook(result.map_err(|message| vault.mask(&message))))
                 });
             }
             Effect::Inbox(question) => {

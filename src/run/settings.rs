@@ -21,6 +21,8 @@ pub struct Settings {
     pub patience: Millis,
     /// How long a request id is honoured for certain. Compute Engine documents no period.
     pub id_window: Millis,
+    /// How long a service certainly lists an operation that it has taken.
+    pub operations_kept: Millis,
     /// After which a step gives up when it says no `timeout` itself.
     pub step_timeout: Millis,
     /// How long "in use" and "operation in progress" are taken for passing.
@@ -39,6 +41,7 @@ impl Settings {
             until: None,
             patience: Millis::mins(1),
             id_window: Millis::mins(30),
+            operations_kept: Millis::mins(12 * 60),
             step_timeout: Millis::mins(60),
             busy_timeout: Millis::mins(15),
             silence_timeout: Millis::mins(2),

@@ -5,6 +5,9 @@
 //! characters alone, so no secret can occur in one or across its border; private-use characters of
 //! the text itself are escaped, so no text can forge a marker, and sealing can always be undone.
 
+use std::cell::RefCell;
+use std::rc::Rc;
+
 use serde_json::{Map, Number, Value as Json};
 
 const OPEN: char = '\u{E000}';
@@ -14,6 +17,8 @@ const ESCAPE: char = '\u{E002}';
 const NUMBER: char = '\u{E003}';
 /// Bytes inside a marker, and escaped characters, are shifted here.
 const SHIFT: u32 = 0xE100;
+/// Begins the name of what was computed from a secret; no input is called so.
+const DERIVED: &str = "~";
 const MASK: &str = "•••";
 
 /// 256 bits that key the digests of secrets.
@@ -33,6 +38,17 @@ impl Key {
         hasher.update(name.as_bytes());
         hasher.update(value.as_bytes());
         hasher.finalize().to_hex()[..32].to_owned()
+    }
+
+    /// Encrypts, and decrypts what it encrypted. The digest of the plain text is the nonce, so no
+    /// two texts share a key stream, and tells whether the key was the right one.
+    fn cipher(&self, digest: &str, bytes: &[u8]) -> Vec<u8> {
+        let mut hasher = blake3::Hasher::new_keyed(&self.0);
+        hasher.update(b"derived secret ");
+        hasher.update(digest.as_bytes());
+        let mut stream = vec![0; bytes.len()];
+        hasher.finalize_xof().fill(&mut stream);
+        bytes.iter().zip(stream).map(|(a, b)| a ^ b).collect()
     }
 }
 
@@ -84,6 +100,7 @@ const FORMS: &[(char, Encode)] = &[
 /// Encoded forms shorter than this are not looked for: they would match by chance.
 const SHORTEST_ENCODED: usize = 4;
 
+#[derive(Clone)]
 struct Form {
     text: String,
     marker: String,
@@ -95,7 +112,7 @@ pub struct Vault {
     key: Key,
     secrets: Vec<(String, String)>,
     /// Longest first.
-    forms: Vec<Form>,
+    forms: RefCell<Rc<Vec<Form>>>,
 }
 
 impl std::fmt::Debug for Vault {
@@ -132,16 +149,11 @@ impl Vault {
                 });
             }
         }
-        forms.sort_by(|a, b| {
-            b.text
-                .len()
-                .cmp(&a.text.len())
-                .then_with(|| a.text.cmp(&b.text))
-        });
+        sort(&mut forms);
         Ok(Vault {
             key,
             secrets,
-            forms,
+            forms: RefCell::new(Rc::new(forms)),
         })
     }
 
@@ -150,8 +162,39 @@ impl Vault {
         Vault {
             key,
             secrets: Vec::new(),
-            forms: Vec::new(),
+            forms: RefCell::default(),
         }
+    }
+
+    /// A value that was computed from a secret becomes one: its markers carry it encrypted, since
+    /// nobody can be asked for it again.
+    pub fn derive(&self, value: &str) {
+        if value.len() < SHORTEST_ENCODED || value.chars().any(is_reserved) {
+            return;
+        }
+        let mut forms = Vec::new();
+        for (letter, make) in FORMS {
+            let text = make(value);
+            let known = self.forms().iter().chain(&forms).any(|f: &Form| f.text == text);
+            if text.len() < SHORTEST_ENCODED || known {
+                continue;
+            }
+            let digest = self.key.digest(DERIVED, value);
+            let cipher = self.key.cipher(&digest, value.as_bytes());
+            forms.push(Form {
+                text,
+                marker: marker(&format!("{DERIVED}{}", hex(&cipher)), *letter, &digest),
+                name: DERIVED.into(),
+            });
+        }
+        let mut all = self.forms.borrow_mut();
+        let all = Rc::make_mut(&mut all);
+        all.extend(forms);
+        sort(all);
+    }
+
+    fn forms(&self) -> Rc<Vec<Form>> {
+        Rc::clone(&self.forms.borrow())
     }
 
     /// See [`Key::digest`].
@@ -161,16 +204,16 @@ impl Vault {
 
     /// Whether the text holds a secret in any form.
     pub fn holds_secret(&self, text: &str) -> bool {
-        self.forms.iter().any(|form| text.contains(&form.text))
+        self.forms().iter().any(|form| text.contains(&form.text))
     }
 
     /// The names of the secrets that stand in the text, in order, each once.
-    pub fn names_in(&self, text: &str) -> Vec<&str> {
-        let mut names: Vec<&str> = self
-            .forms
+    pub fn names_in(&self, text: &str) -> Vec<String> {
+        let mut names: Vec<String> = self
+            .forms()
             .iter()
             .filter(|form| text.contains(&form.text))
-            .map(|form| form.name.as_str())
+            .map(|form| form.name.clone())
             .collect();
         names.sort_unstable();
         names.dedup();
@@ -262,7 +305,7 @@ impl Vault {
     pub fn mask_json(&self, json: &Json) -> Json {
         match json {
             Json::String(text) => Json::String(self.mask(text)),
-            Json::Number(n) if self.forms.iter().any(|f| f.text == n.to_string()) => {
+            Json::Number(n) if self.forms().iter().any(|f| f.text == n.to_string()) => {
                 Json::String(MASK.into())
             }
             Json::Array(items) => items.iter().map(|item| self.mask_json(item)).collect(),
@@ -276,14 +319,14 @@ impl Vault {
     }
 
     /// One pass from the left: where several forms begin, the longest counts.
-    fn replace<'a>(
-        &'a self,
+    fn replace(
+        &self,
         text: &str,
-        with: impl Fn(&'a Form) -> &'a str,
+        with: impl Fn(&Form) -> &str,
         plain: impl Fn(&str) -> String,
     ) -> String {
-        let mut upcoming: Vec<(Option<usize>, &Form)> = self
-            .forms
+        let forms = self.forms();
+        let mut upcoming: Vec<(Option<usize>, &Form)> = forms
             .iter()
             .map(|form| (text.find(&form.text), form))
             .collect();
@@ -331,6 +374,15 @@ impl Vault {
             .find(|(l, _)| letter.chars().eq([*l]))
             .ok_or(UnknownSecret::Broken)?
             .1;
+        if let Some(cipher) = name.strip_prefix(DERIVED) {
+            let value = unhex(cipher)
+                .map(|bytes| self.key.cipher(digest, &bytes))
+                .and_then(|bytes| String::from_utf8(bytes).ok())
+                .filter(|value| self.key.digest(DERIVED, value) == digest);
+            let value = value.ok_or(UnknownSecret::Broken)?;
+            self.derive(&value);
+            return Ok(make(&value));
+        }
         let mut same_name = self.secrets.iter().filter(|(n, _)| n == name).peekable();
         if same_name.peek().is_none() {
             return Err(UnknownSecret::Missing(name.into()));
@@ -344,6 +396,26 @@ impl Vault {
 
 fn is_reserved(c: char) -> bool {
     ('\u{E000}'..='\u{E1FF}').contains(&c)
+}
+
+fn sort(forms: &mut [Form]) {
+    forms.sort_by(|a, b| {
+        b.text
+            .len()
+            .cmp(&a.text.len())
+            .then_with(|| a.text.cmp(&b.text))
+    });
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}
+
+fn unhex(text: &str) -> Option<Vec<u8>> {
+    (0..text.len())
+        .step_by(2)
+        .map(|i| u8::from_str_radix(text.get(i..i + 2)?, 16).ok())
+        .collect()
 }
 
 fn marker(name: &str, letter: char, digest: &str) -> String {

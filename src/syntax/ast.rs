@@ -92,8 +92,6 @@ pub struct Param {
     pub ty: TypeExpr,
 }
 
-// ── Types ────────────────────────────────────────────────────────────────────────────────────
-
 #[derive(Clone, Debug)]
 pub struct TypeExpr {
     pub kind: TypeKind,
@@ -145,8 +143,6 @@ pub struct TypeField {
     pub ty: TypeExpr,
     pub doc: Doc,
 }
-
-// ── Statements ───────────────────────────────────────────────────────────────────────────────
 
 #[derive(Clone, Debug)]
 pub struct Block {
@@ -250,8 +246,6 @@ pub struct Upon {
     pub body: Block,
     pub span: Span,
 }
-
-// ── Steps ────────────────────────────────────────────────────────────────────────────────────
 
 #[derive(Clone, Debug)]
 pub struct Step {
@@ -411,8 +405,6 @@ pub enum Decision {
     Continue,
     Pause,
 }
-
-// ── Expressions ──────────────────────────────────────────────────────────────────────────────
 
 #[derive(Clone, Debug)]
 pub struct Expr {

@@ -1,3 +1,9 @@
 //! The integration tests, as one binary.
 
+mod cli;
+mod crash;
+mod docs;
+mod harness;
+mod rig;
 mod suite;
+mod tidy;

@@ -11,7 +11,7 @@ use super::operation::{self, Followed, Operation};
 use super::settle::{self, Role, Settled, role};
 use super::target::{self, Target};
 use super::{Result, clauses, wait};
-use crate::catalog::{Method, coerce, request};
+use crate::catalog::{Method, OperationStyle, coerce, request};
 use crate::eval::EvalError;
 use crate::journal::{CallResult, CallState, Event, Intent, Origin, Reason, Verdict};
 use crate::syntax::ast::{ApiCall, Step};
@@ -141,6 +141,7 @@ impl Carrier<'_, '_> {
         let mut attempts = Attempts::default();
         // Once a request may have left, its intent cannot be voided any more.
         let mut left = !matches!(begin, Begin::Send);
+        let mut accepted = false;
         loop {
             begin = match begin {
                 Begin::Send => match self.send(&intent).await {
@@ -180,14 +181,24 @@ impl Carrier<'_, '_> {
                             return self.done(&intent, json, Origin::Created).await;
                         }
                         Followed::Failed(error) => return self.refused(&intent, error).await,
-                        Followed::Forgotten => Begin::Settle,
+                        Followed::Forgotten => {
+                            accepted = true;
+                            Begin::Settle
+                        }
                     }
                 }
                 Begin::Settle => {
-                    match settle::settle(self.cx, &intent, self.method, self.get.as_ref()).await? {
-                        Settled::Done => {
-                            return self.done(&intent, Json::Null, Origin::Presumed).await;
+                    let call = settle::Lost {
+                        intent: &intent,
+                        method: self.method,
+                        get: self.get.as_ref(),
+                        accepted,
+                    };
+                    match settle::settle(self.cx, &call).await? {
+                        Settled::Done(origin) => {
+                            return self.done(&intent, Json::Null, origin).await;
                         }
+                        Settled::Refused(error) => return self.refused(&intent, error).await,
                         Settled::Overtaken => {
                             let error = overtaken();
                             return self.refused(&intent, error).await;
@@ -282,8 +293,24 @@ impl Carrier<'_, '_> {
     }
 
     async fn done(&self, intent: &Intent, answer: Json, origin: Origin) -> Result<Changed> {
-        self.called(intent, CallResult::Ok { origin }).await;
+        let kept = if self.only_the_answer_tells() {
+            answer.clone()
+        } else {
+            Json::Null
+        };
+        let result = CallResult::Ok {
+            origin,
+            answer: kept,
+        };
+        self.called(intent, result).await;
         Ok(Changed::Done { answer, origin })
+    }
+
+    /// Whether reading the target again would not bring what the answer says.
+    fn only_the_answer_tells(&self) -> bool {
+        let collection = self.cx.shared.catalog.collection(&self.method.collection);
+        let other = role(self.method, collection.as_deref()) == Role::Other;
+        self.get.is_none() || other && self.method.operation == OperationStyle::None
     }
 
     async fn refused(&self, intent: &Intent, error: ApiError) -> Result<Changed> {
@@ -358,11 +385,15 @@ pub async fn call<'p>(cx: &Cx<'p>, step: &'p Step, call: &'p ApiCall) -> Result<
         return Err(cx.failure(Reason::Flow, "`call` needs a method"));
     };
     let _lock = cx.lock(target.domain()).await;
+    if let Some((sent, answer)) = cx.made_call() {
+        return finish(cx, step, &target, &method, answer, Some(&sent)).await;
+    }
     if let Some(open) = cx.open_call() {
-        let get = target.get().and_then(std::result::Result::ok);
+        let sent = open.intent().request.clone();
+        let get = read_back(&target, &method, Some(&sent));
         match resume_call(cx, Some(step), open, get, deadline).await? {
             Changed::Done { answer, .. } => {
-                return finish(cx, step, &target, &method, answer, None).await;
+                return finish(cx, step, &target, &method, answer, Some(&sent)).await;
             }
             Changed::Refused(error) => {
                 forgive(cx, &error, &method, &mut Attempts::default(), deadline).await?
@@ -415,7 +446,7 @@ async fn attempt<'p>(
         let change = Change {
             method,
             before: before(cx, &target, found.as_ref()).await?,
-            get: target.get().and_then(std::result::Result::ok),
+            get: read_back(&target, method, Some(&request)),
             request,
             guarded: cx.now(),
             deadline,

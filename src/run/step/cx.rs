@@ -110,6 +110,25 @@ impl<'p> Cx<'p> {
         self.open.borrow_mut().take()
     }
 
+    /// The newest call, when an earlier process saw it through but did not conclude the step: its
+    /// request and the recorded answer. It is not made again.
+    pub fn made_call(&self) -> Option<(Request, serde_json::Value)> {
+        let past = self.shared.past.steps.get(&self.address)?;
+        match past.calls.last()? {
+            CallState::Closed {
+                intent,
+                result: CallResult::Ok { answer, .. },
+            } => Some((intent.request.clone(), answer.clone())),
+            _ => None,
+        }
+    }
+
+    /// Whether an earlier process gave the step up.
+    pub fn failed_before(&self) -> bool {
+        let past = self.shared.past.steps.get(&self.address);
+        past.is_some_and(|s| s.finished.is_some())
+    }
+
     /// The request of the newest call of earlier processes that took effect.
     pub fn last_success(&self) -> Option<Request> {
         let past = self.shared.past.steps.get(&self.address)?;
@@ -141,8 +160,6 @@ impl<'p> Cx<'p> {
     pub fn planning(&self) -> bool {
         self.shared.planning()
     }
-
-    // ── Evaluation ───────────────────────────────────────────────────────────────────────────
 
     /// Evaluates, and brings what the evaluation finds missing until it has a value.
     pub async fn with_view<T>(
@@ -295,8 +312,6 @@ impl<'p> Cx<'p> {
         Ok(found.map_or(Value::Null, |json| Value::from_json(&json)))
     }
 
-    // ── Outcomes ─────────────────────────────────────────────────────────────────────────────
-
     pub fn flow_error(&self, error: &EvalError) -> Halt {
         Halt::Failed(Box::new(super::flow_failure(&self.shared, error)))
     }
@@ -417,8 +432,6 @@ impl<'p> Cx<'p> {
             .borrow_mut()
             .set_result(self.node, value.clone());
     }
-
-    // ── Effects ──────────────────────────────────────────────────────────────────────────────
 
     pub async fn effect(&self, effect: Effect) -> Reply {
         match self.port.ask(Ask::Effect(effect)).await {

@@ -12,6 +12,7 @@ use crate::syntax::ast::{HttpCall, Step};
 use crate::value::Value;
 use crate::wire::error::{ApiError, ErrorClass};
 use crate::wire::{Answer, NoAnswer, Request, Verb};
+use crate::world::Timestamp;
 
 /// How often a request that may safely be repeated is sent.
 const ATTEMPTS: u32 = 5;
@@ -21,11 +22,18 @@ pub async fn http<'p>(cx: &Cx<'p>, step: &'p Step, call: &'p HttpCall) -> Result
     if cx.planning() {
         return Ok(cx.planned(PlanAction::Http, Some(request)));
     }
+    let deadline = cx.deadline(step).await?;
+    // An answer that the flow did not accept is asked for again when the run is resumed.
+    let mut made = cx
+        .made_call()
+        .filter(|_| !cx.failed_before())
+        .map(|(_, answer)| Value::from_json(&answer));
     let mut retries = None;
     loop {
-        let answer = match request.verb {
-            Verb::Get | Verb::Head => reading(cx, &request).await?,
-            _ => changing(cx, step, &request).await?,
+        let answer = match (request.verb, made.take()) {
+            (Verb::Get | Verb::Head, _) => reading(cx, &request).await?,
+            (_, Some(answer)) => answer,
+            (_, None) => changing(cx, step, &request, deadline).await?,
         };
         match expected(cx, step, &answer).await {
             Ok(()) => return Ok(Stepped::Done(Verdict::Called, answer)),
@@ -157,12 +165,18 @@ async fn reading(cx: &Cx<'_>, request: &Request) -> Result<Value> {
 }
 
 /// A request that changes something: recorded before it leaves, and settled when its answer is lost.
-async fn changing<'p>(cx: &Cx<'p>, step: &'p Step, request: &Request) -> Result<Value> {
+async fn changing<'p>(
+    cx: &Cx<'p>,
+    step: &'p Step,
+    request: &Request,
+    deadline: Timestamp,
+) -> Result<Value> {
     let (intent, lost) = match cx.open_call() {
         Some(CallState::Open(intent)) => (intent, true),
         _ => (record_intent(cx, request).await?, false),
     };
     let mut settle_first = lost;
+    let mut left = lost;
     let mut attempt = 0;
     loop {
         if settle_first {
@@ -172,6 +186,7 @@ async fn changing<'p>(cx: &Cx<'p>, step: &'p Step, request: &Request) -> Result<
                     &intent,
                     CallResult::Ok {
                         origin: Origin::Presumed,
+                        answer: value.to_json(),
                     },
                 )
                 .await;
@@ -180,12 +195,16 @@ async fn changing<'p>(cx: &Cx<'p>, step: &'p Step, request: &Request) -> Result<
             settle_first = false;
         }
         if cx.stopping() {
+            if !left {
+                voided(cx, &intent).await;
+            }
             return Err(Halt::Stopped);
         }
         let answer = {
             let _permit = cx.permit().await;
             cx.send(&intent.request, cx.shared.settings.patience).await
         };
+        left |= !matches!(answer, Err(NoAnswer::NotSent(_)));
         match answer {
             // A gateway's word says nothing about whether the server behind it has done it.
             Ok(answer) if !matches!(answer.status, 502..=504) => {
@@ -193,6 +212,7 @@ async fn changing<'p>(cx: &Cx<'p>, step: &'p Step, request: &Request) -> Result<
                 let result = match answer.status {
                     200..=399 => CallResult::Ok {
                         origin: Origin::Created,
+                        answer: value.to_json(),
                     },
                     status => CallResult::Failed {
                         error: refused(status),
@@ -201,19 +221,21 @@ async fn changing<'p>(cx: &Cx<'p>, step: &'p Step, request: &Request) -> Result<
                 called(cx, &intent, result).await;
                 return Ok(value);
             }
-            Ok(_) | Err(NoAnswer::Unknown(_)) => settle_first = true,
-            Err(NoAnswer::NotSent(why)) => {
-                if attempt + 1 >= ATTEMPTS {
-                    let event = Event::Voided {
-                        address: cx.address.clone(),
-                        call: intent.call,
-                    };
-                    cx.append(vec![event]).await;
-                    return Err(
-                        cx.failure(Reason::Failed, format!("{}: {why}", intent.request.path))
-                    );
-                }
+            Ok(_) | Err(NoAnswer::Unknown(_)) if cx.now() >= deadline => {
+                let what = format!(
+                    "{}: its time ran out without an answer",
+                    intent.request.path
+                );
+                return Err(cx.failure(Reason::TimedOut, what));
             }
+            Ok(_) | Err(NoAnswer::Unknown(_)) => settle_first = true,
+            Err(NoAnswer::NotSent(why)) if attempt + 1 >= ATTEMPTS => {
+                if !left {
+                    voided(cx, &intent).await;
+                }
+                return Err(cx.failure(Reason::Failed, format!("{}: {why}", intent.request.path)));
+            }
+            Err(NoAnswer::NotSent(_)) => {}
         }
         let pause = cx.backoff(attempt, None);
         attempt += 1;
@@ -237,6 +259,15 @@ async fn record_intent(cx: &Cx<'_>, request: &Request) -> Result<Intent> {
     };
     cx.append(vec![event]).await;
     Ok(intent)
+}
+
+/// The request never left.
+async fn voided(cx: &Cx<'_>, intent: &Intent) {
+    let event = Event::Voided {
+        address: cx.address.clone(),
+        call: intent.call,
+    };
+    cx.append(vec![event]).await;
 }
 
 async fn called(cx: &Cx<'_>, intent: &Intent, result: CallResult) {

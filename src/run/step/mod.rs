@@ -87,12 +87,12 @@ async fn conclude(cx: &Cx<'_>, stepped: Result<Stepped>, step: Option<&ast::Step
         Ok(Stepped::Skipped) => Outcome::Skipped,
         Err(Halt::Stopped) => return TaskEnd::Stopped,
         Err(Halt::Paused(why)) => return TaskEnd::Paused(why),
-        Err(Halt::Failed(failure)) => Outcome::Failed {
-            tolerated: step.is_some_and(|s| {
-                clauses::decision(s, OnOutcome::Failure) == Some(Decision::Continue)
-                    && !matches!(failure.reason, Reason::Decision)
-            }),
-            failure,
+        Err(Halt::Failed(failure)) => match step.and_then(|s| forgiveness(s, &failure)) {
+            Some(Forgiven::Pause) => return TaskEnd::Paused(failure.message),
+            forgiven => Outcome::Failed {
+                tolerated: forgiven.is_some(),
+                failure,
+            },
         },
     };
     let event = Event::Finished {
@@ -102,6 +102,28 @@ async fn conclude(cx: &Cx<'_>, stepped: Result<Stepped>, step: Option<&ast::Step
     };
     cx.append(vec![event]).await;
     TaskEnd::Finished(outcome)
+}
+
+/// What the flow says should follow from a failure.
+enum Forgiven {
+    Continue,
+    Pause,
+}
+
+fn forgiveness(step: &ast::Step, failure: &StepFailure) -> Option<Forgiven> {
+    let said = match failure.reason {
+        Reason::Decision => None,
+        Reason::TimedOut => clauses::decision(step, OnOutcome::Timeout)
+            .or_else(|| clauses::decision(step, OnOutcome::Failure)),
+        Reason::Failed | Reason::Denied | Reason::Permission | Reason::Flow => {
+            clauses::decision(step, OnOutcome::Failure)
+        }
+    };
+    match said {
+        Some(Decision::Continue) => Some(Forgiven::Continue),
+        Some(Decision::Pause) => Some(Forgiven::Pause),
+        Some(Decision::Stop | Decision::Update | Decision::Replace) | None => None,
+    }
 }
 
 /// A `for`, an `if` or a `run … when`: evaluated once, recorded, and the same in every resumed run.

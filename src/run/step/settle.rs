@@ -12,9 +12,10 @@ use super::operation::{self, Operation, args_of};
 use crate::catalog::{
     Collection, Method, OperationStyle, RequestId, SettleClass, compare, request,
 };
-use crate::journal::{Intent, Reason};
+use crate::journal::{Intent, Origin, Reason};
 use crate::value::Value;
 use crate::wire::Request;
+use crate::wire::error::ApiError;
 use crate::world::Millis;
 
 /// How long an absence must last before it is believed: reads may lag behind writes.
@@ -23,11 +24,13 @@ const LAG: Millis = Millis::secs(2);
 /// What is known of a call whose answer was lost.
 pub enum Settled {
     /// It took effect, as far as anybody can see.
-    Done,
+    Done(Origin),
     /// It is under way.
     Follow(Operation),
     /// It had no effect: the recorded request may be sent again.
     Unsent,
+    /// It was taken, and failed.
+    Refused(ApiError),
     /// It may not be repeated, since what it was based on has changed: compute it anew.
     Overtaken,
 }
@@ -53,40 +56,48 @@ pub fn role(method: &Method, collection: Option<&Collection>) -> Role {
     }
 }
 
-pub async fn settle(
-    cx: &Cx<'_>,
-    intent: &Intent,
-    method: &Method,
-    get: Option<&Request>,
-) -> Result<Settled> {
-    match look_for_operation(cx, intent, method).await? {
+/// A call whose outcome is not known.
+pub struct Lost<'a> {
+    pub intent: &'a Intent,
+    pub method: &'a Method,
+    /// Reads the resource that it changes.
+    pub get: Option<&'a Request>,
+    /// Whether the service is known to have taken it.
+    pub accepted: bool,
+}
+
+pub async fn settle(cx: &Cx<'_>, call: &Lost<'_>) -> Result<Settled> {
+    let Lost { intent, method, .. } = *call;
+    let looked = look_for_operation(cx, intent, method).await?;
+    match looked {
         Looked::Found(operation) => return Ok(Settled::Follow(operation)),
-        Looked::Done => return Ok(Settled::Done),
+        Looked::Done => return Ok(Settled::Done(Origin::Created)),
+        Looked::Failed(error) => return Ok(Settled::Refused(error)),
         Looked::Several => return Err(undecidable(cx, intent)),
-        Looked::None => {}
+        Looked::None | Looked::Unseen => {}
     }
     let collection = cx.shared.catalog.collection(&method.collection);
-    match (role(method, collection.as_deref()), get) {
+    match (role(method, collection.as_deref()), call.get) {
         (Role::Insert, Some(get)) => {
             if cx.observe(get).await?.is_some() {
-                return Ok(Settled::Done);
+                return Ok(Settled::Done(Origin::Presumed));
             }
             cx.sleep(LAG).await;
             match cx.observe(get).await? {
-                Some(_) => Ok(Settled::Done),
+                Some(_) => Ok(Settled::Done(Origin::Presumed)),
                 None => Ok(Settled::Unsent),
             }
         }
         (Role::Delete, Some(get)) => match cx.observe(get).await? {
-            None => Ok(Settled::Done),
+            None => Ok(Settled::Done(Origin::Presumed)),
             Some(found) if incarnation(&found) == incarnation(&intent.before) => {
                 Ok(Settled::Unsent)
             }
             // Another resource of the name: ours is gone.
-            Some(_) => Ok(Settled::Done),
+            Some(_) => Ok(Settled::Done(Origin::Presumed)),
         },
         (Role::Write, Some(get)) => settle_write(cx, intent, collection.as_deref(), get).await,
-        _ => settle_unseen(cx, intent, method),
+        _ => settle_unseen(cx, call, matches!(looked, Looked::None)),
     }
 }
 
@@ -107,7 +118,7 @@ async fn settle_write(
             compare::differences(&cx.shared.catalog, resource, &wanted, &found).is_empty()
         });
     if equal {
-        return Ok(Settled::Done);
+        return Ok(Settled::Done(Origin::Presumed));
     }
     let same_version = version(&found) == version(&intent.before);
     Ok(if same_version || within_window(cx, intent) {
@@ -117,16 +128,26 @@ async fn settle_write(
     })
 }
 
-/// Calls whose effect no resource shows.
-fn settle_unseen(cx: &Cx<'_>, intent: &Intent, method: &Method) -> Result<Settled> {
+/// Calls whose effect no resource shows. `looked`: their operations were listed, and ours was not
+/// among them.
+fn settle_unseen(cx: &Cx<'_>, call: &Lost<'_>, looked: bool) -> Result<Settled> {
+    let Lost { intent, method, .. } = *call;
     let replays = matches!(method.request_id, Some(RequestId::Replay(_)));
+    let still_listed = age(cx, intent).is_some_and(|a| a < cx.shared.settings.operations_kept);
     match method.settle {
         _ if replays && within_window(cx, intent) => Ok(Settled::Unsent),
-        SettleClass::ConvergingWrite
-        | SettleClass::Delete
-        | SettleClass::MatchedOperation
-        | SettleClass::Reads => Ok(Settled::Unsent),
-        SettleClass::IdAndOperation
+        // It was taken, and is over since; whether it succeeded nobody knows any more.
+        SettleClass::MatchedOperation if call.accepted => Err(undecidable(cx, intent)),
+        SettleClass::MatchedOperation | SettleClass::IdAndOperation
+            if looked && still_listed && !call.accepted =>
+        {
+            Ok(Settled::Unsent)
+        }
+        SettleClass::ConvergingWrite | SettleClass::Delete | SettleClass::Reads => {
+            Ok(Settled::Unsent)
+        }
+        SettleClass::MatchedOperation
+        | SettleClass::IdAndOperation
         | SettleClass::NamedCreate
         | SettleClass::MarkedCreate
         | SettleClass::OnceOnlyResult
@@ -148,11 +169,13 @@ fn undecidable(cx: &Cx<'_>, intent: &Intent) -> Halt {
 }
 
 fn within_window(cx: &Cx<'_>, intent: &Intent) -> bool {
+    age(cx, intent).is_some_and(|a| a < cx.shared.settings.id_window) && intent.request_id.is_some()
+}
+
+/// How long ago the request was made, by the server's clock.
+fn age(cx: &Cx<'_>, intent: &Intent) -> Option<Millis> {
     let now = cx.shared.server_time.get().unwrap_or(cx.now());
-    intent
-        .server_time
-        .is_some_and(|then| now.since(then) < cx.shared.settings.id_window)
-        && intent.request_id.is_some()
+    intent.server_time.map(|then| now.since(then))
 }
 
 /// What tells a resource from a later one of the same name.
@@ -225,8 +248,13 @@ enum Looked {
     Found(Operation),
     /// Found, and done already.
     Done,
+    /// Found, and it had no effect.
+    Failed(ApiError),
     Several,
+    /// Not among the operations.
     None,
+    /// The service shows no operations.
+    Unseen,
 }
 
 async fn look_for_operation(cx: &Cx<'_>, intent: &Intent, method: &Method) -> Result<Looked> {
@@ -238,7 +266,7 @@ async fn look_for_operation(cx: &Cx<'_>, intent: &Intent, method: &Method) -> Re
         _ => None,
     };
     let Some(list) = listed else {
-        return Ok(Looked::None);
+        return Ok(Looked::Unseen);
     };
     let items = match cx.read(&list).await? {
         Ok(json) => json
@@ -259,15 +287,14 @@ async fn look_for_operation(cx: &Cx<'_>, intent: &Intent, method: &Method) -> Re
     };
     match ours.as_slice() {
         [] => Ok(Looked::None),
-        [one] => Ok(
-            match operation::of_answer(&cx.shared.catalog, method, &intent.request, one) {
-                Some(operation) => Looked::Found(operation),
-                None if one.get("error").is_some() => Looked::None,
-                None => Looked::Done,
-            },
-        ),
+        [one] => Ok(match operation::at_once(method, one) {
+            Some(Err(error)) => Looked::Failed(error),
+            Some(Ok(_)) => Looked::Done,
+            None => operation::of_answer(&cx.shared.catalog, method, &intent.request, one)
+                .map_or(Looked::Unseen, Looked::Found),
+        }),
         _ if method.settle == SettleClass::MatchedOperation => Ok(Looked::Several),
-        _ => Ok(Looked::None),
+        _ => Ok(Looked::Unseen),
     }
 }
 
