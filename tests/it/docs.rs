@@ -636,3 +636,40 @@ fn without_id(line: &str) -> String {
         None => line.to_owned(),
     }
 }
+
+/// Every command and option that `--help` tells is on the page, and every one of the page exists.
+#[test]
+fn the_page_of_the_command_line_is_complete() {
+    let page = read(Path::new("docs/command-line.md"));
+    let folder = Folder::new(&[]);
+    let help = folder.run(&["--help"]).ends(0).out;
+    let commands: BTreeSet<&str> = help
+        .split_once("Commands:")
+        .map_or("", |(_, rest)| rest)
+        .lines()
+        .skip(1)
+        .take_while(|l| !l.trim().is_empty())
+        .filter(|l| !l.starts_with("    "))
+        .filter_map(|l| l.split_whitespace().next())
+        .filter(|c| *c != "help")
+        .collect();
+    let told: BTreeSet<&str> = page
+        .split("| `r5flow ")
+        .skip(1)
+        .filter_map(|rest| rest.split([' ', '`']).next())
+        .collect();
+    assert_eq!(commands, told, "commands of the program, and of the page");
+    let mut options = BTreeSet::new();
+    for command in ["plan", "run", "resume"] {
+        let help = folder.run(&[command, "--help"]).ends(0).out;
+        let words = help.split_whitespace();
+        let long = words.filter_map(|w| w.strip_prefix("--"));
+        options.extend(long.map(|w| w.split(['[', '=', '`']).next().unwrap_or(w).to_owned()));
+    }
+    let lacking: Vec<&String> = options
+        .iter()
+        .filter(|o| !["help", "version"].contains(&o.as_str()))
+        .filter(|o| !page.contains(&format!("`--{o}")))
+        .collect();
+    assert!(lacking.is_empty(), "the page lacks {lacking:?}");
+}
