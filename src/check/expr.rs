@@ -494,13 +494,15 @@ impl<'p> Checker<'_, 'p> {
         }
         let (ty, secret) = self.infer(base, scope).unsealed();
         if ty.may_be_null() && !ty.is_loose() {
-            if !optional {
+            let said = self.sink.as_slice().len();
+            let found = match ty.clone().without_null() {
+                Type::Never => Type::Null,
+                bare => self.field_of(&bare, name, base, scope),
+            };
+            // A field that does not exist is the greater mistake.
+            if !optional && self.sink.as_slice().len() == said {
                 self.null_member(base, &ty, &name.text);
             }
-            if matches!(ty, Type::Null) {
-                return Type::Null;
-            }
-            let found = self.field_of(&ty.without_null(), name, base, scope);
             return if optional {
                 found.nullable().sealed(secret)
             } else {

@@ -219,7 +219,9 @@ impl<'p> Checker<'_, 'p> {
                         self.fit(value, &inner, scope);
                     }
                     None => {
-                        let _ = self.quietly(|c| c.infer_item(value, scope));
+                        // It was meant to be one of those that are missing.
+                        open = true;
+                        self.quietly(|c| c.infer_item(value, scope));
                         self.unknown_key(name, &want.name, record.fields.keys());
                     }
                 },

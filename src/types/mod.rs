@@ -285,6 +285,8 @@ impl Type {
             Type::Duration(_) => Type::DURATION,
             Type::Percent(_) => Type::PERCENT,
             Type::Size(_) => Type::SIZE,
+            Type::List(inner) => Type::list((*inner).clone().widened()),
+            Type::Map(inner) => Type::map((*inner).clone().widened()),
             other => other,
         }
     }

@@ -1,3 +1,5 @@
 //! The integration tests, as one binary.
 
+mod inputs;
+mod speed;
 mod suite;

@@ -62,7 +62,10 @@ fn line(program: &Program, found: &Diagnostic) -> String {
     };
     let underlined = program.sources.slice(found.span);
     let first = underlined.lines().next().unwrap_or("");
-    format!("{MARK}{severity} {} `{first}`: {}", found.code, found.message)
+    format!(
+        "{MARK}{severity} {} `{first}`: {}",
+        found.code, found.message
+    )
 }
 
 /// The text with its findings written below the lines that they begin in.
@@ -112,8 +115,12 @@ fn compare(path: &Path) -> Option<String> {
             .collect()
     };
     let (expected, found) = (marks(&expected), marks(&found));
-    let missing = expected.difference(&found).map(|l| format!("\n  missing    {l}"));
-    let more = found.difference(&expected).map(|l| format!("\n  unexpected {l}"));
+    let missing = expected
+        .difference(&found)
+        .map(|l| format!("\n  missing    {l}"));
+    let more = found
+        .difference(&expected)
+        .map(|l| format!("\n  unexpected {l}"));
     let list: String = missing.chain(more).collect();
     Some(format!("{}:{list}", path.display()))
 }
@@ -159,7 +166,11 @@ fn every_code_of_the_checker_is_raised_by_a_suite_file() {
         .filter(|code| !raised.contains(code))
         .map(|code| code.to_string())
         .collect();
-    assert!(missing.is_empty(), "no suite file raises {}", missing.join(", "));
+    assert!(
+        missing.is_empty(),
+        "no suite file raises {}",
+        missing.join(", ")
+    );
 }
 
 /// Codes that need more than a flow: given inputs.
