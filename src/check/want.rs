@@ -16,6 +16,9 @@ use crate::types::{Bounds, Choices, Type};
 use crate::value::Value;
 use crate::world::Millis;
 
+/// Records in records are compared no deeper than this.
+const DEEPEST_COMPARED: u32 = 12;
+
 /// What a field, an argument, an input or an item takes.
 #[derive(Clone, Debug)]
 pub(super) struct Want {
@@ -377,6 +380,22 @@ impl<'p> Checker<'_, 'p> {
     }
 
     fn record_misfit(
+        &mut self,
+        from: &crate::types::Record,
+        into: &crate::types::Record,
+        want: &Want,
+        span: Span,
+    ) -> Option<Misfit> {
+        if std::ptr::eq(from, into) || self.compared >= DEEPEST_COMPARED {
+            return None;
+        }
+        self.compared += 1;
+        let misfit = self.field_misfit(from, into, want, span);
+        self.compared -= 1;
+        misfit
+    }
+
+    fn field_misfit(
         &mut self,
         from: &crate::types::Record,
         into: &crate::types::Record,

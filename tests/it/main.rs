@@ -1,5 +1,6 @@
 //! The integration tests, as one binary.
 
+mod hostile;
 mod inputs;
 mod pages;
 mod speed;
