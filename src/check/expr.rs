@@ -14,6 +14,9 @@ use crate::syntax::ast::{
 };
 use crate::types::{Bounds, Part, Record, Type};
 
+/// One text nests at most 256 levels; `let`s that refer to each other add up to this at most.
+const DEEPEST_NESTING: u32 = 300;
+
 impl<'p> Checker<'_, 'p> {
     /// The type of a value; `unset` is none.
     pub(super) fn infer(&mut self, expr: &'p Expr, scope: &mut Scope) -> Type {
@@ -36,6 +39,16 @@ impl<'p> Checker<'_, 'p> {
 
     /// The type of a field, an argument or an item, which `unset` may leave out.
     pub(super) fn infer_item(&mut self, expr: &'p Expr, scope: &mut Scope) -> Type {
+        if self.nesting >= DEEPEST_NESTING {
+            return Type::Unknown;
+        }
+        self.nesting += 1;
+        let ty = self.infer_kind(expr, scope);
+        self.nesting -= 1;
+        ty
+    }
+
+    fn infer_kind(&mut self, expr: &'p Expr, scope: &mut Scope) -> Type {
         match &*expr.kind {
             ExprKind::Null => Type::Null,
             ExprKind::Unset => Type::Unset,

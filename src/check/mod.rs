@@ -145,6 +145,8 @@ struct Checker<'c, 'p> {
     depth: u32,
     /// How many `let`s are being looked at again.
     again: u32,
+    /// How deep in expressions the checker is.
+    nesting: u32,
     /// How deep a comparison of two types is.
     compared: u32,
     binder: u32,
@@ -171,6 +173,7 @@ impl<'c, 'p> Checker<'c, 'p> {
             runs: Vec::new(),
             depth: 0,
             again: 0,
+            nesting: 0,
             compared: 0,
             binder: 1 << 20,
         }
