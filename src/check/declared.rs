@@ -280,14 +280,11 @@ const BASES: [&str; 11] = [
 ];
 
 /// Both bounds of a range, as values of its base type.
-fn bounds<T: PartialOrd + Copy>(
+fn bounds<T: PartialOrd + Copy + Negate>(
     min: Option<&Expr>,
     max: Option<&Expr>,
     read: impl Fn(&ExprKind) -> Option<T>,
-) -> Result<Bounds<T>, (Span, &'static str)>
-where
-    T: Negate,
-{
+) -> Result<Bounds<T>, (Span, &'static str)> {
     let side = |bound: Option<&Expr>| match bound {
         None => Ok(None),
         Some(expr) => {

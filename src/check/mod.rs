@@ -14,6 +14,8 @@ mod flow;
 mod http;
 mod inputs;
 mod lints;
+mod member;
+mod misfit;
 pub mod names;
 mod operators;
 mod order;
