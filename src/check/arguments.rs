@@ -8,7 +8,7 @@ use super::facts::key;
 use super::names::{BlockId, Flow};
 use super::scope::Scope;
 use super::want::Want;
-use crate::catalog::{Collection, Method, Param, Place, Schema};
+use crate::catalog::{Collection, FullName, Method, Param, Place, Schema};
 use crate::diag::{Code, Diagnostic, nearest};
 use crate::source::Span;
 use crate::syntax::ast::{self, ApiCall, Arg, Expr, Field, Key, Stmt};
@@ -299,6 +299,7 @@ impl<'p> Checker<'_, 'p> {
     ) {
         let param = signature.params.iter().find(|p| p.name == *name);
         let want = match param {
+            Some(param) if signature.is_short(param, &arg.value) => Want::declared(name, Type::STR),
             Some(param) => {
                 if param.deprecated {
                     let at = arg.name.as_ref().map_or(arg.value.span, |n| n.span);
@@ -455,6 +456,19 @@ impl<'p> Checker<'_, 'p> {
 impl Signature {
     fn knows(&self, name: &str) -> bool {
         self.params.iter().any(|p| &*p.name == name) || self.parts.iter().any(|p| &**p == name)
+    }
+
+    /// Whether a value is only the last part of a full name (rule C1): `topics("news")`, where the
+    /// parameter is `projects/p/topics/news`.
+    fn is_short(&self, param: &Param, value: &Expr) -> bool {
+        let full = match &*value.kind {
+            ast::ExprKind::Str(parts) => parts
+                .iter()
+                .any(|p| matches!(p, ast::StrPart::Text(text) if text.contains('/'))),
+            _ => false,
+        };
+        let ends_in_it = |f: &Arc<FullName>| f.values().any(|v| *v == param.name);
+        param.full_name.as_ref().is_some_and(ends_in_it) && !full
     }
 
     fn names(&self) -> Vec<Arc<str>> {

@@ -138,7 +138,12 @@ async fn growth(cx: &Cx<'_>) -> TaskEnd {
             Ok(Some(answer)) => break answer,
             Ok(None) => {
                 // Only in a plan: everything behind it shows as known later.
-                cx.plan(PlanAction::Undecided, None, Vec::new(), vec![cx.growth_text()]);
+                cx.plan(
+                    PlanAction::Undecided,
+                    None,
+                    Vec::new(),
+                    vec![cx.growth_text()],
+                );
                 return TaskEnd::Paused("it grows during the run".into());
             }
             Err(fault) => match cx.bring(fault).await {
