@@ -4,6 +4,7 @@ mod collections;
 mod crash;
 mod dice;
 mod docs;
+mod methods;
 mod rig;
 mod suite;
 mod tidy;
