@@ -8,6 +8,7 @@ mod docs;
 mod harness;
 mod hostile;
 mod inputs;
+mod methods;
 mod pages;
 mod rig;
 mod speed;
