@@ -1,5 +1,7 @@
 //! The integration tests, as one binary.
 
+mod bad_endpoint;
+mod bad_input;
 mod cli;
 mod collections;
 mod crash;
