@@ -2,6 +2,7 @@
 
 mod bad_endpoint;
 mod bad_input;
+mod bad_journal;
 mod cli;
 mod collections;
 mod crash;
@@ -13,6 +14,7 @@ mod inputs;
 mod methods;
 mod pages;
 mod rig;
+mod secrets;
 mod speed;
 mod suite;
 mod tidy;
