@@ -696,6 +696,7 @@ fn run_checked<'p>(
             talk,
             folder,
             past,
+            vault: Rc::new(planner.vault()?),
             first,
             resumed: false,
         };
@@ -718,6 +719,8 @@ struct Driving<'a, 'p> {
     talk: &'a dyn Talk,
     folder: RunFolder,
     past: State,
+    /// Knows also what hooks made of secrets in earlier processes.
+    vault: Rc<Vault>,
     /// The first event of this process.
     first: Event,
     resumed: bool,
@@ -728,7 +731,7 @@ impl Driving<'_, '_> {
         let planner = self.planner;
         let open = planner.open;
         let options = planner.options;
-        let vault = Rc::new(planner.vault()?);
+        let vault = Rc::clone(&self.vault);
         let (stop, stops) = unbounded_channel();
         let observer = self
             .talk
@@ -1004,7 +1007,7 @@ pub fn resume(order: &ResumeOrder, talk: &dyn Talk) -> Result<Report, SessionErr
             open: &open,
             state: &state,
         };
-        let past = recovered(&planner, &folder)?;
+        let (past, vault) = recovered(&planner, &folder)?;
         let resumed = Event::Resumed {
             by: options.by.clone(),
             host: machine.host.clone(),
@@ -1015,6 +1018,7 @@ pub fn resume(order: &ResumeOrder, talk: &dyn Talk) -> Result<Report, SessionErr
             talk,
             folder,
             past,
+            vault: Rc::new(vault),
             first: resumed,
             resumed: true,
         };
@@ -1046,8 +1050,11 @@ fn finished_already(
     })
 }
 
-/// The journal with its secrets put back.
-fn recovered(planner: &Planner<'_, '_>, folder: &RunFolder) -> Result<State, SessionError> {
+/// The journal with its secrets put back, and the vault that has met them all.
+fn recovered(
+    planner: &Planner<'_, '_>,
+    folder: &RunFolder,
+) -> Result<(State, Vault), SessionError> {
     let vault = planner.vault()?;
     let mut past = State::default();
     for entry in folder.read()?.entries {
@@ -1057,7 +1064,7 @@ fn recovered(planner: &Planner<'_, '_>, folder: &RunFolder) -> Result<State, Ses
         past.apply(entry.seq, entry.at, &event)
             .map_err(|e| SessionError::Journal(e.to_string()))?;
     }
-    Ok(past)
+    Ok((past, vault))
 }
 
 /// The secrets that a resumed run needs again, given anew.

@@ -16,5 +16,6 @@ mod pages;
 mod rig;
 mod secrets;
 mod speed;
+mod stopping;
 mod suite;
 mod tidy;
