@@ -9,6 +9,7 @@ use serde_json::Value as Json;
 use tokio::sync::mpsc::unbounded_channel;
 
 use super::hooks::RhaiHooks;
+use super::until;
 use super::world::{self, Choice, Mailbox, Open, Operator};
 use crate::catalog::Catalog;
 use crate::check::names::FlowId;
@@ -575,6 +576,7 @@ pub fn run(order: &Order, talk: &dyn Talk) -> Result<Report, SessionError> {
         }
         talk.warnings(&program, &findings);
         let flow = choose(&checked, order.workflow.as_deref())?;
+        until::known(&checked, flow, order.options.until.as_deref())?;
         match check::inputs(&checked.names, flow, order.given.clone()) {
             Ok(inputs) => run_checked(order, talk, &program, &checked, flow, inputs),
             Err(problems) => {
@@ -986,6 +988,7 @@ pub fn resume(order: &ResumeOrder, talk: &dyn Talk) -> Result<Report, SessionErr
             return Err(SessionError::Findings(Box::new(program), findings));
         }
         let flow = choose(&checked, Some(&started.workflow))?;
+        until::known(&checked, flow, options.until.as_deref())?;
         let mut inputs: BTreeMap<Arc<str>, Value> = started
             .inputs
             .iter()

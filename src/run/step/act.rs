@@ -227,31 +227,23 @@ impl Carrier<'_, '_> {
         };
         match answer {
             Ok(answer) => match classify(&self.method.service, false, &answer) {
-                Ok(json) if self.understands(intent, &json) => Sent::Answer(json),
-                Ok(json) => Sent::Unknown(misshapen(&json)),
+                Ok(json)
+                    if operation::understands(
+                        &self.cx.shared.catalog,
+                        self.method,
+                        &intent.request,
+                        &json,
+                    ) =>
+                {
+                    Sent::Answer(json)
+                }
+                Ok(json) => Sent::Unknown(operation::misshapen(&json)),
                 Err(error) if error.class.ambiguous() => Sent::Unknown(error),
                 Err(error) => Sent::Refused(error),
             },
             Err(lost) if lost.may_have_left() => Sent::Unknown(no_answer(lost)),
             Err(lost) => Sent::NotSent(no_answer(lost)),
         }
-    }
-
-    /// Whether an answer has the form that the method promises: its operation, or its result. What
-    /// has another form says nothing about what happened.
-    fn understands(&self, intent: &Intent, json: &Json) -> bool {
-        if self.method.operation == OperationStyle::None {
-            return json.is_object() || json.is_null();
-        }
-        json.is_object()
-            && (operation::at_once(self.method, json).is_some()
-                || operation::of_answer(
-                    &self.cx.shared.catalog,
-                    self.method,
-                    &intent.request,
-                    json,
-                )
-                .is_some())
     }
 
     /// Waits before the next attempt, or gives up at the step's deadline.
@@ -365,19 +357,6 @@ enum Sent {
     /// It may have taken effect.
     Unknown(ApiError),
     NotSent(ApiError),
-}
-
-/// A document, but not one that the method answers.
-fn misshapen(json: &Json) -> ApiError {
-    let start: String = json.to_string().chars().take(120).collect();
-    ApiError {
-        class: ErrorClass::Unreadable,
-        status: 200,
-        reason: "misshapen".into(),
-        message: format!("expected an operation or a resource, got `{start}`"),
-        retry_after: None,
-        details: Json::Null,
-    }
 }
 
 fn overtaken() -> ApiError {
