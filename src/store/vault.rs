@@ -175,7 +175,11 @@ impl Vault {
         let mut forms = Vec::new();
         for (letter, make) in FORMS {
             let text = make(value);
-            let known = self.forms().iter().chain(&forms).any(|f: &Form| f.text == text);
+            let known = self
+                .forms()
+                .iter()
+                .chain(&forms)
+                .any(|f: &Form| f.text == text);
             if text.len() < SHORTEST_ENCODED || known {
                 continue;
             }

@@ -493,22 +493,36 @@ fn at_the_gate() -> (Folder, String) {
 #[test]
 fn a_gate_waits_for_its_answer() {
     let (f, id) = at_the_gate();
-    f.run(&["runs", &id]).ends(0).out_has("asked: May gate be used?").out_has("waits for");
-    f.run(&["approve", &id, "yse"]).ends(64).err_has("did you mean `yes`?");
+    f.run(&["runs", &id])
+        .ends(0)
+        .out_has("asked: May gate be used?")
+        .out_has("waits for");
+    f.run(&["approve", &id, "yse"])
+        .ends(64)
+        .err_has("did you mean `yes`?");
     f.run(&["approve", &id[..30], "yes", "--note", "go"])
         .ends(0)
         .out_has("`yes` approved: May gate be used?")
         .out_has(&format!("go on with `r5flow resume {id}`"));
-    f.run(&["approve", &id, "yes"]).ends(0).out_has("approved already, by ada");
-    f.run(&["approve", &id, "yes", "--deny"]).ends(7).err_has("the first answer stands");
-    f.run(&["resume"]).ends(0).out_has("by = \"ada\"").err_has("approved by ada: go");
+    f.run(&["approve", &id, "yes"])
+        .ends(0)
+        .out_has("approved already, by ada");
+    f.run(&["approve", &id, "yes", "--deny"])
+        .ends(7)
+        .err_has("the first answer stands");
+    f.run(&["resume"])
+        .ends(0)
+        .out_has("by = \"ada\"")
+        .err_has("approved by ada: go");
     f.run(&["runs", &id]).ends(0).out_has("approved by ada at");
 }
 
 #[test]
 fn a_denied_gate_fails_the_run_and_is_asked_again() {
     let (f, id) = at_the_gate();
-    f.run(&["approve", &id, "yes", "--deny", "--note", "not now"]).ends(0).out_has("denied");
+    f.run(&["approve", &id, "yes", "--deny", "--note", "not now"])
+        .ends(0)
+        .out_has("denied");
     f.run(&["resume"]).ends(1).err_has("ada denied it: not now");
     f.run(&["resume"]).ends(6).err_has("waits for an approval");
     f.run(&["approve", &id, "yes"]).ends(0).out_has("approved");

@@ -281,7 +281,9 @@ fn every_dependency_has_its_reason() {
         } else if let (true, Some((name, _))) = (inside, line.split_once(" = "))
             && !words.contains(name)
         {
-            wrong.push(format!("`{name}` has no line in docs/decisions/0002-dependencies.md"));
+            wrong.push(format!(
+                "`{name}` has no line in docs/decisions/0002-dependencies.md"
+            ));
         }
     }
     assert_none(&wrong);
