@@ -463,6 +463,8 @@ impl<'p> Checker<'_, 'p> {
                         ..
                     } => {
                         given.push(&name.text);
+                        // A misspelt input was meant to be one of those that are missing.
+                        open |= !flow.inputs.iter().any(|i| i.name.text == name.text);
                         self.run_input(flow, name, value, scope);
                     }
                     Field::Pair {

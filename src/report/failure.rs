@@ -104,7 +104,7 @@ mod tests {
     #[test]
     fn the_word_of_the_flow_is_underlined() {
         let mut sources = SourceMap::default();
-        sources.add("a:b.r5flow", "one\n  step image = x\n");
+        sources.add("a:b.r5flow", "one\n  step vm = x\n");
         let failure = StepFailure {
             reason: Reason::Failed,
             message: "the key is hunter2\x1b[2J".into(),
@@ -115,8 +115,8 @@ mod tests {
         let secrets = vec![("key".to_owned(), "hunter2".to_owned())];
         let vault = Vault::new(Key::new([1; 32]), secrets).expect("a vault");
         assert_eq!(
-            text("image", &failure, &sources, &vault, Look::PLAIN),
-            "× image: the key is •••\u{fffd}[2J\n   ╭─[a:b.r5flow:2:8]\n  2 │   step image = x\n    ·        ─────\n  help: try again\n"
+            text("vm", &failure, &sources, &vault, Look::PLAIN),
+            "× vm: the key is •••\u{fffd}[2J\n   ╭─[a:b.r5flow:2:8]\n  2 │   step vm = x\n    ·        ──\n  help: try again\n"
         );
     }
 }

@@ -223,7 +223,9 @@ impl Sim {
         };
         let ask = Ask::new(&self.world, call, found)?;
         if !ask.project.is_empty() {
-            if !self.world.scenario.knows_project(&ask.project) {
+            let created = format!("cloudresourcemanager/projects/{}", ask.project);
+            let known = self.world.scenario.knows_project(&ask.project);
+            if !known && self.world.live(&created).is_none() {
                 return Err(Fault::not_found(&format!("projects/{}", ask.project)));
             }
             let project = ask.project.clone();

@@ -13,6 +13,7 @@ use r5flow::wire::Verb;
 use r5flow::world::Millis;
 use serde_json::{Value as Json, json};
 
+use crate::dice::Dice;
 use crate::rig::{
     self, Case, Death, Fate, Kind, Left, Ran, contents, dump, effective, is_done, keeps_the_order,
 };
@@ -188,24 +189,58 @@ fn tail(text: &str) -> String {
         .collect()
 }
 
+/// Kills the flow, and then the process that resumes it, at seeded places.
+fn kill_twice(name: &str, text: &str, cloud: &Sim, times: u64) -> Vec<String> {
+    let program = rig::program(text);
+    let checked = rig::checked(&program);
+    let case = Case::new(&program, &checked, &json!({}));
+    let reference = Reference::of(&case, cloud);
+    let mut dice = Dice::new(0x5eed);
+    let mut wrong = Vec::new();
+    for _ in 0..times {
+        let first = some_death(&mut dice, &reference.effects);
+        let dead = case.run(Case::fresh(cloud.clone()), Some(first));
+        let left = dead.left;
+        // How long the second process would live shows only when it does.
+        let whole = case.run(left.clone(), None);
+        if whole.effects.is_empty() {
+            continue;
+        }
+        let second = some_death(&mut dice, &whole.effects);
+        let again = case.run(left.clone(), Some(second));
+        let judged = keeps_the_order(&left.entries, &again).and_then(|()| {
+            let resumed = case.run(again.left.clone(), None);
+            keeps_the_order(&again.left.entries, &resumed)?;
+            reference.compare(&resumed, NO_TIME)
+        });
+        if let Err(what) = judged {
+            let journal = tail(&dump(&again.left.entries));
+            wrong.push(format!(
+                "{name}, {first:?}, then {second:?}: {what}\n{journal}"
+            ));
+        }
+    }
+    wrong
+}
+
+fn some_death(dice: &mut Dice, effects: &[Kind]) -> Death {
+    let i = dice.below(effects.len());
+    let fates: Vec<Fate> = fates(effects[i])
+        .iter()
+        .copied()
+        .filter(|f| *f != Fate::Late)
+        .collect();
+    Death {
+        at: i + 1,
+        fate: fates[dice.below(fates.len())],
+    }
+}
+
 fn survives_everywhere(name: &str, text: &str, inputs: Json, cloud: &Sim) {
     report(name, kill_everywhere(name, text, &inputs, cloud, true));
 }
 
 fn report(name: &str, wrong: Vec<String>) {
-    if std::env::var_os("R5FLOW_DEATHS").is_some() {
-        for w in &wrong {
-            println!(
-                "DEATH {}",
-                w.lines()
-                    .next()
-                    .unwrap_or("")
-                    .chars()
-                    .take(330)
-                    .collect::<String>()
-            );
-        }
-    }
     let shown: Vec<&String> = wrong.iter().take(3).collect();
     let list: String = shown.iter().map(|w| format!("\n{w}")).collect();
     assert!(
@@ -291,9 +326,7 @@ workflow main {
     survives_everywhere("replace", text, json!({}), &cloud_with(&[old]));
 }
 
-#[test]
-fn calls_that_insert_patch_and_delete() {
-    let text = r#"
+const CALLS: &str = r#"
 workflow main {
   at { project: "demo" }
   step made = call compute.healthChecks.insert() { name: "made", type: "TCP", tcpHealthCheck: { port: 80 } }
@@ -304,12 +337,13 @@ workflow main {
   output text = changed.description
 }
 "#;
-    survives_everywhere("calls", text, json!({}), &cloud_with(&[a_check()]));
-}
 
 #[test]
-fn calls_that_act_on_a_machine() {
-    let text = r#"
+fn calls_that_insert_patch_and_delete() {
+    survives_everywhere("calls", CALLS, json!({}), &cloud_with(&[a_check()]));
+}
+
+const MACHINE: &str = r#"
 workflow main {
   at { project: "demo", zone: "us-central1-a" }
   step keep = call compute.instances.setDiskAutoDelete("stream-manager-1", deviceName: "persistent-disk-0", autoDelete: false)
@@ -327,7 +361,10 @@ workflow main {
   output status = stop.status
 }
 "#;
-    survives_everywhere("machine", text, json!({}), &rig::cloud());
+
+#[test]
+fn calls_that_act_on_a_machine() {
+    survives_everywhere("machine", MACHINE, json!({}), &rig::cloud());
 }
 
 #[test]
@@ -372,9 +409,7 @@ workflow main {
     survives_everywhere("growth", text, json!({}), &rig::cloud());
 }
 
-#[test]
-fn hooks_gates_checkpoints_and_pauses() {
-    let text = r#"
+const GATES: &str = r#"
 hook twice(n: int) -> int = """rhai
   n * 2
   """
@@ -404,7 +439,20 @@ workflow main {
   output who = yes.by
 }
 "#;
-    survives_everywhere("gates", text, json!({}), &rig::cloud());
+
+#[test]
+fn hooks_gates_checkpoints_and_pauses() {
+    survives_everywhere("gates", GATES, json!({}), &rig::cloud());
+}
+
+#[test]
+fn the_resuming_process_dies_too() {
+    let mut wrong = Vec::new();
+    for (name, text) in [("calls", CALLS), ("machine", MACHINE), ("gates", GATES)] {
+        let cloud = cloud_with(&[a_check()]);
+        wrong.extend(kill_twice(name, text, &cloud, 60));
+    }
+    report("two deaths", wrong);
 }
 
 #[test]

@@ -8,10 +8,14 @@ pub struct Folder {
     dir: tempfile::TempDir,
 }
 
+/// A command that is over; what it said is looked at behind [`Said::ends`].
+#[derive(Debug)]
+#[must_use = "assert how it ends"]
+pub struct Said(Words);
+
 /// What a command said, and how it ended.
 #[derive(Debug)]
-#[must_use]
-pub struct Said {
+pub struct Words {
     pub code: i32,
     pub out: String,
     pub err: String,
@@ -66,42 +70,44 @@ impl Folder {
         let _ = input.write_all(stdin.as_bytes());
         drop(input);
         let output = child.wait_with_output().expect("an end");
-        Said {
+        Said(Words {
             code: output.status.code().expect("a code, not a signal"),
             out: String::from_utf8(output.stdout).expect("text"),
             err: String::from_utf8(output.stderr).expect("text"),
             line: words.join(" "),
-        }
+        })
     }
 }
 
 impl Said {
-    /// The exit code, and nothing on standard error unless something failed.
     #[track_caller]
-    pub fn ends(self, code: i32) -> Said {
+    pub fn ends(self, code: i32) -> Words {
+        let words = self.0;
         assert_eq!(
-            self.code, code,
+            words.code, code,
             "r5flow {}\n{}\n{}",
-            self.line, self.out, self.err
+            words.line, words.out, words.err
         );
-        self
+        words
     }
+}
 
+impl Words {
     #[track_caller]
-    pub fn out_has(self, part: &str) -> Said {
+    pub fn out_has(self, part: &str) -> Words {
         assert!(self.out.contains(part), "no {part:?} in:\n{}", self.out);
         self
     }
 
     #[track_caller]
-    pub fn err_has(self, part: &str) -> Said {
+    pub fn err_has(self, part: &str) -> Words {
         assert!(self.err.contains(part), "no {part:?} in:\n{}", self.err);
         self
     }
 
     /// Neither stream holds the text.
     #[track_caller]
-    pub fn never_has(self, part: &str) -> Said {
+    pub fn never_has(self, part: &str) -> Words {
         for text in [&self.out, &self.err] {
             assert!(!text.contains(part), "{part:?} in:\n{text}");
         }

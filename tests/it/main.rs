@@ -1,9 +1,15 @@
 //! The integration tests, as one binary.
 
 mod cli;
+mod collections;
 mod crash;
+mod dice;
 mod docs;
 mod harness;
+mod hostile;
+mod inputs;
+mod pages;
 mod rig;
+mod speed;
 mod suite;
 mod tidy;

@@ -74,26 +74,25 @@ pub fn program(text: &str) -> Program {
     program
 }
 
-/// Checks a program; it must have no errors.
-pub fn checked(program: &Program) -> Checked<'_> {
-    let catalog = Catalog::embedded();
-    let checked = check::check_with(program, &catalog, &r5flow::cli::hooks::syntax);
-    let errors: Vec<String> = checked
-        .diagnostics
-        .iter()
+/// What the checker finds wrong with a program.
+pub fn errors(program: &Program) -> Vec<String> {
+    let checked = check::check_with(program, &Catalog::embedded(), &r5flow::cli::hooks::syntax);
+    let found = checked.diagnostics.iter();
+    found
         .filter(|d| d.severity == Severity::Error)
         .map(|d| {
-            format!(
-                "{}: {} {}",
-                program.sources.place(d.span),
-                d.code,
-                d.message
-            )
+            let place = program.sources.place(d.span);
+            format!("{place}: {} {}", d.code, d.message)
         })
-        .collect();
+        .collect()
+}
+
+/// Checks a program; it must have no errors.
+pub fn checked(program: &Program) -> Checked<'_> {
+    let errors = errors(program);
     let text = &program.root().source.text;
     assert!(errors.is_empty(), "{}\n{text}", errors.join("\n"));
-    checked
+    check::check_with(program, &Catalog::embedded(), &r5flow::cli::hooks::syntax)
 }
 
 /// A flow that can be run from any journal and any cloud.
@@ -676,7 +675,14 @@ fn passing(name: &str) -> bool {
     let lower = name.to_ascii_lowercase();
     matches!(
         name,
-        "id" | "etag" | "uid" | "generation" | "numericId" | "address" | "IPAddress"
+        "id" | "etag"
+            | "uid"
+            | "timeCreated"
+            | "updated"
+            | "generation"
+            | "numericId"
+            | "address"
+            | "IPAddress"
     ) || lower.ends_with("fingerprint")
         || lower.ends_with("timestamp")
         || lower.ends_with("time")

@@ -118,7 +118,7 @@ fn same_text(format: Option<&str>, leaf: Leaf<'_>, a: &str, b: &str) -> bool {
         || (holds_ranges(leaf) && single_host(a) == single_host(b))
         || (leaf.owner == "compute.ServiceAccount" && name == "email" && same_account(a, b))
         || (leaf.reference && same_resource(a, b))
-        || (is_url(a) && is_url(b) && same_resource(a, b))
+        || (is_link(a) && is_link(b) && (is_url(a) || is_url(b)) && same_resource(a, b))
         || SYNONYMS.iter().any(synonym)
 }
 
@@ -167,6 +167,14 @@ fn is_url(text: &str) -> bool {
     text.starts_with("https://www.googleapis.com/")
         || text.starts_with("https://compute.googleapis.com/")
         || text.starts_with("projects/")
+}
+
+/// A URL, or the form of one within a project.
+fn is_link(text: &str) -> bool {
+    is_url(text)
+        || ["global/", "regions/", "zones/"]
+            .iter()
+            .any(|p| text.starts_with(p))
 }
 
 /// Whether two links name one resource: any host and version, project-relative forms

@@ -19,6 +19,9 @@ use crate::wire::Request;
 use crate::wire::error::ErrorClass;
 use crate::world::Timestamp;
 
+/// How often a resource is written before a difference that stays is told.
+const WRITES: u32 = 4;
+
 /// What there is to do.
 enum Todo {
     Adopt,
@@ -94,6 +97,7 @@ impl<'p> Ensuring<'_, 'p> {
         verdict = self.earlier(verdict);
         let mut refusals = Attempts::default();
         let mut retries = None;
+        let mut writes = 0;
         loop {
             let found = wait::settled_read(cx, &get, verdict == Verdict::Created).await?;
             let it = found.as_ref().map_or(Value::Null, Value::from_json);
@@ -106,6 +110,14 @@ impl<'p> Ensuring<'_, 'p> {
                 drop(lock);
                 return wait::until(cx, self.step, it, Some(&get), verdict).await;
             }
+            if let (Todo::Write(comparison) | Todo::Replace(comparison), WRITES..) = (&todo, writes)
+            {
+                return Err(self.differs(
+                    &comparison.differences,
+                    "the API took what the flow wrote and shows something else: write these fields as it shows \
+                     them, or leave them out",
+                ));
+            }
             if let Some(condition) = clauses::unless(self.step)
                 && cx.condition(condition, Some(&it)).await? == Some(true)
             {
@@ -113,7 +125,10 @@ impl<'p> Ensuring<'_, 'p> {
             }
             act::require(cx, self.step, Some(&it)).await?;
             match self.act(&todo, wanted, found.as_ref(), &get).await? {
-                (Changed::Done { origin, .. }, how) => verdict = proven(how, origin, verdict),
+                (Changed::Done { origin, .. }, how) => {
+                    writes += u32::from(how != Verdict::Created);
+                    verdict = proven(how, origin, verdict);
+                }
                 (Changed::Stale, _) => {}
                 (Changed::Refused(error), how)
                     if how == Verdict::Created && error.class == ErrorClass::AlreadyExists =>
@@ -382,9 +397,34 @@ impl<'p> Ensuring<'_, 'p> {
                 .or_insert_with(|| Value::str(&mask));
         }
         let body = self.enveloped(&method, body, &mask);
+        self.takes(&method, &body)?;
         let request = request::build(&method, &args, Some(body))
             .map_err(|p| target::problems(self.cx, self.call, &p))?;
         Ok((method, request))
+    }
+
+    /// Some APIs change a resource by wishes (`desiredNodeVersion`), not by its fields.
+    fn takes(&self, method: &Method, body: &Json) -> Result<()> {
+        let catalog = &self.cx.shared.catalog;
+        let request = method.request.as_ref().and_then(|id| catalog.schema(id));
+        let foreign = request.and_then(|schema| {
+            let mut names = body.as_object()?.keys();
+            names.find(|name| schema.field(name).is_none()).cloned()
+        });
+        match foreign {
+            None => Ok(()),
+            Some(field) => Err(self.cx.failure_with_help(
+                Reason::Failed,
+                format!(
+                    "`{}` differs, and `{}` takes no such field",
+                    field, method.id
+                ),
+                format!(
+                    "change it with a step of its own: `call {}(…) {{ … }}`",
+                    method.id
+                ),
+            )),
+        }
     }
 
     /// Some APIs wrap the resource in a request of its own (`UpdateTopicRequest`).
