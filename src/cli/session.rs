@@ -180,7 +180,7 @@ pub fn checked<'p>(
     let checked = check::check_with(program, catalog, &super::hooks::syntax);
     let mut all = findings;
     all.extend(checked.diagnostics.iter().cloned());
-    all.sort_by(|a, b| (a.span, a.code).cmp(&(b.span, b.code)));
+    all.sort_by_key(|d| (d.span, d.code));
     (checked, all)
 }
 

@@ -128,7 +128,7 @@ pub async fn checkpoint<'p>(cx: &Cx<'p>, checkpoint: &'p Checkpoint) -> Result<S
             });
             return Err(cx
                 .flow_error(&EvalError::new(guard.condition.span, message))
-                .as_failed());
+                .into_failed());
         }
     }
     if let Some(text) = &checkpoint.approve {
@@ -156,7 +156,7 @@ pub async fn assert<'p>(cx: &Cx<'p>, assert: &'p Assert) -> Result<Stepped> {
         let message = words.unwrap_or_else(|| "an assertion does not hold".into());
         return Err(cx
             .flow_error(&EvalError::new(assert.condition.span, message))
-            .as_failed());
+            .into_failed());
     }
     Ok(Stepped::Done(Verdict::Passed, Value::Null))
 }
