@@ -688,7 +688,8 @@ fn stuck(address: &str) -> StepFailure {
         message: format!("`{address}` was never reached, although nothing before it failed"),
         place: String::new(),
         help: Some(
-            "this is a mistake in r5flow, please report it with the flow; `r5flow resume` goes on".into(),
+            "this is a mistake in r5flow, please report it with the flow; `r5flow resume` goes on"
+                .into(),
         ),
         api: None,
     }

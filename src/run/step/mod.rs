@@ -15,10 +15,10 @@ mod wait;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use super::effect::{Effect, Reply};
 use super::plan_item::PlanAction;
 use super::settings::Mode;
 use super::shared::Shared;
-use super::effect::{Effect, Reply};
 use super::task::{Ask, Given, Port, TaskEnd, TaskFuture};
 use crate::eval::{EvalError, Fault};
 use crate::journal::{Event, GrewTo, Outcome, Reason, StepFailure, Verdict};
