@@ -365,7 +365,10 @@ impl Generator {
         match self.dice.below(9) {
             0 | 1 => self.binary("+", scope, d),
             2 => self.binary("-", scope, d),
-            3 => self.binary("*", scope, d),
+            3 => {
+                let by = Box::new(Expr::Int(self.dice.below(4) as i64 - 1));
+                Expr::Binary("*", Box::new(self.int(scope, d)), by)
+            }
             4 => Expr::If(
                 Box::new(self.bool(scope, d)),
                 Box::new(self.int(scope, d)),
@@ -668,29 +671,4 @@ fn a_thousand_random_flows_do_what_the_reference_says() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
-}
-#[test]
-fn dbg_turn() {
-    let text = r#"
-hook upto(n: int) -> list<int> = """rhai
-  [1, 2]
-  """
-workflow main {
-  input n: int
-  checkpoint c2
-  for x18 in upto(n) limit 3 {
-    step t19 = run part1 { n: n }
-  }
-  checkpoint c22
-}
-workflow part1 {
-  input n: int
-  output more = n
-}
-"#;
-    let program = rig::program(text);
-    let checked = rig::checked(&program);
-    let case = Case::new(&program, &checked, &json!({"n": 2}));
-    let ran = case.run(Case::fresh(rig::cloud()), None);
-    println!("{:#?} {:?}", ran.status, ran.edges);
 }

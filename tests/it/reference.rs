@@ -273,7 +273,10 @@ impl Frame<'_> {
                 from: from.clone(),
                 shape: None,
             };
-            inner.insert(var.clone(), bind(value, each.get(&name).unwrap_or(&found.from)));
+            inner.insert(
+                var.clone(),
+                bind(value, each.get(&name).unwrap_or(&found.from)),
+            );
             if let Some(binder) = binder {
                 // A key is a text; the flows use it in names only.
                 let text = Value::Map([(name.clone(), Value::Null)].into());
@@ -451,7 +454,11 @@ fn value_of(e: &Expr, names: &Names, from: &mut Addresses) -> Value {
 fn each(over: &Over, names: &Names, from: &mut Addresses) -> Vec<Value> {
     let mut made_of = Addresses::new();
     let source = value_of(&over.source, names, &mut made_of);
-    let looks = over.body.iter().chain(&over.filter).any(|e| uses(e, &over.var));
+    let looks = over
+        .body
+        .iter()
+        .chain(&over.filter)
+        .any(|e| uses(e, &over.var));
     match &over.source {
         // Who does not look at the results of a loop needs only its keys.
         Expr::Name(name, _) if !looks => match &names[name].shape {

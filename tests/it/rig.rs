@@ -244,7 +244,22 @@ impl<'a, 'p> Case<'a, 'p> {
         }
         drop(engine);
         let (waits, status) = (waits(&core.graph()), statuses(&core));
-        let edges = { let g = core.graph(); g.nodes().flat_map(|n| g.before(n).map(|(b, e)| format!("{} waits for {} {e:?}", g.node(n).address, g.node(b).address)).collect::<Vec<_>>()).collect() };
+        let edges = {
+            let g = core.graph();
+            g.nodes()
+                .flat_map(|n| {
+                    g.before(n)
+                        .map(|(b, e)| {
+                            format!(
+                                "{} waits for {} {e:?}",
+                                g.node(n).address,
+                                g.node(b).address
+                            )
+                        })
+                        .collect::<Vec<_>>()
+                })
+                .collect()
+        };
         drop(core);
         let mut entries = journal.read().expect("a journal").entries;
         if death.is_some_and(|d| d.fate == Fate::Torn) && end.is_none() {
