@@ -22,6 +22,9 @@ use crate::world::Timestamp;
 /// It bounds memory, not parallelism: talking to the cloud is bounded by `--parallel`.
 const TASKS: usize = 512;
 
+/// The task that is no node's.
+const OUTPUTS: TaskId = TaskId(u32::MAX);
+
 #[derive(Clone, Debug, PartialEq)]
 pub enum NodeStatus {
     /// Waits for this many nodes.
@@ -74,6 +77,9 @@ pub struct Core<'p> {
     /// Nodes of `upon` blocks: they notify, and never fail the run.
     notices: BTreeSet<NodeId>,
     finale: bool,
+    /// Whether the hooks of the outputs were asked for.
+    completed: bool,
+    outputs_failed: Option<Box<StepFailure>>,
 }
 
 #[derive(Default)]
@@ -129,6 +135,8 @@ impl<'p> Core<'p> {
             stopped_at: None,
             notices: BTreeSet::new(),
             finale: false,
+            completed: false,
+            outputs_failed: None,
         };
         let nodes: Vec<NodeId> = core.shared.graph.borrow().nodes().collect();
         core.count(&nodes);
@@ -269,7 +277,27 @@ impl<'p> Core<'p> {
                 None => break,
             }
         }
+        if self.outstanding == 0 {
+            self.complete_outputs();
+        }
         std::mem::take(&mut self.out)
+    }
+
+    /// When everything is over: computes the hooks that only the outputs call.
+    fn complete_outputs(&mut self) {
+        let nodes = (0..self.status.len()).map(|n| NodeId(n as u32));
+        let ended_well = nodes
+            .filter(|n| !self.notices.contains(n))
+            .all(|n| self.status(n).lets_pass());
+        let runs = self.shared.settings.mode == Mode::Run && !self.shared.stopping.get();
+        if self.completed || !ended_well || !runs {
+            return;
+        }
+        self.completed = true;
+        let port = Port::default();
+        let future = step::complete_outputs(Rc::clone(&self.shared), port.clone());
+        self.tasks.insert(OUTPUTS, Task { future, port });
+        self.poll(OUTPUTS);
     }
 
     /// Gives one free permit or lock to who has waited longest; says whether it did.
@@ -359,6 +387,12 @@ impl<'p> Core<'p> {
             return;
         };
         match running.poll() {
+            Poll::Ready(end) if task == OUTPUTS => {
+                self.tasks.remove(&task);
+                if let TaskEnd::Finished(Outcome::Failed { failure, .. }) = end {
+                    self.outputs_failed = Some(failure);
+                }
+            }
             Poll::Ready(end) => {
                 self.tasks.remove(&task);
                 self.ended(NodeId(task.0), end);
@@ -567,6 +601,7 @@ impl<'p> Core<'p> {
             stopped_at: self.stopped_at.clone(),
         };
         let mut paused = None;
+        let mut unfinished = None;
         let mut stopped = self.shared.stopping.get();
         for node in graph.nodes() {
             if self.notices.contains(&node) {
@@ -582,7 +617,10 @@ impl<'p> Core<'p> {
                     end.gates.push((Arc::clone(address), why.clone()));
                 }
                 NodeStatus::Stopped => stopped = true,
-                _ => {}
+                NodeStatus::Waiting(_) | NodeStatus::Running => {
+                    unfinished.get_or_insert_with(|| Arc::clone(address));
+                }
+                NodeStatus::Done | NodeStatus::Skipped => {}
             }
         }
         end.status =
@@ -596,6 +634,9 @@ impl<'p> Core<'p> {
             } else if paused.is_some() {
                 end.why = paused;
                 RunStatus::Paused
+            } else if let (Some(address), Mode::Run) = (unfinished, self.shared.settings.mode) {
+                end.failures.push((Arc::clone(&address), stuck(&address)));
+                RunStatus::Failed
             } else {
                 RunStatus::Done
             };
@@ -607,6 +648,12 @@ impl<'p> Core<'p> {
     }
 
     fn outputs(&self, end: &mut End) {
+        if let Some(failure) = &self.outputs_failed {
+            end.status = RunStatus::Failed;
+            end.failures
+                .push((Arc::from("outputs"), (**failure).clone()));
+            return;
+        }
         let graph = self.shared.graph.borrow();
         let memo = self.shared.memo.borrow();
         match step::outputs(&graph, &memo) {
@@ -631,6 +678,20 @@ impl<'p> Core<'p> {
             secret_outputs,
             why: end.why.clone(),
         }
+    }
+}
+
+/// Nothing is left to do, and a node still waits: never the flow's mistake, and never a success.
+fn stuck(address: &str) -> StepFailure {
+    StepFailure {
+        reason: Reason::Failed,
+        message: format!("`{address}` was never reached, although nothing before it failed"),
+        place: String::new(),
+        help: Some(
+            "this is a mistake in r5flow, please report it with the flow; `r5flow resume` goes on"
+                .into(),
+        ),
+        api: None,
     }
 }
 

@@ -124,6 +124,7 @@ pub struct Ran {
     /// Which step waits for the outcome of which, helper nodes left out.
     pub waits: BTreeMap<Arc<str>, BTreeSet<Arc<str>>>,
     pub status: BTreeMap<Arc<str>, NodeStatus>,
+    pub edges: Vec<String>,
     /// When each step began and finished, in this process.
     pub spans: BTreeMap<Arc<str>, (Option<Timestamp>, Option<Timestamp>)>,
 }
@@ -243,6 +244,22 @@ impl<'a, 'p> Case<'a, 'p> {
         }
         drop(engine);
         let (waits, status) = (waits(&core.graph()), statuses(&core));
+        let edges = {
+            let g = core.graph();
+            g.nodes()
+                .flat_map(|n| {
+                    g.before(n)
+                        .map(|(b, e)| {
+                            format!(
+                                "{} waits for {} {e:?}",
+                                g.node(n).address,
+                                g.node(b).address
+                            )
+                        })
+                        .collect::<Vec<_>>()
+                })
+                .collect()
+        };
         drop(core);
         let mut entries = journal.read().expect("a journal").entries;
         if death.is_some_and(|d| d.fate == Fate::Torn) && end.is_none() {
@@ -265,6 +282,7 @@ impl<'a, 'p> Case<'a, 'p> {
             effects,
             waits,
             status,
+            edges,
             spans: log.spans.take(),
         }
     }
