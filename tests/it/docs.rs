@@ -673,3 +673,38 @@ fn the_page_of_the_command_line_is_complete() {
         .collect();
     assert!(lacking.is_empty(), "the page lacks {lacking:?}");
 }
+
+/// The scenario that the page shows is one, and its durations are those of the program.
+#[test]
+fn the_page_of_the_simulator_is_right() {
+    use r5flow::sim::{Scenario, timing};
+    let page = "docs/simulator.md";
+    let example = Scenario::parse(&fenced(page, "toml")[0]).expect("a scenario");
+    assert_eq!(
+        timing::operation(&example, "compute.instances.stop").0,
+        5_000
+    );
+    let built_in = Scenario::default();
+    let text = read(Path::new(page));
+    let table = text.split("## Durations").nth(1).expect("the durations");
+    let mut rows = 0;
+    for line in table.lines().filter(|l| l.contains("` |")) {
+        let mut cells = line.split('|').map(str::trim).skip(1);
+        let (Some(name), Some(seconds)) = (cells.next(), cells.next()) else {
+            continue;
+        };
+        let name = name.trim_matches('`');
+        let Ok(seconds) = seconds.parse::<i64>() else {
+            continue;
+        };
+        if name.contains('.') {
+            rows += 1;
+            assert_eq!(
+                timing::operation(&built_in, name).0,
+                seconds * 1000,
+                "{name}"
+            );
+        }
+    }
+    assert_eq!(rows, 4);
+}
