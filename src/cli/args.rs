@@ -74,6 +74,20 @@ pub enum Command {
     Completions(Completions),
 }
 
+impl Command {
+    /// Whether standard output is for a machine.
+    pub fn speaks_json(&self) -> bool {
+        match self {
+            Command::Check(args) => args.json,
+            Command::Plan(args) => args.driving.json,
+            Command::Run(args) => args.driving.json,
+            Command::Resume(args) => args.driving.json,
+            Command::Runs(args) => args.json,
+            _ => false,
+        }
+    }
+}
+
 #[derive(Debug, ClapArgs)]
 pub struct Check {
     /// Flows; `-` is standard input

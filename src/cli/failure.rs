@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+use serde_json::{Value as Json, json};
+
 use super::session::SessionError;
 use super::settings::Settings;
 use super::{flow, inputs};
@@ -111,6 +113,16 @@ impl Failure {
     /// The flow has errors, and they have been printed.
     pub fn flow_errors() -> Failure {
         Failure::new(Exit::Flow, "")
+    }
+
+    /// The last line of a machine form that could not be finished.
+    pub fn json(&self) -> Json {
+        json!({
+            "kind": "error",
+            "exit": self.exit as u8,
+            "message": self.message,
+            "help": self.help,
+        })
     }
 
     pub fn help(mut self, text: impl Into<String>) -> Failure {

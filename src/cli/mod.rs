@@ -50,6 +50,9 @@ pub fn main() -> ExitCode {
         Ok(exit) => exit.into(),
         Err(failure) => {
             settings.terminal.blame(&failure);
+            if args.command.speaks_json() && !failure.message.is_empty() {
+                let _ = settings.terminal.line(failure.json());
+            }
             failure.exit.into()
         }
     }

@@ -163,7 +163,7 @@ impl Detail<'_> {
         for (address, step) in steps {
             let address = shown(address);
             out.push_str(&format!("  {address:width$}  {}\n", line(step, look)));
-            self.below(step, &mut out, look);
+            self.below(&address, step, &mut out, look);
         }
         self.outputs(&mut out, look);
         out
@@ -215,7 +215,7 @@ impl Detail<'_> {
     }
 
     /// Errors, gates and open operations of a step.
-    fn below(&self, step: &StepState, out: &mut String, look: Look) {
+    fn below(&self, address: &str, step: &StepState, out: &mut String, look: Look) {
         let mut note = |text: String| out.push_str(&format!("      {text}\n"));
         if let Some((Outcome::Failed { failure, .. }, _)) = &step.finished {
             note(look.red(&shown(&failure.message)));
@@ -240,7 +240,10 @@ impl Detail<'_> {
                     ));
                 }
                 None if step.finished.is_none() => {
-                    note(look.yellow(&format!("waits for `r5flow approve {} STEP`", self.id)));
+                    note(look.yellow(&format!(
+                        "waits for `r5flow approve {} '{address}'`",
+                        self.id
+                    )));
                 }
                 None => {}
             }

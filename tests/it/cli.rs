@@ -449,6 +449,19 @@ fn run_speaks_json() {
 }
 
 #[test]
+fn a_machine_is_told_of_failures_too() {
+    let f = Folder::new(&[("good.r5flow", GOOD)]);
+    let said = f.run(&["plan", "good.r5flow", "--sim", "--json"]).ends(64);
+    let last = said.lines().pop().expect("a line");
+    assert_eq!(
+        (&last["kind"], &last["exit"]),
+        (&json!("error"), &json!(64))
+    );
+    let message = last["message"].as_str().expect("a message");
+    assert!(message.contains("R0602"), "{message}");
+}
+
+#[test]
 fn a_run_stops_at_a_checkpoint_and_goes_on() {
     let f = Folder::new(&[("good.r5flow", GOOD)]);
     f.run(&run("good.r5flow", &["--until", "reserved"]))
@@ -495,7 +508,7 @@ fn a_gate_waits_for_its_answer() {
     f.run(&["runs", &id])
         .ends(0)
         .out_has("asked: May gate be used?")
-        .out_has("waits for");
+        .out_has(&format!("waits for `r5flow approve {id} 'yes'`"));
     f.run(&["approve", &id, "yse"])
         .ends(64)
         .err_has("did you mean `yes`?");
