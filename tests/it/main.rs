@@ -1,5 +1,6 @@
 //! The integration tests, as one binary.
 
+mod book;
 mod cli;
 mod collections;
 mod crash;
@@ -9,7 +10,9 @@ mod harness;
 mod hostile;
 mod inputs;
 mod pages;
+mod prints;
 mod rig;
 mod speed;
 mod suite;
+mod tables;
 mod tidy;
