@@ -9,6 +9,7 @@ mod docs;
 mod harness;
 mod hostile;
 mod inputs;
+mod methods;
 mod pages;
 mod prints;
 mod rig;
