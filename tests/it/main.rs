@@ -1,5 +1,6 @@
 //! The integration tests, as one binary.
 
+mod book;
 mod cli;
 mod collections;
 mod crash;
@@ -12,8 +13,10 @@ mod inputs;
 mod methods;
 mod model;
 mod pages;
+mod prints;
 mod reference;
 mod rig;
 mod speed;
 mod suite;
+mod tables;
 mod tidy;
