@@ -756,7 +756,7 @@ impl Driving<'_, '_> {
         listen_for_cancel(self.folder.clone(), stop);
         let end = drive(&mut core, &mut engine, open.clock.now()).await?;
         let (_, secret_outputs) = secret_names(planner.checked, planner.flow);
-        let last = Event::Ended(Box::new(Core::ended_event(&end, secret_outputs.clone())));
+        let last = Event::Ended(Box::new(end.event(secret_outputs.clone())));
         engine.record(last).await?;
         engine.close();
         if let Some(sim) = &open.sim {

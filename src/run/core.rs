@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use super::effect::{Effect, Reply, TaskId};
+use super::end::{End, NodeStatus, severity, status_of};
 use super::engine::Observer;
 use super::plan_item::PlanItem;
 use super::settings::{Mode, Settings};
@@ -13,7 +14,7 @@ use super::shared::Shared;
 use super::step;
 use super::task::{Ask, Given, Port, Task, TaskEnd};
 use crate::catalog::Catalog;
-use crate::journal::{Ended, Outcome, Reason, RunStatus, State, StepFailure};
+use crate::journal::{Outcome, Reason, RunStatus, State, StepFailure};
 use crate::plan::{FrameId, Graph, Memo, NodeId, PoolId, Work};
 use crate::value::Value;
 use crate::world::Timestamp;
@@ -24,40 +25,6 @@ const TASKS: usize = 512;
 
 /// The task that is no node's.
 const OUTPUTS: TaskId = TaskId(u32::MAX);
-
-#[derive(Clone, Debug, PartialEq)]
-pub enum NodeStatus {
-    /// Waits for this many nodes.
-    Waiting(u32),
-    Running,
-    Done,
-    Skipped,
-    Failed(Box<StepFailure>),
-    /// Will be taken up when the run is resumed.
-    Paused(String),
-    Stopped,
-}
-
-impl NodeStatus {
-    /// Whether dependents may start.
-    fn lets_pass(&self) -> bool {
-        matches!(self, NodeStatus::Done | NodeStatus::Skipped)
-    }
-}
-
-/// How a run ended, for now.
-#[derive(Clone, Debug, PartialEq)]
-pub struct End {
-    pub status: RunStatus,
-    pub why: Option<String>,
-    pub failures: Vec<(Arc<str>, StepFailure)>,
-    /// Outputs of the outermost workflow, when all of them are known.
-    pub outputs: BTreeMap<String, Value>,
-    /// Gates that wait for an answer.
-    pub gates: Vec<(Arc<str>, String)>,
-    /// Checkpoint at which the run stopped on request.
-    pub stopped_at: Option<String>,
-}
 
 pub struct Core<'p> {
     shared: Rc<Shared<'p>>,
@@ -665,20 +632,6 @@ impl<'p> Core<'p> {
             }
         }
     }
-
-    /// The last event of this process.
-    pub fn ended_event(end: &End, secret_outputs: Vec<String>) -> Ended {
-        Ended {
-            status: end.status,
-            outputs: end
-                .outputs
-                .iter()
-                .map(|(k, v)| (k.clone(), v.to_json()))
-                .collect(),
-            secret_outputs,
-            why: end.why.clone(),
-        }
-    }
 }
 
 /// Nothing is left to do, and a node still waits: never the flow's mistake, and never a success.
@@ -692,25 +645,5 @@ fn stuck(address: &str) -> StepFailure {
                 .into(),
         ),
         api: None,
-    }
-}
-
-/// Which of several failures decides the exit code.
-fn severity(reason: Reason) -> u8 {
-    match reason {
-        Reason::Decision => 5,
-        Reason::Permission => 4,
-        Reason::Failed | Reason::Flow => 3,
-        Reason::Denied => 2,
-        Reason::TimedOut => 1,
-    }
-}
-
-fn status_of(reason: Reason) -> RunStatus {
-    match reason {
-        Reason::Decision => RunStatus::Decision,
-        Reason::Permission => RunStatus::Permission,
-        Reason::TimedOut => RunStatus::TimedOut,
-        Reason::Failed | Reason::Denied | Reason::Flow => RunStatus::Failed,
     }
 }
