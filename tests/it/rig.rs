@@ -239,7 +239,7 @@ impl<'a, 'p> Case<'a, 'p> {
         let late = late.filter(|_| engine.dead);
         let effects = std::mem::take(&mut engine.effects);
         if let Some(end) = &end {
-            let last = Event::Ended(Box::new(Core::ended_event(end, Vec::new())));
+            let last = Event::Ended(Box::new(end.event(Vec::new())));
             finish(engine.inner.record(last)).expect("the last event");
         }
         drop(engine);
