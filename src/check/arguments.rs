@@ -310,7 +310,10 @@ impl<'p> Checker<'_, 'p> {
             }
             None => Want::declared(name, Type::STR),
         };
-        self.fit(&arg.value, &want, scope);
+        match param.filter(|p| p.full_name.is_some()) {
+            Some(_) => self.full_name(name, arg, &want, scope),
+            None => self.fit(&arg.value, &want, scope),
+        }
         let path = param.is_none_or(|p| p.place == Place::Path);
         if path {
             let ty = self.quietly(|c| c.infer_item(&arg.value, scope));
@@ -321,6 +324,17 @@ impl<'p> Checker<'_, 'p> {
                     "names are in addresses, plans and reports",
                 );
             }
+        }
+    }
+
+    /// A full resource name: whole, which has to match, or the id alone.
+    fn full_name(&mut self, name: &Arc<str>, arg: &'p Arg, want: &Want, scope: &mut Scope) {
+        self.fit(&arg.value, &Want::declared(name, Type::STR), scope);
+        let ty = self.quietly(|c| c.infer_item(&arg.value, scope));
+        if let Type::Literal(text) = &ty
+            && text.contains('/')
+        {
+            self.fits(&ty, want, arg.value.span);
         }
     }
 
@@ -400,6 +414,16 @@ impl<'p> Checker<'_, 'p> {
             self.quietly(|c| c.infer(value, &mut at));
             given.insert(Arc::clone(name), key(value, &at.binders));
         }
+        // What did not parse may have been the `at`.
+        let unread = flow.ancestry(scope.block).any(|id| {
+            let stmts = flow.block(id).stmts;
+            stmts.iter().any(|s| matches!(s, Stmt::Broken(_)))
+        });
+        if unread {
+            for name in LOCATIONS.iter().filter(|n| signature.knows(n)) {
+                given.entry(Arc::from(*name)).or_default();
+            }
+        }
     }
 
     fn missing_parameters(
@@ -417,6 +441,10 @@ impl<'p> Checker<'_, 'p> {
                     .parts
                     .iter()
                     .filter(|p| !given.contains_key(*p))
+                    .filter(|p| {
+                        let id = needed.parts.last() == Some(*p);
+                        !(id && given.contains_key(&needed.name))
+                    })
                     .collect(),
             };
             for name in open {
@@ -479,8 +507,16 @@ impl Signature {
 
 impl Needed {
     fn is_met(&self, given: &BTreeMap<Arc<str>, String>) -> bool {
-        given.contains_key(&self.name)
-            || (!self.parts.is_empty() && self.parts.iter().all(|p| given.contains_key(p)))
+        let has = |parts: &[Arc<str>]| parts.iter().all(|p| given.contains_key(p));
+        match (given.get(&self.name), self.parts.split_last()) {
+            // A text without a slash is the id alone: the rest of the name has to come from parts.
+            (Some(value), Some((_, rest))) => {
+                !value.starts_with('"') || value.contains('/') || has(rest)
+            }
+            (Some(_), None) => true,
+            (None, Some(_)) => has(&self.parts),
+            (None, None) => false,
+        }
     }
 }
 

@@ -325,8 +325,9 @@ impl<'p> Checker<'_, 'p> {
         for (param, arg) in def.params.iter().zip(ordered) {
             let Some(arg) = arg else { continue };
             let ty = self.declared_type(home, &param.ty);
-            self.fit(arg, &Want::declared(&param.name.text, ty), scope);
-            sealed |= self.quietly(|c| c.infer(arg, scope)).holds_secret();
+            let given = self.infer(arg, scope);
+            self.fits(&given, &Want::declared(&param.name.text, ty), arg.span);
+            sealed |= given.holds_secret();
         }
         result.sealed(sealed)
     }

@@ -31,16 +31,16 @@ pub(super) enum StepKind {
 impl StepKind {
     fn name(self) -> &'static str {
         match self {
-            StepKind::Read => "read",
-            StepKind::Ensure => "ensure",
-            StepKind::Call => "call",
-            StepKind::Wait => "wait",
-            StepKind::Pause => "wait for a time",
-            StepKind::Approve => "approve",
-            StepKind::Http => "http",
-            StepKind::Run => "run",
-            StepKind::Hook => "hook",
-            StepKind::Broken => "step",
+            StepKind::Read => "`read`",
+            StepKind::Ensure => "`ensure`",
+            StepKind::Call => "`call`",
+            StepKind::Wait => "`wait`",
+            StepKind::Pause => "a pause",
+            StepKind::Approve => "`approve`",
+            StepKind::Http => "`http`",
+            StepKind::Run => "`run`",
+            StepKind::Hook => "`hook`",
+            StepKind::Broken => "this step",
         }
     }
 }
@@ -113,7 +113,7 @@ impl<'p> Checker<'_, 'p> {
                     Diagnostic::error(
                         Code::BAD_CLAUSE,
                         keyword,
-                        format!("a `{}` step takes no `{word}`", kind.name()),
+                        format!("{} takes no `{word}`", kind.name()),
                     )
                     .help(help),
                 );

@@ -39,19 +39,21 @@ impl<'c, 'p> Declared<'c, 'p> {
     pub fn resolve(&mut self, module: ModuleId, ty: &TypeExpr) -> Type {
         match self.known.get(&ty.span) {
             Some(Some(known)) => return known.clone(),
-            Some(None) => {
-                self.problems.push(
-                    Diagnostic::error(Code::BAD_TYPE, ty.span, "this type contains itself")
-                        .help("a value of it could never end: use `any` for the inner part"),
-                );
-                return Type::Unknown;
-            }
+            Some(None) => return self.endless(ty.span),
             None => {}
         }
         self.known.insert(ty.span, None);
         let found = self.kind(module, ty);
         self.known.insert(ty.span, Some(found.clone()));
         found
+    }
+
+    fn endless(&mut self, span: Span) -> Type {
+        self.problems.push(
+            Diagnostic::error(Code::BAD_TYPE, span, "this type contains itself")
+                .help("a value of it could never end: use `any` for the inner part"),
+        );
+        Type::Unknown
     }
 
     fn kind(&mut self, module: ModuleId, ty: &TypeExpr) -> Type {
@@ -106,6 +108,9 @@ impl<'c, 'p> Declared<'c, 'p> {
         match self.names.global(module, &first.text) {
             Some(Global::Type(home, def)) if path.len() == 1 => {
                 self.used.push(def.name.span);
+                if let Some(None) = self.known.get(&def.ty.span) {
+                    return self.endless(first.span);
+                }
                 return self.resolve(home, &def.ty);
             }
             Some(Global::Module(library)) if path.len() == 2 => {
@@ -275,14 +280,11 @@ const BASES: [&str; 11] = [
 ];
 
 /// Both bounds of a range, as values of its base type.
-fn bounds<T: PartialOrd + Copy>(
+fn bounds<T: PartialOrd + Copy + Negate>(
     min: Option<&Expr>,
     max: Option<&Expr>,
     read: impl Fn(&ExprKind) -> Option<T>,
-) -> Result<Bounds<T>, (Span, &'static str)>
-where
-    T: Negate,
-{
+) -> Result<Bounds<T>, (Span, &'static str)> {
     let side = |bound: Option<&Expr>| match bound {
         None => Ok(None),
         Some(expr) => {

@@ -61,6 +61,19 @@ pub fn inputs(
     flow: FlowId,
     given: BTreeMap<String, Given>,
 ) -> Result<BTreeMap<Arc<str>, Value>, Vec<InputProblem>> {
+    let (values, problems) = inputs_known(names, flow, given);
+    match problems.is_empty() {
+        true => Ok(values),
+        false => Err(problems),
+    }
+}
+
+/// The values that are known, and what is wrong with the others.
+pub fn inputs_known(
+    names: &Names<'_>,
+    flow: FlowId,
+    given: BTreeMap<String, Given>,
+) -> (BTreeMap<Arc<str>, Value>, Vec<InputProblem>) {
     let flow = names.flow(flow);
     let mut types = Declared::new(names, None);
     let mut values = BTreeMap::new();
@@ -117,10 +130,7 @@ pub fn inputs(
             }
         }
     }
-    match problems.is_empty() {
-        true => Ok(values),
-        false => Err(problems),
-    }
+    (values, problems)
 }
 
 fn unknown(flow: &Flow<'_>, name: &str, given: &Given) -> InputProblem {
@@ -453,6 +463,8 @@ impl<'p> Checker<'_, 'p> {
                         ..
                     } => {
                         given.push(&name.text);
+                        // A misspelt input was meant to be one of those that are missing.
+                        open |= !flow.inputs.iter().any(|i| i.name.text == name.text);
                         self.run_input(flow, name, value, scope);
                     }
                     Field::Pair {

@@ -14,6 +14,8 @@ mod flow;
 mod http;
 mod inputs;
 mod lints;
+mod member;
+mod misfit;
 pub mod names;
 mod operators;
 mod order;
@@ -37,7 +39,7 @@ use crate::source::Span;
 use crate::syntax::ast;
 use crate::types::Type;
 
-pub use inputs::{Given, InputProblem, inputs};
+pub use inputs::{Given, InputProblem, inputs, inputs_known};
 use names::{BlockId, FlowId, Names};
 use scope::Scope;
 pub use target::Target;
@@ -143,6 +145,12 @@ struct Checker<'c, 'p> {
     /// Which workflow runs which, and where it says so.
     runs: Vec<(FlowId, FlowId, Span)>,
     depth: u32,
+    /// How many `let`s are being looked at again.
+    again: u32,
+    /// How deep in expressions the checker is.
+    nesting: u32,
+    /// How deep a comparison of two types is.
+    compared: u32,
     binder: u32,
 }
 
@@ -166,6 +174,9 @@ impl<'c, 'p> Checker<'c, 'p> {
             patterns: HashMap::new(),
             runs: Vec::new(),
             depth: 0,
+            again: 0,
+            nesting: 0,
+            compared: 0,
             binder: 1 << 20,
         }
     }

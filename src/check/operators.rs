@@ -107,22 +107,20 @@ impl<'p> Checker<'_, 'p> {
 
     fn membership(&mut self, left: &'p Expr, right: &'p Expr, scope: &mut Scope) -> Type {
         let (a, sealed) = self.infer(left, scope).unsealed();
+        if let ExprKind::List(items) = &*unparenthesised(right).kind {
+            let mut also = false;
+            for item in items {
+                let (ty, secret) = self.infer(item, scope).unsealed();
+                also |= secret;
+                self.comparable(&a, left, &ty, item);
+            }
+            return Type::Bool.sealed(sealed || also);
+        }
         let (b, also) = self.infer(right, scope).unsealed();
         let found = Type::Bool.sealed(sealed || also);
         match &b {
             b if b.is_loose() => {}
-            Type::List(element) => match &*unparenthesised(right).kind {
-                ExprKind::List(items) => {
-                    for item in items {
-                        let ty = self.quietly(|c| c.infer(item, scope)).unsealed().0;
-                        self.comparable(&a, left, &ty, item);
-                    }
-                }
-                _ => {
-                    let element = Arc::clone(element);
-                    self.comparable(&a, left, &element, right);
-                }
-            },
+            Type::List(element) => self.comparable(&a, left, element, right),
             Type::Map(_) | Type::Record(_) => {
                 if !a.is_loose() && !a.is_text() && !matches!(a, Type::Int(_)) {
                     self.report(Diagnostic::error(

@@ -1,5 +1,6 @@
 //! What has to be finished before what: cycles (rule C8) and two steps on one resource (rule C3).
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
@@ -222,8 +223,8 @@ impl Checker<'_, '_> {
                 if to == start {
                     return Some(self.unwind(start, at, edge, &came));
                 }
-                if !came.contains_key(&to) {
-                    came.insert(to, edge);
+                if let Entry::Vacant(unseen) = came.entry(to) {
+                    unseen.insert(edge);
                     queue.push_back(to);
                 }
             }

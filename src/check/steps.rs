@@ -582,7 +582,7 @@ impl<'p> Checker<'_, 'p> {
                 _ => Type::Unknown,
             },
             ActionKind::WaitStep(expr) if self.names_step(flow, expr) => {
-                if self.depth > 100 {
+                if self.depth > 40 {
                     return Type::Unknown;
                 }
                 self.depth += 1;

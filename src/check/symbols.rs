@@ -14,7 +14,10 @@ use crate::types::functions::Function;
 use crate::types::{Bounds, Type};
 
 /// Declarations that refer to each other deeper than this are not followed.
-const DEEPEST: u32 = 120;
+const DEEPEST: u32 = 40;
+
+/// So many `let`s are looked at again for one use; each may name several others.
+const MOST_AGAIN: u32 = 6;
 
 impl<'p> Checker<'_, 'p> {
     /// The scope of a block of a workflow: its loops' names and the conditions around it.
@@ -265,14 +268,15 @@ impl<'p> Checker<'_, 'p> {
         scope: &Scope,
     ) -> Type {
         let conditional = matches!(&*unparenthesised(&l.value).kind, ExprKind::If { .. });
-        if !own.may_be_null() || scope.facts.is_empty() || !conditional || self.depth > DEEPEST {
+        let known = !own.may_be_null() || scope.facts.is_empty() || !conditional;
+        if known || self.again >= MOST_AGAIN || self.depth > DEEPEST {
             return own;
         }
         let mut inner = self.block_scope(flow, block);
         inner.facts = scope.facts.clone();
-        self.depth += 1;
+        self.again += 1;
         let ty = self.quietly(|c| c.infer(&l.value, &mut inner));
-        self.depth -= 1;
+        self.again -= 1;
         ty
     }
 

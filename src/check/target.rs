@@ -19,6 +19,14 @@ impl Checker<'_, '_> {
     /// Finds the target, or says which word is wrong.
     pub(super) fn target(&self, path: &[Name]) -> Result<Target, Box<Diagnostic>> {
         let text = joined(path);
+        if path.is_empty() {
+            let message = "a step has to say what it addresses";
+            return Err(Box::new(Diagnostic::error(
+                Code::UNKNOWN_TARGET,
+                crate::source::Span::default(),
+                message,
+            )));
+        }
         if path.len() > 2
             && let Some(method) = self.catalog.method(&text)
         {

@@ -6,15 +6,19 @@
 use std::sync::Arc;
 
 use super::Checker;
-use super::operators::with_choices;
+use super::misfit::{
+    Misfit, constant, mismatch, named, null_misfit, nullable_misfit, plain_field, range_misfit,
+    unit_help, unit_mismatch, unit_takes,
+};
 use super::scope::Scope;
-use crate::catalog::{Field, Kind, ListKind, Method, Param, SchemaId, Unit, coerce};
+use crate::catalog::{Field, Kind, Method, Param, SchemaId, Unit, coerce};
 use crate::diag::{Code, Diagnostic, nearest};
 use crate::source::Span;
 use crate::syntax::ast::{self, BinaryOp, Expr, ExprKind, Key, Object};
 use crate::types::{Bounds, Choices, Type};
-use crate::value::Value;
-use crate::world::Millis;
+
+/// Records in records are compared no deeper than this.
+const DEEPEST_COMPARED: u32 = 12;
 
 /// What a field, an argument, an input or an item takes.
 #[derive(Clone, Debug)]
@@ -67,39 +71,6 @@ impl Want {
             Kind::List(inner) | Kind::Map(inner) => Some((**inner).clone()),
             _ => None,
         })
-    }
-}
-
-/// Why a value does not fit.
-pub(super) struct Misfit {
-    code: Code,
-    message: String,
-    help: Option<String>,
-    choices: Option<(Arc<str>, Vec<Arc<str>>)>,
-}
-
-impl Misfit {
-    fn new(code: Code, message: String) -> Self {
-        Misfit {
-            code,
-            message,
-            help: None,
-            choices: None,
-        }
-    }
-
-    fn help(mut self, help: impl Into<String>) -> Self {
-        self.help = Some(help.into());
-        self
-    }
-
-    fn at(self, span: Span) -> Diagnostic {
-        let mut finding = Diagnostic::error(self.code, span, self.message);
-        finding.help = self.help;
-        match self.choices {
-            Some((text, known)) => with_choices(finding, &text, &known, span),
-            None => finding,
-        }
     }
 }
 
@@ -219,7 +190,9 @@ impl<'p> Checker<'_, 'p> {
                         self.fit(value, &inner, scope);
                     }
                     None => {
-                        let _ = self.quietly(|c| c.infer_item(value, scope));
+                        // It was meant to be one of those that are missing.
+                        open = true;
+                        self.quietly(|c| c.infer_item(value, scope));
                         self.unknown_key(name, &want.name, record.fields.keys());
                     }
                 },
@@ -375,6 +348,22 @@ impl<'p> Checker<'_, 'p> {
     }
 
     fn record_misfit(
+        &mut self,
+        from: &crate::types::Record,
+        into: &crate::types::Record,
+        want: &Want,
+        span: Span,
+    ) -> Option<Misfit> {
+        if std::ptr::eq(from, into) || self.compared >= DEEPEST_COMPARED {
+            return None;
+        }
+        self.compared += 1;
+        let misfit = self.field_misfit(from, into, want, span);
+        self.compared -= 1;
+        misfit
+    }
+
+    fn field_misfit(
         &mut self,
         from: &crate::types::Record,
         into: &crate::types::Record,
@@ -630,164 +619,6 @@ impl<'p> Checker<'_, 'p> {
             }),
             unset: !param.required,
         }
-    }
-}
-
-/// The message of the catalogue begins with the place already, or is the end of a sentence.
-fn named(name: &str, message: &str) -> String {
-    match message.starts_with('`') {
-        true => message.to_owned(),
-        false => format!("`{name}` {message}"),
-    }
-}
-
-fn plain_field(kind: Kind, unit: Option<Unit>) -> Field {
-    Field {
-        kind,
-        output_only: false,
-        input_only: false,
-        immutable: false,
-        required: false,
-        deprecated: false,
-        reference: false,
-        list: ListKind::Ordered,
-        unit,
-        default: None,
-        required_for: Vec::new(),
-    }
-}
-
-/// The value, where the type leaves only one.
-fn constant(ty: &Type) -> Option<Value> {
-    Some(match ty {
-        Type::Literal(text) => Value::Str(Arc::clone(text)),
-        Type::Int(b) => Value::Int(b.constant()?),
-        Type::Number(b) => Value::Float(b.constant()?),
-        Type::Duration(b) => Value::Duration(Millis(b.constant()?)),
-        Type::Percent(b) => Value::Percent(b.constant()?),
-        Type::Size(b) => Value::Size(b.constant()?),
-        _ => return None,
-    })
-}
-
-fn unit_takes(api: &Api, ty: &Type) -> bool {
-    use Unit::*;
-    let google =
-        matches!(&api.kind, Kind::String { format: Some(f), .. } if &**f == "google-duration");
-    match (ty, api.unit) {
-        (Type::Duration(_), unit) => {
-            google
-                || matches!(
-                    unit,
-                    Some(
-                        Seconds | Millis | Micros | Nanos | Minutes | Hours | Days | GoogleDuration
-                    )
-                )
-        }
-        (Type::Percent(_), Some(Fraction | Percent)) => true,
-        (Type::Size(_), Some(Bytes | MiB | GiB)) => true,
-        _ => matches!(api.kind, Kind::Any),
-    }
-}
-
-fn unit_mismatch(ty: &Type, want: &Want) -> Misfit {
-    let message = format!(
-        "`{}` takes {}, not a {}",
-        want.name,
-        plain_noun(&want.ty),
-        ty.clone().widened()
-    );
-    Misfit::new(Code::WRONG_UNIT, message)
-}
-
-fn plain_noun(ty: &Type) -> String {
-    match ty {
-        Type::Int(_) | Type::Number(_) => "a plain number".to_owned(),
-        other => format!("`{other}`"),
-    }
-}
-
-fn unit_help(ty: &Type, api: &Api) -> &'static str {
-    match (ty, api.unit) {
-        (Type::Size(_), Some(Unit::GiB)) => {
-            "Google's GB are binary: write `16GiB`, or the plain number"
-        }
-        (Type::Duration(_), Some(_)) => {
-            "write a duration that the field's unit divides, for example `5s` or `1d`"
-        }
-        (_, None) => "this field takes a plain number or text",
-        _ => "write the plain number that the field takes",
-    }
-}
-
-fn mismatch(ty: &Type, want: &Want) -> Misfit {
-    let given = ty.clone().widened();
-    let message = format!("`{}` takes `{}`, and this is `{given}`", want.name, want.ty);
-    let misfit = Misfit::new(Code::TYPE_MISMATCH, message);
-    match (ty, &want.ty) {
-        (Type::Schema(_), w) if w.is_text() => {
-            misfit.help("name one of its fields, for example `.selfLink` or `.name`")
-        }
-        (t, Type::Duration(_)) if t.is_number() || t.is_text() => {
-            misfit.help("durations are written without quotes and with a unit: `30m`, `1h30m`")
-        }
-        (t, Type::Percent(_)) if t.is_number() || t.is_text() => {
-            misfit.help("percentages are written `20%`")
-        }
-        (t, Type::Size(_)) if t.is_number() || t.is_text() => {
-            misfit.help("sizes are written `16GiB`")
-        }
-        (t, w) if t.is_number() && w.is_text() => {
-            misfit.help("make a text of it: `\"${…}\"`, or put the literal in quotes")
-        }
-        (t, Type::Int(_)) if t.is_text() => misfit.help("make a number of the text: `int(…)`"),
-        (Type::Number(_), Type::Int(_)) => {
-            misfit.help("make it a whole number: `round(…)`, `floor(…)` or `ceil(…)`")
-        }
-        (t, Type::List(_)) if !matches!(t, Type::List(_)) => {
-            misfit.help("put it into brackets: `[…]`")
-        }
-        (t, Type::Bool) if t.is_text() => {
-            misfit.help("truth values are written `true` and `false`")
-        }
-        _ => misfit,
-    }
-}
-
-fn range_misfit(fine: bool, ty: &Type, want: &Want) -> Option<Misfit> {
-    if fine {
-        return None;
-    }
-    let shown = constant(ty).map_or_else(|| ty.to_string(), |v| v.to_string());
-    let message = format!(
-        "`{}` takes `{}`, and {shown} is outside",
-        want.name, want.ty
-    );
-    Some(Misfit::new(Code::BAD_VALUE, message))
-}
-
-fn null_misfit(want: &Want) -> Option<Misfit> {
-    match &want.api {
-        Some(api) if api.null => None,
-        Some(_) => Some(
-            Misfit::new(
-                Code::NULL_SENT,
-                format!("`{}` takes no null here", want.name),
-            )
-            .help("write `unset` to leave the field out; only a patch takes `null`, which deletes"),
-        ),
-        None => Some(mismatch(&Type::Null, want)),
-    }
-}
-
-fn nullable_misfit(ty: &Type, want: &Want) -> Misfit {
-    let message = format!("`{}` needs a value, and this may be null", want.name);
-    let misfit = Misfit::new(Code::MAYBE_NULL, message);
-    match want.unset {
-        true => misfit.help("write `?? unset` to leave it out then"),
-        false => misfit.help(format!(
-            "it is `{ty}`: give it another value with `??`, or put the step under `!= null`"
-        )),
     }
 }
 

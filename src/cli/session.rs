@@ -9,7 +9,7 @@ use serde_json::Value as Json;
 use tokio::sync::mpsc::unbounded_channel;
 
 use super::hooks::RhaiHooks;
-use super::world::{self, Choice, Mailbox, Open, Operator};
+use super::world::{self, Choice, Mailbox, Open, Operator, RemoteOperator};
 use crate::catalog::Catalog;
 use crate::check::names::FlowId;
 use crate::check::{self, Checked, Given, InputProblem};
@@ -180,7 +180,7 @@ pub fn checked<'p>(
     let checked = check::check_with(program, catalog, &super::hooks::syntax);
     let mut all = findings;
     all.extend(checked.diagnostics.iter().cloned());
-    all.sort_by(|a, b| (a.span, a.code).cmp(&(b.span, b.code)));
+    all.sort_by_key(|d| (d.span, d.code));
     (checked, all)
 }
 
@@ -747,7 +747,7 @@ impl Driving<'_, '_> {
             wire: Rc::clone(&open.wire),
             clock: Rc::clone(&open.clock),
             hooks: Rc::new(RhaiHooks::of(planner.program)),
-            inbox: self.inbox(options)?,
+            inbox: self.inbox(options).await?,
             observer,
             stops,
         });
@@ -774,8 +774,13 @@ impl Driving<'_, '_> {
         })
     }
 
-    fn inbox(&self, options: &Options) -> Result<Rc<dyn InboxSource>, SessionError> {
+    async fn inbox(&self, options: &Options) -> Result<Rc<dyn InboxSource>, SessionError> {
         let open = self.planner.open;
+        if options.yes
+            && let Some(operator) = RemoteOperator::of(self.planner.choice, &open.wire).await
+        {
+            return Ok(Rc::new(operator));
+        }
         Ok(match &open.sim {
             Some(sim) if options.yes => Rc::new(Operator::new(
                 Rc::clone(&sim.cloud),

@@ -114,8 +114,7 @@ impl Sink {
 
     /// Findings in the order of the text, each place and code once.
     pub fn into_sorted(mut self) -> Vec<Diagnostic> {
-        self.items
-            .sort_by(|a, b| (a.span, a.code).cmp(&(b.span, b.code)));
+        self.items.sort_by_key(|d| (d.span, d.code));
         self.items
             .dedup_by(|a, b| a.span == b.span && a.code == b.code && a.message == b.message);
         self.items

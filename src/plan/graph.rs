@@ -240,6 +240,21 @@ impl<'p> Graph<'p> {
             .map(|e| (NodeId(e.source().index() as u32), *e.weight()))
     }
 
+    /// Whether only the run can tell what a growth leads to.
+    pub fn is_open(&self, id: NodeId) -> bool {
+        let node = self.node(id);
+        let scope = self.scope(node.scope);
+        match node.work {
+            Work::For(_, block) | Work::If(_, block, _) => {
+                matches!(scope.blocks.get(&block), Some(Inner::Waiting(_)))
+            }
+            Work::Enter(step) => {
+                matches!(scope.frames.get(&*step.name.text), Some(Opened::Waiting(_)))
+            }
+            _ => false,
+        }
+    }
+
     /// What waits for a node, in the order of the text.
     pub fn behind(&self, id: NodeId) -> Vec<NodeId> {
         let mut behind: Vec<NodeId> = self

@@ -8,6 +8,7 @@ pub mod functions;
 mod join;
 mod show;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use indexmap::IndexMap;
@@ -258,11 +259,21 @@ impl Type {
 
     /// Whether a secret is in it, at any depth.
     pub fn holds_secret(&self) -> bool {
+        self.finds_secret(&mut HashSet::new())
+    }
+
+    /// Types share their parts: each record is looked at once.
+    fn finds_secret(&self, seen: &mut HashSet<*const Record>) -> bool {
         match self {
             Type::Secret(_) => true,
-            Type::List(inner) | Type::Map(inner) | Type::Nullable(inner) => inner.holds_secret(),
-            Type::Record(record) => record.fields.values().any(|p| p.ty.holds_secret()),
-            Type::Union(members) => members.iter().any(Type::holds_secret),
+            Type::List(inner) | Type::Map(inner) | Type::Nullable(inner) => {
+                inner.finds_secret(seen)
+            }
+            Type::Record(record) => {
+                seen.insert(Arc::as_ptr(record))
+                    && record.fields.values().any(|p| p.ty.finds_secret(seen))
+            }
+            Type::Union(members) => members.iter().any(|m| m.finds_secret(seen)),
             _ => false,
         }
     }
@@ -285,6 +296,8 @@ impl Type {
             Type::Duration(_) => Type::DURATION,
             Type::Percent(_) => Type::PERCENT,
             Type::Size(_) => Type::SIZE,
+            Type::List(inner) => Type::list((*inner).clone().widened()),
+            Type::Map(inner) => Type::map((*inner).clone().widened()),
             other => other,
         }
     }

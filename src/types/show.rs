@@ -8,8 +8,18 @@ use crate::world::Millis;
 /// Longer lists of values are cut in messages.
 const SHOWN_CHOICES: usize = 5;
 
+/// Deeper records are shown as `{ … }`: a message is no place for them, and types share parts, so
+/// that a short declaration can have a very long text.
+const SHOWN_DEPTH: u32 = 3;
+
 impl fmt::Display for Type {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.show(f, SHOWN_DEPTH)
+    }
+}
+
+impl Type {
+    fn show(&self, f: &mut fmt::Formatter<'_>, depth: u32) -> fmt::Result {
         match self {
             Type::Unknown => f.write_str("unknown"),
             Type::Any => f.write_str("any"),
@@ -35,15 +45,17 @@ impl fmt::Display for Type {
                 }
             }
             Type::Timestamp => f.write_str("timestamp"),
-            Type::List(t) => write!(f, "list<{t}>"),
-            Type::Map(t) => write!(f, "map<{t}>"),
+            Type::List(t) => around(f, "list<", t, ">", depth),
+            Type::Map(t) => around(f, "map<", t, ">", depth),
             Type::Record(record) if record.fields.is_empty() => f.write_str("{}"),
+            Type::Record(_) if depth == 0 => f.write_str("{ … }"),
             Type::Record(record) => {
                 f.write_str("{ ")?;
                 for (n, (name, part)) in record.fields.iter().enumerate() {
                     let comma = if n > 0 { ", " } else { "" };
                     let mark = if part.optional { "?" } else { "" };
-                    write!(f, "{comma}{name}{mark}: {}", part.ty)?;
+                    write!(f, "{comma}{name}{mark}: ")?;
+                    part.ty.show(f, depth - 1)?;
                 }
                 f.write_str(" }")
             }
@@ -51,15 +63,28 @@ impl fmt::Display for Type {
             Type::Inline(_) => f.write_str("an object"),
             Type::Union(members) => {
                 for (n, member) in members.iter().enumerate() {
-                    write!(f, "{}{member}", if n > 0 { " | " } else { "" })?;
+                    f.write_str(if n > 0 { " | " } else { "" })?;
+                    member.show(f, depth)?;
                 }
                 Ok(())
             }
-            Type::Nullable(t) if matches!(**t, Type::Union(_)) => write!(f, "({t})?"),
-            Type::Nullable(t) => write!(f, "{t}?"),
-            Type::Secret(t) => write!(f, "secret {t}"),
+            Type::Nullable(t) if matches!(**t, Type::Union(_)) => around(f, "(", t, ")?", depth),
+            Type::Nullable(t) => around(f, "", t, "?", depth),
+            Type::Secret(t) => around(f, "secret ", t, "", depth),
         }
     }
+}
+
+fn around(
+    f: &mut fmt::Formatter<'_>,
+    before: &str,
+    inner: &Type,
+    after: &str,
+    depth: u32,
+) -> fmt::Result {
+    f.write_str(before)?;
+    inner.show(f, depth)?;
+    f.write_str(after)
 }
 
 /// A constant shows as its type: `5` is an `int`.

@@ -167,7 +167,7 @@ impl Carrier<'_, '_> {
                         self.pause(&intent, &mut attempts, error, left).await?;
                         Begin::Settle
                     }
-                    Sent::NotSent(error) => {
+                    Sent::Never(error) => {
                         self.pause(&intent, &mut attempts, error, left).await?;
                         self.guards().await?;
                         Begin::Send
@@ -233,7 +233,7 @@ impl Carrier<'_, '_> {
                 Err(error) if error.class.ambiguous() => Sent::Unknown(error),
                 Err(error) => Sent::Refused(error),
             },
-            Err(NoAnswer::NotSent(why)) => Sent::NotSent(no_answer(why)),
+            Err(NoAnswer::NotSent(why)) => Sent::Never(no_answer(why)),
             Err(NoAnswer::Unknown(why)) => Sent::Unknown(no_answer(why)),
         }
     }
@@ -347,7 +347,8 @@ enum Sent {
     Refused(ApiError),
     /// It may have taken effect.
     Unknown(ApiError),
-    NotSent(ApiError),
+    /// It never left.
+    Never(ApiError),
 }
 
 fn overtaken() -> ApiError {
@@ -371,7 +372,7 @@ pub async fn require(cx: &Cx<'_>, step: &Step, it: Option<&Value>) -> Result<()>
             let message = words.unwrap_or_else(|| "a `require` of this step does not hold".into());
             return Err(cx
                 .flow_error(&EvalError::new(guard.condition.span, message))
-                .as_failed());
+                .into_failed());
         }
     }
     Ok(())

@@ -38,7 +38,7 @@ pub enum Halt {
 
 impl Halt {
     /// The flow asked for this failure; it is not a mistake in the flow.
-    pub fn as_failed(mut self) -> Self {
+    pub fn into_failed(mut self) -> Self {
         if let Halt::Failed(failure) = &mut self {
             failure.reason = Reason::Failed;
         }

@@ -58,20 +58,15 @@ fn denied(cx: &Cx<'_>, answer: &GateAnswer) -> Halt {
 
 /// Asks once; an answer that the journal has for this very text counts.
 async fn ask(cx: &Cx<'_>, text: String, expires: Option<Millis>) -> Result<GateAnswer> {
-    let hash = blake3::hash(text.as_bytes()).to_hex()[..16].to_owned();
-    let past = cx
-        .shared
-        .past
-        .steps
-        .get(&cx.address)
-        .and_then(|s| s.gate.clone());
-    let failed_before = cx
-        .shared
-        .past
-        .steps
-        .get(&cx.address)
-        .is_some_and(|s| s.finished.is_some());
-    let expires_at = match past.filter(|g| g.hash == hash && !failed_before) {
+    let step = cx.shared.past.steps.get(&cx.address);
+    let past = step.and_then(|s| s.gate.clone());
+    let failed_before = step.is_some_and(|s| s.finished.is_some());
+    // A question that is asked again is another one: the answer to the first must not count.
+    let seed = past.as_ref().map_or("", |g| g.hash.as_str());
+    let fresh = blake3::hash(format!("{seed}\n{text}").as_bytes()).to_hex()[..16].to_owned();
+    let open = past.filter(|g| g.text == text && !failed_before);
+    let hash = open.as_ref().map_or(fresh, |g| g.hash.clone());
+    let expires_at = match open {
         Some(gate) => {
             if let Some((approved, by, note, at)) = gate.answer {
                 return Ok(GateAnswer {
@@ -133,7 +128,7 @@ pub async fn checkpoint<'p>(cx: &Cx<'p>, checkpoint: &'p Checkpoint) -> Result<S
             });
             return Err(cx
                 .flow_error(&EvalError::new(guard.condition.span, message))
-                .as_failed());
+                .into_failed());
         }
     }
     if let Some(text) = &checkpoint.approve {
@@ -161,7 +156,7 @@ pub async fn assert<'p>(cx: &Cx<'p>, assert: &'p Assert) -> Result<Stepped> {
         let message = words.unwrap_or_else(|| "an assertion does not hold".into());
         return Err(cx
             .flow_error(&EvalError::new(assert.condition.span, message))
-            .as_failed());
+            .into_failed());
     }
     Ok(Stepped::Done(Verdict::Passed, Value::Null))
 }

@@ -330,7 +330,7 @@ async fn expected<'p>(cx: &Cx<'p>, step: &'p Step, answer: &Value) -> Result<()>
             });
             return Err(cx
                 .flow_error(&EvalError::new(guard.condition.span, message))
-                .as_failed());
+                .into_failed());
         }
     }
     match answer.get("status") {

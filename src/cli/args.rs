@@ -1,0 +1,340 @@
+//! The grammar of the command line.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+
+/// Provision on Google Cloud by workflows that are checked, run in parallel, and resume after any
+/// crash.
+#[derive(Debug, Parser)]
+#[command(name = "r5flow", version, propagate_version = true)]
+pub struct Args {
+    #[command(subcommand)]
+    pub command: Command,
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// Options of every command.
+#[derive(Debug, ClapArgs)]
+pub struct Common {
+    /// When to colour what is printed
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        default_value = "auto",
+        value_name = "WHEN"
+    )]
+    pub color: Color,
+    /// A directory of catalogue files that override and extend the built-in ones
+    /// (R5FLOW_CATALOG)
+    #[arg(long, global = true, value_name = "DIR")]
+    pub catalog: Option<PathBuf>,
+    /// Where runs are kept
+    #[arg(long, global = true, value_name = "DIR", default_value = ".r5flow")]
+    pub state: PathBuf,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    Auto,
+    Always,
+    Never,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Look for mistakes; nothing is called
+    Check(Check),
+    /// Bring files into the canonical layout
+    Fmt(Fmt),
+    /// Show what a run would do
+    Plan(Plan),
+    /// Run a workflow
+    Run(Run),
+    /// Go on with a run where it stopped
+    Resume(Resume),
+    /// Answer a step or checkpoint that waits for a person
+    Approve(Approve),
+    /// Ask a run that another process drives to stop
+    Cancel(Cancel),
+    /// List the runs, or show one
+    Runs(Runs),
+    /// Draw the graph of a workflow
+    Graph(Graph),
+    /// Tell the long story of a diagnostic
+    Explain(Explain),
+    /// Serve the simulated cloud on a port
+    Sim(Sim),
+    /// Show what the API catalogue knows of a service, collection, method or type
+    Catalog(Catalog),
+    /// Print a completion script
+    Completions(Completions),
+}
+
+impl Command {
+    /// Whether standard output is for a machine.
+    pub fn speaks_json(&self) -> bool {
+        match self {
+            Command::Check(args) => args.json,
+            Command::Plan(args) => args.driving.json,
+            Command::Run(args) => args.driving.json,
+            Command::Resume(args) => args.driving.json,
+            Command::Runs(args) => args.json,
+            _ => false,
+        }
+    }
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct Check {
+    /// Flows; `-` is standard input
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<String>,
+    /// Print one JSON object a line
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct Fmt {
+    /// Flows; `-` formats standard input to standard output
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<String>,
+    /// Write nothing; exit with 2 when something would change
+    #[arg(long)]
+    pub check: bool,
+    /// Write nothing; print what would change
+    #[arg(long)]
+    pub diff: bool,
+}
+
+/// Where the values of inputs come from.
+#[derive(Clone, Debug, Default, ClapArgs)]
+pub struct Inputs {
+    /// The value of an input; wins over R5FLOW_INPUT_NAME, which wins over a file
+    #[arg(long = "input", value_name = "NAME=VALUE")]
+    pub input: Vec<String>,
+    /// Values of inputs: TOML, JSON or YAML, by the ending; the last file wins
+    #[arg(long, value_name = "FILE")]
+    pub inputs: Vec<PathBuf>,
+}
+
+/// Options of plan, run and resume.
+#[derive(Clone, Debug, Default, ClapArgs)]
+pub struct Driving {
+    #[command(flatten)]
+    pub inputs: Inputs,
+    /// Use the simulated cloud in this process, in virtual time; a scenario's name ends in `.toml`
+    #[arg(long, value_name = "SCENARIO", num_args = 0..=1, require_equals = true)]
+    pub sim: Option<Option<PathBuf>>,
+    /// Send a service's calls, or all, elsewhere (R5FLOW_ENDPOINT_SERVICE, R5FLOW_ENDPOINT)
+    #[arg(long, value_name = "[SERVICE=]URL", conflicts_with = "sim")]
+    pub endpoint: Vec<String>,
+    /// How many steps may talk to the cloud at one time
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub parallel: Option<u16>,
+    /// Stop when this checkpoint is reached
+    #[arg(long, value_name = "CHECKPOINT")]
+    pub until: Option<String>,
+    /// The environment; one run at a time holds it
+    #[arg(long = "env", value_name = "NAME")]
+    pub environment: Option<String>,
+    /// Do not ask before changing anything
+    #[arg(long, short = 'y')]
+    pub yes: bool,
+    /// Print one JSON object a line
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct Plan {
+    pub file: String,
+    /// Which workflow, when the file has several
+    pub workflow: Option<String>,
+    /// Exit with 2 when there is something to do
+    #[arg(long)]
+    pub detailed_exitcode: bool,
+    #[command(flatten)]
+    pub driving: Driving,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct Run {
+    pub file: String,
+    /// Which workflow, when the file has several
+    pub workflow: Option<String>,
+    #[command(flatten)]
+    pub driving: Driving,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct Resume {
+    /// The run's id or its beginning; the newest run when it is left out
+    pub run: Option<String>,
+    /// Go on although another process, or a copy elsewhere, holds the run
+    #[arg(long)]
+    pub take_over: bool,
+    #[command(flatten)]
+    pub driving: Driving,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct Approve {
+    /// The run's id or its beginning
+    pub run: String,
+    /// The step or checkpoint that waits
+    pub step: String,
+    /// Say no
+    #[arg(long)]
+    pub deny: bool,
+    /// Why
+    #[arg(long, value_name = "TEXT")]
+    pub note: Option<String>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct Cancel {
+    /// The run's id or its beginning
+    pub run: String,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct Runs {
+    /// The run's id or its beginning
+    pub run: Option<String>,
+    /// Print one JSON object a line
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct Graph {
+    pub file: String,
+    /// Which workflow, when the file has several
+    pub workflow: Option<String>,
+    #[arg(long, value_enum, default_value = "mermaid")]
+    pub format: GraphFormat,
+    #[command(flatten)]
+    pub inputs: Inputs,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum GraphFormat {
+    Mermaid,
+    Dot,
+    Json,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct Explain {
+    /// Such as R0202
+    pub code: String,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct Sim {
+    /// Port 0 takes any free one
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8471")]
+    pub listen: String,
+    /// What the cloud holds and how it behaves
+    #[arg(long, value_name = "FILE")]
+    pub scenario: Option<PathBuf>,
+    /// How many times faster than real time goes by
+    #[arg(long, value_name = "FACTOR", default_value = "1")]
+    pub speed: f64,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct Catalog {
+    #[command(subcommand)]
+    pub command: Option<CatalogCommand>,
+    /// A service, collection, method or type; all services when it is left out
+    #[arg(value_name = "METHOD|TYPE")]
+    pub name: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum CatalogCommand {
+    /// Make catalogue files from discovery documents
+    Build(CatalogBuild),
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct CatalogBuild {
+    /// Documents as Google serves them under `$discovery/rest`
+    #[arg(required = true, value_name = "DOC.json")]
+    pub documents: Vec<PathBuf>,
+    /// Where the files go
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct Completions {
+    #[arg(value_enum)]
+    pub shell: clap_complete::Shell,
+}
+
+/// Reads the command line.
+///
+/// # Errors
+/// Clap's: misuse, and the requests for help and version.
+pub fn parse(given: impl IntoIterator<Item = OsString>) -> Result<Args, clap::Error> {
+    Args::try_parse_from(with_scenarios_joined(given))
+}
+
+/// `--sim FILE.toml` as `--sim=FILE.toml`: the scenario may be left out, and what follows a bare
+/// `--sim` is mostly the flow.
+fn with_scenarios_joined(given: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
+    let mut out: Vec<OsString> = Vec::new();
+    for word in given {
+        let scenario = word.to_string_lossy().ends_with(".toml");
+        match out.last_mut() {
+            Some(last) if scenario && last == "--sim" => {
+                last.push("=");
+                last.push(word);
+            }
+            _ => out.push(word),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(words: &[&str]) -> Run {
+        let words = words.iter().map(OsString::from);
+        match parse(words).expect("a right command line").command {
+            Command::Run(run) => run,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_grammar_is_sound() {
+        use clap::CommandFactory;
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn a_scenario_may_follow_sim_and_a_flow_may_too() {
+        let bare = run(&["r5flow", "run", "--sim", "a.r5flow"]);
+        assert_eq!(
+            (bare.file.as_str(), bare.driving.sim),
+            ("a.r5flow", Some(None))
+        );
+        let spaced = run(&["r5flow", "run", "--sim", "b.toml", "a.r5flow", "w"]);
+        assert_eq!(spaced.driving.sim, Some(Some(PathBuf::from("b.toml"))));
+        assert_eq!(spaced.workflow.as_deref(), Some("w"));
+        let joined = run(&["r5flow", "run", "a.r5flow", "--sim=b"]);
+        assert_eq!(joined.driving.sim, Some(Some(PathBuf::from("b"))));
+        assert_eq!(run(&["r5flow", "run", "a.r5flow"]).driving.sim, None);
+    }
+}

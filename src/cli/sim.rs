@@ -1,0 +1,59 @@
+//! `r5flow sim`
+
+use std::path::Path;
+
+use tokio::net::TcpListener;
+
+use super::args::Sim as Args;
+use super::failure::{Exit, Failure};
+use super::settings::Settings;
+use crate::sim::{Scenario, Sim, serve};
+use crate::world::Timestamp;
+
+pub fn sim(args: &Args, settings: &Settings) -> Result<Exit, Failure> {
+    if !(args.speed.is_finite() && args.speed > 0.0) {
+        return Err(Failure::usage(format!(
+            "`--speed {}` is no factor: it takes a number above 0",
+            args.speed
+        )));
+    }
+    let scenario = match &args.scenario {
+        Some(file) => scenario(file)?,
+        None => Scenario::default(),
+    };
+    let cloud = Box::new(Sim::new(settings.catalog()?, scenario, Timestamp::now()));
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| Failure::new(Exit::Failed, format!("the event loop cannot start: {e}")))?;
+    runtime.block_on(async {
+        let fail = |e: std::io::Error| {
+            Failure::usage(format!("`{}` cannot be listened on: {e}", args.listen))
+        };
+        let listener = TcpListener::bind(&args.listen).await.map_err(fail)?;
+        let address = listener.local_addr().map_err(fail)?;
+        settings.terminal.line(format_args!(
+            "the simulated cloud answers at http://{address}; stop it with Ctrl-C"
+        ))?;
+        let stop = async {
+            let _ = tokio::signal::ctrl_c().await;
+        };
+        serve(listener, cloud, args.speed, stop).await?;
+        Ok(Exit::Done)
+    })
+}
+
+/// Reads a scenario.
+///
+/// # Errors
+/// The file cannot be read, or is no scenario.
+pub fn scenario(file: &Path) -> Result<Scenario, Failure> {
+    let fail = |why: String| {
+        Failure::usage(format!(
+            "the scenario `{}` cannot be used: {why}",
+            file.display()
+        ))
+    };
+    let text = std::fs::read_to_string(file).map_err(|e| fail(e.to_string()))?;
+    Scenario::parse(&text).map_err(fail)
+}
