@@ -545,11 +545,10 @@ fn agrees(seed: u64, cloud: &Sim) -> Result<(), String> {
     let wanted = reference::meaning(&flows, given.n, &given.xs, &given.m);
     let text = flows.text();
     let program = rig::program(&text);
-    let errors = rig::errors(&program);
+    let (checked, errors) = rig::examined(&program);
     if !errors.is_empty() {
         return Err(format!("{}\n{text}", errors.join("\n")));
     }
-    let checked = rig::checked(&program);
     let json = json!({ "tag": "t", "n": given.n, "xs": given.xs, "m": given.m });
     let mut case = Case::new(&program, &checked, &json);
     case.parallel = 1 + dice.below(8);

@@ -24,6 +24,8 @@ struct Bound {
     from: Addresses,
     /// Of the results of a loop: what its keys are made of, and what each result is.
     shape: Option<(Addresses, BTreeMap<String, Addresses>)>,
+    /// What it is before anything ran, when that is known by then.
+    known: Option<Value>,
 }
 
 type Names = BTreeMap<String, Bound>;
@@ -44,6 +46,7 @@ pub struct Meaning {
 pub fn meaning(flows: &Flows, n: i64, xs: &[i64], m: &BTreeMap<String, i64>) -> Meaning {
     let mut inputs = Names::new();
     let plain = |value: Value| Bound {
+        known: Some(value.clone()),
         value,
         from: Addresses::new(),
         shape: None,
@@ -125,7 +128,10 @@ impl Frame<'_> {
         }
         let mut taken = true;
         if let Some(when) = &step.when {
-            let condition = eval(when, names);
+            let condition = match step.action {
+                Action::Run { .. } => decision(when, names),
+                _ => eval(when, names),
+            };
             taken = condition.value == Value::Bool(true);
             behind.extend(condition.from);
         }
@@ -147,6 +153,7 @@ impl Frame<'_> {
             value,
             from,
             shape: None,
+            known: None,
         };
         names.insert(step.name.clone(), bound);
     }
@@ -199,7 +206,7 @@ impl Frame<'_> {
     ) {
         // Its outputs wait for what decided whether it runs.
         let decided = match &step.when {
-            Some(when) => eval(when, names).from,
+            Some(when) => decision(when, names).from,
             None => Addresses::new(),
         };
         let mut steps = Addresses::new();
@@ -225,6 +232,7 @@ impl Frame<'_> {
                 value: Value::Null,
                 from: Addresses::new(),
                 shape: None,
+                known: None,
             });
             bound.from.extend(decided.iter().cloned());
             names.insert(format!("{}.{output}", step.name), bound);
@@ -235,6 +243,7 @@ impl Frame<'_> {
             value: Value::Null,
             from: steps,
             shape: None,
+            known: None,
         };
         names.insert(step.name.clone(), bound);
     }
@@ -263,12 +272,14 @@ impl Frame<'_> {
             value: Value::Map(BTreeMap::new()),
             from: keys.clone(),
             shape: Some((keys.clone(), BTreeMap::new())),
+            known: None,
         };
         let mut all: BTreeMap<&str, Bound> = steps_of(body).map(|s| (s, nothing.clone())).collect();
         let mut iterations = Vec::new();
         for (name, value) in entries(&found.value) {
             let mut inner = names.clone();
             let bind = |value: Value, from: &Addresses| Bound {
+                known: found.known.as_ref().map(|_| value.clone()),
                 value,
                 from: from.clone(),
                 shape: None,
@@ -312,7 +323,7 @@ impl Frame<'_> {
         names: &mut Names,
         place: &Place,
     ) {
-        let decided = eval(condition, names);
+        let decided = decision(condition, names);
         for (branch, wanted) in branches.into_iter().zip([true, false]) {
             let mut inner = names.clone();
             let taken = decided.value == Value::Bool(wanted);
@@ -328,6 +339,7 @@ impl Frame<'_> {
                         value: Value::Null,
                         from: Addresses::new(),
                         shape: None,
+                        known: None,
                     },
                 };
                 bound.from.extend(decided.from.iter().cloned());
@@ -403,6 +415,7 @@ fn eval(e: &Expr, names: &Names) -> Bound {
         value,
         from,
         shape: None,
+        known: early(e, names),
     }
 }
 
@@ -478,6 +491,7 @@ fn each(over: &Over, names: &Names, from: &mut Addresses) -> Vec<Value> {
             value: element.clone(),
             from: Addresses::new(),
             shape: None,
+            known: Some(element.clone()),
         };
         inner.insert(over.var.clone(), bound);
         let passes = over.filter.as_ref().map(|f| eval(f, &inner).value);
@@ -487,6 +501,98 @@ fn each(over: &Over, names: &Names, from: &mut Addresses) -> Vec<Value> {
         }
     }
     out
+}
+
+/// Whether the graph grows here. What the inputs alone decide waits for nothing.
+fn decision(e: &Expr, names: &Names) -> Bound {
+    let mut bound = eval(e, names);
+    if bound.known.is_some() {
+        bound.from.clear();
+    }
+    bound
+}
+
+/// The value as far as it is known before anything ran: no results, no hooks.
+fn early(e: &Expr, names: &Names) -> Option<Value> {
+    let known = |b: bool| Some(Value::Bool(b));
+    match e {
+        Expr::Name(name, form) => {
+            let known = names[name].known.as_ref()?;
+            Some(formed(known, *form))
+        }
+        Expr::Binary("and", a, b) => match (early(a, names), early(b, names)) {
+            (Some(Value::Bool(false)), _) | (_, Some(Value::Bool(false))) => known(false),
+            (Some(a), Some(b)) => Some(binary("and", a, b)),
+            _ => None,
+        },
+        Expr::Binary("or", a, b) => match (early(a, names), early(b, names)) {
+            (Some(Value::Bool(true)), _) | (_, Some(Value::Bool(true))) => known(true),
+            (Some(a), Some(b)) => Some(binary("or", a, b)),
+            _ => None,
+        },
+        Expr::Binary(op, a, b) => Some(binary(op, early(a, names)?, early(b, names)?)),
+        Expr::Not(a) => known(early(a, names)? == Value::Bool(false)),
+        Expr::If(c, a, b) => match early(c, names)? {
+            Value::Bool(true) => early(a, names),
+            _ => early(b, names),
+        },
+        Expr::Mix(..) | Expr::UpTo(_) => None,
+        Expr::Quantifier(word @ ("all" | "any"), over) => {
+            let decisive = *word == "any";
+            let mut open = false;
+            for (_, element) in entries(&early(&over.source, names)?) {
+                let inner = with(names, &over.var, element);
+                match early(over.body.as_ref()?, &inner) {
+                    Some(Value::Bool(b)) if b == decisive => return known(decisive),
+                    Some(_) => {}
+                    None => open = true,
+                }
+            }
+            if open { None } else { known(!decisive) }
+        }
+        Expr::Quantifier(_, over) => {
+            let parts = over.body.iter().chain(&over.filter);
+            let elements = entries(&early(&over.source, names)?);
+            for (_, element) in elements {
+                let inner = with(names, &over.var, element);
+                for part in parts.clone() {
+                    early(part, &inner)?;
+                }
+            }
+            let mut from = Addresses::new();
+            Some(value_of(e, names, &mut from))
+        }
+        Expr::Comp(over) => {
+            let mut items = Vec::new();
+            for (_, element) in entries(&early(&over.source, names)?) {
+                let inner = with(names, &over.var, element);
+                let passes = over.filter.as_ref().map(|f| early(f, &inner));
+                if passes.is_none_or(|p| p == Some(Value::Bool(true))) {
+                    items.push(early(over.body.as_ref()?, &inner)?);
+                }
+            }
+            Some(Value::List(items))
+        }
+        Expr::Len(list) => Some(Value::Int(entries(&early(list, names)?).len() as i64)),
+        Expr::List(items) => {
+            let items: Option<Vec<Value>> = items.iter().map(|i| early(i, names)).collect();
+            items.map(Value::List)
+        }
+        Expr::Int(n) => Some(Value::Int(*n)),
+        Expr::Bool(b) => known(*b),
+    }
+}
+
+fn with(names: &Names, var: &str, value: Value) -> Names {
+    let mut inner = names.clone();
+    let bound = Bound {
+        known: Some(value.clone()),
+        value,
+        from: Addresses::new(),
+        shape: None,
+    };
+    inner.insert(var.to_owned(), bound);
+    inner
 }
 
 fn uses(e: &Expr, var: &str) -> bool {
