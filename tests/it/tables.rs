@@ -108,7 +108,7 @@ const CLAUSES: [(&str, &str); 17] = [
     ),
 ];
 
-/// `yes` and `(yes)` are taken by the checker, `·` is not.
+/// `yes` is taken by the checker, `·` is not.
 #[test]
 fn the_table_of_clauses_is_what_the_checker_takes() {
     let page = read(Path::new("docs/language.md"));
