@@ -58,15 +58,12 @@ pub fn approve(args: &Approve, settings: &Settings) -> Result<Exit, Failure> {
             first.at.rfc3339()
         ))?,
         Posted::Contrary(first) => {
-            return Err(Failure::new(
-                Exit::Decision,
-                format!(
-                    "`{}` was answered the other way before, by {} at {}; the first answer stands",
-                    args.step,
-                    first.by,
-                    first.at.rfc3339()
-                ),
-            ));
+            return Err(Failure::usage(format!(
+                "`{}` was answered the other way before, by {} at {}; the first answer stands",
+                args.step,
+                first.by,
+                first.at.rfc3339()
+            )));
         }
     }
     if history.state.ended.is_some() {

@@ -1,11 +1,12 @@
 //! The values of inputs: from flags, the environment, files, and a person.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use serde_json::Value as Json;
 
 use super::args::Inputs;
+use super::document::Document;
 use super::failure::Failure;
 use super::settings::Settings;
 use super::terminal;
@@ -40,12 +41,19 @@ pub fn gather(
             values.insert(input.name.text.to_string(), given);
         }
     }
+    let mut said = BTreeSet::new();
     for flag in &args.input {
         let Some((name, text)) = flag.split_once('=') else {
             return Err(Failure::usage(format!("`--input {flag}` has no value"))
                 .help("write `--input NAME=VALUE`"));
         };
         refuse_secret(checked, flow, name)?;
+        if !said.insert(name) {
+            return Err(
+                Failure::usage(format!("`--input {name}=…` stands there twice"))
+                    .help("say each input once"),
+            );
+        }
         let given = Given::Text {
             text: text.to_owned(),
             origin: "--input".into(),
@@ -162,10 +170,14 @@ fn from_file(path: &Path) -> Result<Values, Failure> {
         "toml" => text
             .parse::<toml::Table>()
             .map(|table| from_toml(toml::Value::Table(table)))
+            .map_err(|e| fail(toml_fault(&text, &e)))?,
+        "json" => serde_json::from_str(&text)
+            .map(|Document(json)| json)
             .map_err(|e| fail(e.to_string()))?,
-        "json" => serde_json::from_str(&text).map_err(|e| fail(e.to_string()))?,
         // JSON is YAML too, so standard input may hold either.
-        "yaml" | "yml" => serde_yaml_ng::from_str(&text).map_err(|e| fail(e.to_string()))?,
+        "yaml" | "yml" => serde_yaml_ng::from_str(&text)
+            .map(|Document(json)| json)
+            .map_err(|e| fail(e.to_string()))?,
         _ => {
             let why = "its name must end in .toml, .json, .yaml or .yml";
             return Err(fail(why.into()));
@@ -181,6 +193,17 @@ fn from_file(path: &Path) -> Result<Values, Failure> {
             (key, Given::Json { value, origin })
         })
         .collect())
+}
+
+/// What is wrong and where; the parser's own words would show the line, which may hold a secret.
+fn toml_fault(text: &str, error: &toml::de::Error) -> String {
+    let message = error.message();
+    let Some(before) = error.span().and_then(|span| text.get(..span.start)) else {
+        return message.to_owned();
+    };
+    let line = before.matches('\n').count() + 1;
+    let column = before.chars().rev().take_while(|c| *c != '\n').count() + 1;
+    format!("{message} at line {line} column {column}")
 }
 
 /// Dates become their text.

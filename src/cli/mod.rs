@@ -6,6 +6,7 @@ mod cancel;
 mod catalog;
 mod check;
 mod completions;
+mod document;
 mod explain;
 pub mod failure;
 pub mod flow;

@@ -238,7 +238,7 @@ impl InboxSource for RemoteOperator {
             let refused = match answer {
                 Ok(answer) if answer.status < 300 => None,
                 Ok(answer) => Some(format!("it answered {}", answer.status)),
-                Err(NoAnswer::NotSent(why) | NoAnswer::Unknown(why)) => Some(why),
+                Err(lost) => Some(lost.into_why()),
             };
             GateAnswer {
                 approved: refused.is_none(),

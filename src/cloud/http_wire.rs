@@ -79,9 +79,10 @@ impl HttpWire {
             &self.client
         };
         let answer = match timeout_at(deadline, self.fetch(client, prepared)).await {
-            Ok(answer) => answer?,
+            Ok(answer) => answer.map_err(|why| from_server(&destination.url, why))?,
             Err(_) => {
-                return Err(NoAnswer::Unknown(format!("no answer within {patience}")));
+                let why = NoAnswer::Unknown(format!("no answer within {patience}"));
+                return Err(from_server(&destination.url, why));
             }
         };
         if answer.status == 401 && destination.credentials {
@@ -145,7 +146,7 @@ impl HttpWire {
 
     async fn token(&self, deadline: Instant) -> Result<HeaderValue, NoAnswer> {
         let token = match timeout_at(deadline, self.tokens.token()).await {
-            Ok(token) => token.map_err(|e| NoAnswer::NotSent(e.to_string()))?,
+            Ok(token) => token.map_err(|e| NoAnswer::NoCredentials(e.to_string()))?,
             Err(_) => {
                 return Err(NoAnswer::NotSent(
                     "no access token came in time; is the network, or the metadata server, slow?"
@@ -315,6 +316,16 @@ fn method(verb: Verb) -> Method {
         Verb::Put => Method::PUT,
         Verb::Patch => Method::PATCH,
         Verb::Delete => Method::DELETE,
+    }
+}
+
+/// Names the server; the rest of the URL may hold a secret.
+fn from_server(url: &Url, why: NoAnswer) -> NoAnswer {
+    let server = url.origin().ascii_serialization();
+    match why {
+        NoAnswer::NotSent(why) => NoAnswer::NotSent(format!("`{server}`: {why}")),
+        NoAnswer::Unknown(why) => NoAnswer::Unknown(format!("`{server}`: {why}")),
+        NoAnswer::NoCredentials(why) => NoAnswer::NoCredentials(why),
     }
 }
 

@@ -19,6 +19,9 @@ pub use stdlib::STDLIB;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ModuleId(pub u16);
 
+/// The largest text that is read as a flow, in bytes: forty thousand lines. Bulk belongs in inputs.
+pub const LARGEST: usize = 4 << 20;
+
 /// Where texts come from: the file system, or the copy that a run stored.
 pub trait Files {
     fn read(&self, path: &str) -> Result<Vec<u8>, String>;
@@ -29,7 +32,12 @@ pub struct Disk;
 
 impl Files for Disk {
     fn read(&self, path: &str) -> Result<Vec<u8>, String> {
-        std::fs::read(path).map_err(|e| e.to_string())
+        use std::io::Read;
+        let mut text = Vec::new();
+        std::fs::File::open(path)
+            .and_then(|file| file.take(LARGEST as u64 + 1).read_to_end(&mut text))
+            .map_err(|e| e.to_string())?;
+        Ok(text)
     }
 }
 
@@ -119,6 +127,12 @@ impl Loader<'_> {
             return Ok((*text).to_owned());
         }
         let bytes = self.files.read(path)?;
+        if bytes.len() > LARGEST {
+            return Err(format!(
+                "it is larger than {} MiB; what is so large belongs in the inputs",
+                LARGEST >> 20
+            ));
+        }
         String::from_utf8(bytes).map_err(|e| {
             format!(
                 "it is not text: the byte at offset {} is not UTF-8",

@@ -29,6 +29,8 @@ pub struct Settings {
     pub busy_timeout: Millis,
     /// How long a server that gives no answer is tried.
     pub silence_timeout: Millis,
+    /// How long a server that cannot be reached at all is tried.
+    pub unreachable_timeout: Millis,
     /// How old a guard may be when its request leaves.
     pub guard_age: Millis,
 }
@@ -45,6 +47,7 @@ impl Settings {
             step_timeout: Millis::mins(60),
             busy_timeout: Millis::mins(15),
             silence_timeout: Millis::mins(2),
+            unreachable_timeout: Millis::secs(30),
             guard_age: Millis::secs(30),
         }
     }

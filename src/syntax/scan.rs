@@ -138,6 +138,7 @@ impl Scanner<'_> {
     /// brackets for each interpolation is all there is to remember.
     fn string(&mut self, start: usize) -> usize {
         let mut open: Vec<usize> = Vec::new();
+        let mut brackets_open = 0;
         let mut inside = true;
         let mut at = start + 1;
         while let Some(&byte) = self.text.get(at) {
@@ -157,6 +158,7 @@ impl Scanner<'_> {
                 (false, b'{' | b'(' | b'[') => {
                     if let Some(brackets) = open.last_mut() {
                         *brackets += 1;
+                        brackets_open += 1;
                     }
                 }
                 (false, b')' | b']' | b'}') => match open.last_mut() {
@@ -164,14 +166,18 @@ impl Scanner<'_> {
                         open.pop();
                         inside = true;
                     }
-                    Some(brackets) => *brackets = brackets.saturating_sub(1),
+                    Some(brackets) if *brackets > 0 => {
+                        *brackets -= 1;
+                        brackets_open -= 1;
+                    }
+                    Some(_) => {}
                     None => {}
                 },
                 _ => {}
             }
             if !inside && matches!(byte, b'{' | b'(' | b'[' | b'$') {
                 self.at = at;
-                self.deeper(self.depth + open.len() + open.iter().sum::<usize>());
+                self.deeper(self.depth + open.len() + brackets_open);
             }
             at += 1;
         }

@@ -121,10 +121,25 @@ impl Answer {
 /// No answer came. The difference decides whether a mutation may simply be sent again.
 #[derive(Clone, Debug, PartialEq)]
 pub enum NoAnswer {
-    /// It certainly never left: no connection, no name, no credentials.
+    /// It certainly never left: no connection, no name.
     NotSent(String),
+    /// It certainly never left, since there is nobody to send it as; trying again does not help.
+    NoCredentials(String),
     /// It may have taken effect: the connection broke, or time ran out, after bytes had left.
     Unknown(String),
+}
+
+impl NoAnswer {
+    /// Whether it may have taken effect.
+    pub fn may_have_left(&self) -> bool {
+        matches!(self, NoAnswer::Unknown(_))
+    }
+
+    pub fn into_why(self) -> String {
+        match self {
+            NoAnswer::NotSent(why) | NoAnswer::NoCredentials(why) | NoAnswer::Unknown(why) => why,
+        }
+    }
 }
 
 pub type SendFuture<'a> = Pin<Box<dyn Future<Output = Result<Answer, NoAnswer>> + 'a>>;

@@ -520,7 +520,7 @@ fn a_gate_waits_for_its_answer() {
         .ends(0)
         .out_has("approved already, by ada");
     f.run(&["approve", &id, "yes", "--deny"])
-        .ends(7)
+        .ends(64)
         .err_has("the first answer stands");
     f.run(&["resume"])
         .ends(0)

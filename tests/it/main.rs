@@ -1,5 +1,7 @@
 //! The integration tests, as one binary.
 
+mod bad_endpoint;
+mod bad_input;
 mod book;
 mod cli;
 mod collections;

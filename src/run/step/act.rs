@@ -16,8 +16,8 @@ use crate::eval::EvalError;
 use crate::journal::{CallResult, CallState, Event, Intent, Origin, Reason, Verdict};
 use crate::syntax::ast::{ApiCall, Step};
 use crate::value::Value;
+use crate::wire::Request;
 use crate::wire::error::{ApiError, ErrorClass, classify};
-use crate::wire::{NoAnswer, Request};
 use crate::world::Timestamp;
 
 /// How often a request is computed anew because something else changed its target in between.
@@ -223,19 +223,35 @@ impl Carrier<'_, '_> {
     async fn send(&self, intent: &Intent) -> Sent {
         let answer = {
             let _permit = self.cx.permit().await;
-            self.cx
-                .send(&intent.request, self.cx.shared.settings.patience)
-                .await
+            self.cx.send(&intent.request, self.cx.patience()).await
         };
         match answer {
             Ok(answer) => match classify(&self.method.service, false, &answer) {
-                Ok(json) => Sent::Answer(json),
+                Ok(json) if self.understands(intent, &json) => Sent::Answer(json),
+                Ok(json) => Sent::Unknown(misshapen(&json)),
                 Err(error) if error.class.ambiguous() => Sent::Unknown(error),
                 Err(error) => Sent::Refused(error),
             },
-            Err(NoAnswer::NotSent(why)) => Sent::Never(no_answer(why)),
-            Err(NoAnswer::Unknown(why)) => Sent::Unknown(no_answer(why)),
+            Err(lost) if lost.may_have_left() => Sent::Unknown(no_answer(lost)),
+            Err(lost) => Sent::Never(no_answer(lost)),
         }
+    }
+
+    /// Whether an answer has the form that the method promises: its operation, or its result. What
+    /// has another form says nothing about what happened.
+    fn understands(&self, intent: &Intent, json: &Json) -> bool {
+        if self.method.operation == OperationStyle::None {
+            return json.is_object() || json.is_null();
+        }
+        json.is_object()
+            && (operation::at_once(self.method, json).is_some()
+                || operation::of_answer(
+                    &self.cx.shared.catalog,
+                    self.method,
+                    &intent.request,
+                    json,
+                )
+                .is_some())
     }
 
     /// Waits before the next attempt, or gives up at the step's deadline.
@@ -256,7 +272,8 @@ impl Carrier<'_, '_> {
         let (count, since) = attempts.failed(cx.now());
         let pause = cx.backoff(count, error.retry_after);
         let limit = since.plus(cx.tolerance(&error)).min(self.deadline);
-        if cx.now().plus(pause) >= limit {
+        let hopeless = error.class == ErrorClass::Credentials;
+        if hopeless || cx.now().plus(pause) >= limit {
             if !left {
                 self.void(intent).await;
             }
@@ -349,6 +366,19 @@ enum Sent {
     Unknown(ApiError),
     /// It never left.
     Never(ApiError),
+}
+
+/// A document, but not one that the method answers.
+fn misshapen(json: &Json) -> ApiError {
+    let start: String = json.to_string().chars().take(120).collect();
+    ApiError {
+        class: ErrorClass::Unreadable,
+        status: 200,
+        reason: "misshapen".into(),
+        message: format!("expected an operation or a resource, got `{start}`"),
+        retry_after: None,
+        details: Json::Null,
+    }
 }
 
 fn overtaken() -> ApiError {

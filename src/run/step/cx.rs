@@ -518,7 +518,10 @@ impl<'p> Cx<'p> {
                     Err(error) if !error.class.retryable() => return Ok(Err(error)),
                     Err(error) => error,
                 },
-                Err(NoAnswer::NotSent(why) | NoAnswer::Unknown(why)) => no_answer(why),
+                Err(lost) => match no_answer(lost) {
+                    error if !error.class.retryable() => return Ok(Err(error)),
+                    error => error,
+                },
             };
             let pause = self.backoff(attempt, error.retry_after);
             attempt += 1;
@@ -541,8 +544,9 @@ impl<'p> Cx<'p> {
 
     /// For how long an error is taken for passing.
     pub fn tolerance(&self, error: &ApiError) -> Millis {
-        match error.status {
-            0 => self.shared.settings.silence_timeout,
+        match (error.status, &*error.reason) {
+            (0, UNREACHABLE) => self.shared.settings.unreachable_timeout,
+            (0, _) => self.shared.settings.silence_timeout,
             _ => self.shared.settings.busy_timeout,
         }
     }
@@ -582,12 +586,23 @@ impl Attempts {
     }
 }
 
-pub fn no_answer(why: String) -> ApiError {
+/// The reason of requests that never left.
+const UNREACHABLE: &str = "unreachable";
+/// The reason of requests that may have left, and were not answered.
+const SILENT: &str = "no answer";
+
+/// What the lack of an answer means, in the form of a refusal with the status 0.
+pub fn no_answer(lost: NoAnswer) -> ApiError {
+    let (class, reason) = match &lost {
+        NoAnswer::NotSent(_) => (ErrorClass::Transient, UNREACHABLE),
+        NoAnswer::Unknown(_) => (ErrorClass::Transient, SILENT),
+        NoAnswer::NoCredentials(_) => (ErrorClass::Credentials, ""),
+    };
     ApiError {
-        class: ErrorClass::Transient,
+        class,
         status: 0,
-        reason: String::new(),
-        message: why,
+        reason: reason.to_owned(),
+        message: lost.into_why(),
         retry_after: None,
         details: serde_json::Value::Null,
     }

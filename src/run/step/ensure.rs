@@ -19,7 +19,7 @@ use crate::wire::Request;
 use crate::wire::error::ErrorClass;
 use crate::world::Timestamp;
 
-/// How often a resource is written before a difference that stays is told.
+/// How often a resource is created or written before the step tells that it has no effect.
 const WRITES: u32 = 4;
 
 /// What there is to do.
@@ -97,7 +97,7 @@ impl<'p> Ensuring<'_, 'p> {
         verdict = self.earlier(verdict);
         let mut refusals = Attempts::default();
         let mut retries = None;
-        let mut writes = 0;
+        let (mut writes, mut creations) = (0, 0);
         loop {
             let found = wait::settled_read(cx, &get, verdict == Verdict::Created).await?;
             let it = found.as_ref().map_or(Value::Null, Value::from_json);
@@ -118,6 +118,10 @@ impl<'p> Ensuring<'_, 'p> {
                      them, or leave them out",
                 ));
             }
+            let late = creations > 0 && cx.now() >= self.deadline;
+            if matches!(todo, Todo::Insert) && (late || creations >= WRITES) {
+                return Err(self.vanished(creations));
+            }
             if let Some(condition) = clauses::unless(self.step)
                 && cx.condition(condition, Some(&it)).await? == Some(true)
             {
@@ -127,6 +131,7 @@ impl<'p> Ensuring<'_, 'p> {
             match self.act(&todo, wanted, found.as_ref(), &get).await? {
                 (Changed::Done { origin, .. }, how) => {
                     writes += u32::from(how != Verdict::Created);
+                    creations += u32::from(how == Verdict::Created);
                     verdict = proven(how, origin, verdict);
                 }
                 (Changed::Stale, _) => {}
@@ -150,6 +155,18 @@ impl<'p> Ensuring<'_, 'p> {
                 }
             }
         }
+    }
+
+    /// The API took every creation, and shows nothing.
+    fn vanished(&self, creations: u32) -> super::cx::Halt {
+        self.cx.failure_with_help(
+            Reason::Failed,
+            format!(
+                "`{}` was created {creations} times, says the API, and is not there",
+                self.collection.path
+            ),
+            "check the endpoint, and who removes it again; then `r5flow resume`",
+        )
     }
 
     /// A change whose extent only the run can tell.

@@ -133,7 +133,8 @@ pub async fn look(cx: &Cx<'_>, request: &Request) -> Value {
     };
     match answer {
         Ok(answer) => value_of(&answer),
-        Err(NoAnswer::NotSent(why) | NoAnswer::Unknown(why)) => {
+        Err(lost) => {
+            let why = lost.into_why();
             Value::from_json(&json!({ "status": 0, "headers": {}, "text": why, "json": null }))
         }
     }
@@ -150,7 +151,8 @@ async fn reading(cx: &Cx<'_>, request: &Request) -> Result<Value> {
                 return Ok(value_of(&answer));
             }
             Ok(_) => {}
-            Err(NoAnswer::NotSent(why) | NoAnswer::Unknown(why)) if attempt + 1 == ATTEMPTS => {
+            Err(lost) if attempt + 1 == ATTEMPTS => {
+                let why = lost.into_why();
                 return Err(cx.failure(Reason::Failed, format!("{}: {why}", request.path)));
             }
             Err(_) => {}
@@ -204,7 +206,9 @@ async fn changing<'p>(
             let _permit = cx.permit().await;
             cx.send(&intent.request, cx.shared.settings.patience).await
         };
-        left |= !matches!(answer, Err(NoAnswer::NotSent(_)));
+        left |= answer
+            .as_ref()
+            .map_or_else(NoAnswer::may_have_left, |_| true);
         match answer {
             // A gateway's word says nothing about whether the server behind it has done it.
             Ok(answer) if !matches!(answer.status, 502..=504) => {
@@ -229,13 +233,15 @@ async fn changing<'p>(
                 return Err(cx.failure(Reason::TimedOut, what));
             }
             Ok(_) | Err(NoAnswer::Unknown(_)) => settle_first = true,
-            Err(NoAnswer::NotSent(why)) if attempt + 1 >= ATTEMPTS => {
+            Err(NoAnswer::NotSent(why) | NoAnswer::NoCredentials(why))
+                if attempt + 1 >= ATTEMPTS =>
+            {
                 if !left {
                     voided(cx, &intent).await;
                 }
                 return Err(cx.failure(Reason::Failed, format!("{}: {why}", intent.request.path)));
             }
-            Err(NoAnswer::NotSent(_)) => {}
+            Err(NoAnswer::NotSent(_) | NoAnswer::NoCredentials(_)) => {}
         }
         let pause = cx.backoff(attempt, None);
         attempt += 1;

@@ -175,7 +175,7 @@ fn state(method: &Method, operation: &Json) -> Option<std::result::Result<Json, 
             match status {
                 Some("PENDING" | "RUNNING") => false,
                 Some("DONE") => true,
-                _ => operation.get("operationType").is_none(),
+                _ => !is_operation(operation),
             }
         }
         OperationStyle::Container { .. } => {
@@ -200,6 +200,22 @@ fn state(method: &Method, operation: &Json) -> Option<std::result::Result<Json, 
     Some(Ok(response.unwrap_or(operation).clone()))
 }
 
+/// Whether a document of Compute Engine or Cloud SQL is an operation, its status set aside.
+fn is_operation(json: &Json) -> bool {
+    let kind = json.get("kind").and_then(Json::as_str);
+    json.get("operationType").is_some() || kind.is_some_and(|k| k.ends_with("#operation"))
+}
+
+/// Whether a poll was answered with an operation at all.
+fn tells_state(method: &Method, json: &Json) -> bool {
+    match &method.operation {
+        OperationStyle::Compute(_) | OperationStyle::Sql => {
+            json.get("status").is_some_and(Json::is_string)
+        }
+        _ => json.is_object(),
+    }
+}
+
 /// Waits until the operation is done. Holds no slot while it waits.
 pub async fn follow(
     cx: &Cx<'_>,
@@ -216,8 +232,13 @@ pub async fn follow(
         } else {
             cx.shared.settings.patience
         };
+        let left = deadline.since(cx.now());
+        let patience = Millis(patience.0.min(left.0).max(1000));
         let error = match cx.send(poll, patience).await {
             Ok(answer) => match classify(&method.service, true, &answer) {
+                Ok(json) if !tells_state(method, &json) => Some(no_answer(NoAnswer::Unknown(
+                    "the answer is no operation".into(),
+                ))),
                 Ok(json) => match state(method, &json) {
                     Some(Ok(done)) => return Ok(Followed::Done(done)),
                     Some(Err(error)) => return Ok(Followed::Failed(error)),
@@ -229,7 +250,10 @@ pub async fn follow(
                 Err(error) if error.class.retryable() => Some(error),
                 Err(error) => return Err(cx.api_failure(error, poll)),
             },
-            Err(NoAnswer::NotSent(why) | NoAnswer::Unknown(why)) => Some(no_answer(why)),
+            Err(lost) => match no_answer(lost) {
+                error if !error.class.retryable() => return Err(cx.api_failure(error, poll)),
+                error => Some(error),
+            },
         };
         if cx.stopping() {
             return Err(Halt::Stopped);
