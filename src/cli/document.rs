@@ -82,7 +82,7 @@ mod tests {
 
     #[test]
     fn a_key_stands_once_at_every_depth() {
-        let json = |text| serde_json::from_str::<Document>(text).map(|d| d.0);
+        let json = |text: &str| serde_json::from_str::<Document>(text).map(|d| d.0);
         let value = serde_json::json!({ "a": [1, -2, 1.5, "x", null, true], "b": { "a": 1 } });
         assert_eq!(json(&value.to_string()).expect("good"), value);
         let twice = json(r#"{"b": {"a": 1, "a": 2}}"#).expect_err("twice");
