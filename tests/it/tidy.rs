@@ -217,6 +217,10 @@ const LONG: &[(&str, &str)] = &[
         "plan, run and resume share the parts of one assembly",
     ),
     ("src/plan/build.rs", "one pass: statements to nodes"),
+    (
+        "tests/it/rig.rs",
+        "a whole process in memory: every part that a run is put together from",
+    ),
 ];
 
 #[test]
