@@ -9,7 +9,7 @@ use serde_json::Value as Json;
 use tokio::sync::mpsc::unbounded_channel;
 
 use super::hooks::RhaiHooks;
-use super::world::{self, Choice, Mailbox, Open, Operator};
+use super::world::{self, Choice, Mailbox, Open, Operator, RemoteOperator};
 use crate::catalog::Catalog;
 use crate::check::names::FlowId;
 use crate::check::{self, Checked, Given, InputProblem};
@@ -747,7 +747,7 @@ impl Driving<'_, '_> {
             wire: Rc::clone(&open.wire),
             clock: Rc::clone(&open.clock),
             hooks: Rc::new(RhaiHooks::of(planner.program)),
-            inbox: self.inbox(options)?,
+            inbox: self.inbox(options).await?,
             observer,
             stops,
         });
@@ -756,7 +756,7 @@ impl Driving<'_, '_> {
         listen_for_cancel(self.folder.clone(), stop);
         let end = drive(&mut core, &mut engine, open.clock.now()).await?;
         let (_, secret_outputs) = secret_names(planner.checked, planner.flow);
-        let last = Event::Ended(Box::new(Core::ended_event(&end, secret_outputs.clone())));
+        let last = Event::Ended(Box::new(end.event(secret_outputs.clone())));
         engine.record(last).await?;
         engine.close();
         if let Some(sim) = &open.sim {
@@ -774,8 +774,13 @@ impl Driving<'_, '_> {
         })
     }
 
-    fn inbox(&self, options: &Options) -> Result<Rc<dyn InboxSource>, SessionError> {
+    async fn inbox(&self, options: &Options) -> Result<Rc<dyn InboxSource>, SessionError> {
         let open = self.planner.open;
+        if options.yes
+            && let Some(operator) = RemoteOperator::of(self.planner.choice, &open.wire).await
+        {
+            return Ok(Rc::new(operator));
+        }
         Ok(match &open.sim {
             Some(sim) if options.yes => Rc::new(Operator::new(
                 Rc::clone(&sim.cloud),

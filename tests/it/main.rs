@@ -1,15 +1,22 @@
 //! The integration tests, as one binary.
 
+mod book;
 mod cli;
 mod collections;
 mod crash;
 mod dice;
 mod docs;
+mod generated;
 mod harness;
 mod hostile;
 mod inputs;
+mod methods;
+mod model;
 mod pages;
+mod prints;
+mod reference;
 mod rig;
 mod speed;
 mod suite;
+mod tables;
 mod tidy;
