@@ -31,6 +31,7 @@ fn row(state: &StateDir, id: String) -> Row {
 fn error_text(error: session::SessionError) -> String {
     match error {
         session::SessionError::Store(error) => error.to_string(),
+        session::SessionError::Journal(why) => why,
         other => format!("{other:?}"),
     }
 }

@@ -867,6 +867,9 @@ pub fn history(state: &StateDir, id: &str) -> Result<History, SessionError> {
         events: Vec::new(),
         damage: contents.damage.map(|d| d.to_string()),
     };
+    if let Some(first) = contents.entries.first() {
+        not_newer(id, &first.body)?;
+    }
     for entry in &contents.entries {
         let event: Event = match serde_json::from_str(&entry.body) {
             Ok(event) => event,
@@ -883,6 +886,19 @@ pub fn history(state: &StateDir, id: &str) -> Result<History, SessionError> {
         history.events.push((entry.seq, entry.at, event));
     }
     Ok(history)
+}
+
+/// What a newer r5flow recorded may mean what this one cannot know: it is left alone.
+fn not_newer(id: &str, first: &str) -> Result<(), SessionError> {
+    let started: Json = serde_json::from_str(first).unwrap_or_default();
+    match started["format"].as_u64() {
+        Some(format) if format > u64::from(journal::FORMAT) => Err(SessionError::Journal(format!(
+            "run {id} was written by a newer r5flow ({}; its journal has format {format}, this one reads up to {}); update r5flow",
+            started["version"].as_str().unwrap_or("?").escape_debug(),
+            journal::FORMAT
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// The run that is meant: by the start of its id, or the newest.
@@ -926,15 +942,9 @@ pub fn resume(order: &ResumeOrder, talk: &dyn Talk) -> Result<Report, SessionErr
     }
     let Some(started) = shown.state.started.clone() else {
         return Err(SessionError::Journal(format!(
-            "the journal of run {id} has no beginning"
+            "run {id} stopped before it had recorded anything, so nothing was done: start anew with `r5flow run`"
         )));
     };
-    if started.format > journal::FORMAT {
-        return Err(SessionError::Journal(format!(
-            "run {id} was written by a newer r5flow ({}); update r5flow",
-            started.version
-        )));
-    }
     if let Some(ended) = shown
         .state
         .ended

@@ -227,7 +227,11 @@ fn a_server_that_hangs_costs_no_more_than_the_patience() {
         let wire = wire(&address, &Tokens::default(), Settings::default());
         let started = std::time::Instant::now();
         let failure = send(&wire, &request(Verb::Post), Millis(300)).expect_err("no answer");
-        assert_eq!(failure, NoAnswer::Unknown("no answer within 300ms".into()));
+        let expected = format!(
+            "`{}`: no answer within 300ms",
+            address.trim_end_matches('/')
+        );
+        assert_eq!(failure, NoAnswer::Unknown(expected));
         assert!(started.elapsed() < Duration::from_secs(3));
     }
 }
@@ -310,7 +314,7 @@ fn no_credentials_no_request() {
     let endpoints = Endpoints::new([("compute", "https://compute.googleapis.com/")]).expect("good");
     let wire =
         HttpWire::new(endpoints, Box::new(NoCredentials), Settings::default()).expect("a client");
-    let Err(NoAnswer::NotSent(text)) = send(&wire, &request(Verb::Post), PATIENCE) else {
+    let Err(NoAnswer::NoCredentials(text)) = send(&wire, &request(Verb::Post), PATIENCE) else {
         panic!("sent without credentials");
     };
     assert!(
@@ -327,8 +331,10 @@ fn a_large_answer_is_not_read_to_its_end() {
     });
     let wire = wire(&address, &Tokens::default(), Settings::default()).with_body_limit(50_000);
     let failure = send(&wire, &request(Verb::Get), PATIENCE).expect_err("too large");
-    let expected = "the answer (200) is larger than 50000 bytes and was not read";
-    assert_eq!(failure, NoAnswer::Unknown(expected.into()));
+    let server = address.trim_end_matches('/');
+    let expected =
+        format!("`{server}`: the answer (200) is larger than 50000 bytes and was not read");
+    assert_eq!(failure, NoAnswer::Unknown(expected));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use rusqlite::ErrorCode;
+use rusqlite::{ErrorCode, ffi};
 
 use super::{Damage, LockInfo};
 
@@ -72,6 +72,12 @@ impl StoreError {
         let detail = error.to_string();
         match error.sqlite_error_code() {
             Some(ErrorCode::DiskFull) => StoreError::Full { path },
+            // The index of the log could not grow: SQLite does not call that a full disk.
+            Some(ErrorCode::SystemIoFailure)
+                if extended(error) == Some(ffi::SQLITE_IOERR_SHMSIZE) =>
+            {
+                StoreError::Full { path }
+            }
             Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => {
                 StoreError::ReadOnly { path, detail }
             }
@@ -81,5 +87,12 @@ impl StoreError {
                 detail,
             },
         }
+    }
+}
+
+fn extended(error: &rusqlite::Error) -> Option<i32> {
+    match error {
+        rusqlite::Error::SqliteFailure(code, _) => Some(code.extended_code),
+        _ => None,
     }
 }

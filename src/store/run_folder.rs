@@ -134,7 +134,16 @@ impl RunFolder {
             epoch: self.epoch - 1,
             ..self.clone()
         };
-        before.finish_take_over()?;
+        if !before.files().database.exists() {
+            return Err(StoreError::Io {
+                doing: "use",
+                path: self.path.join("current"),
+                detail: format!(
+                    "it names epoch {}, and neither that journal nor the one before it is there; restore the run's whole folder",
+                    self.epoch
+                ),
+            });
+        }
         let scan = sqlite::scan(&before.files())?;
         if let Some(damage) = scan.contents.damage {
             return Err(StoreError::Damaged(damage));
@@ -201,11 +210,14 @@ impl RunFolder {
 fn current(path: &Path) -> Result<u64, StoreError> {
     let file = path.join("current");
     let text = fs::read_to_string(&file).map_err(|e| StoreError::io("read", &file, &e))?;
-    text.trim().parse().map_err(|_| StoreError::Io {
-        doing: "read",
-        path: file,
-        detail: format!("`{}` is no epoch", text.trim().escape_debug()),
-    })
+    match text.trim().parse() {
+        Ok(epoch) if epoch > 0 => Ok(epoch),
+        _ => Err(StoreError::Io {
+            doing: "read",
+            path: file,
+            detail: format!("`{}` is no epoch", text.trim().escape_debug()),
+        }),
+    }
 }
 
 /// The machine and the folder, as one text: a copy of the folder has another home.

@@ -62,7 +62,11 @@ impl StateDir {
         let fail = |e: &std::io::Error| StoreError::io("read", &runs, e);
         let mut ids = Vec::new();
         for entry in fs::read_dir(&runs).map_err(|e| fail(&e))? {
-            let name = entry.map_err(|e| fail(&e))?.file_name();
+            let entry = entry.map_err(|e| fail(&e))?;
+            let name = entry.file_name();
+            if !entry.path().is_dir() {
+                continue;
+            }
             if let Some(id) = name.to_str().filter(|name| checked_id(name).is_ok()) {
                 ids.push(id.to_owned());
             }

@@ -1,5 +1,6 @@
 //! Files, inputs and words that make no sense: the right code, the right place, no panic.
 
+use crate::dice::Dice;
 use crate::harness::Folder;
 
 const FLOW: &str = "workflow w {
@@ -181,18 +182,6 @@ fn inputs_that_are_wrong_are_told_all_at_once() {
     assert!(!f.path(".r5flow").exists());
 }
 
-/// A small generator with a seed; the same faults every time.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, below: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 % below.max(1) as u64) as usize
-    }
-}
-
 /// Cuts, doubles, swaps and overwrites pieces of a text.
 fn mutated(text: &str, dice: &mut Dice) -> Vec<u8> {
     const PIECES: [&str; 16] = [
@@ -214,24 +203,24 @@ fn mutated(text: &str, dice: &mut Dice) -> Vec<u8> {
         "9999999999999999999",
     ];
     let mut bytes = text.as_bytes().to_vec();
-    for _ in 0..=dice.roll(4) {
-        let at = dice.roll(bytes.len() + 1);
-        let end = (at + dice.roll(40)).min(bytes.len());
-        match dice.roll(5) {
+    for _ in 0..=dice.below(4) {
+        let at = dice.below(bytes.len() + 1);
+        let end = (at + dice.below(40)).min(bytes.len());
+        match dice.below(5) {
             0 => drop(bytes.drain(at..end)),
             1 => {
                 let part = bytes[at..end].to_vec();
-                let to = dice.roll(bytes.len() + 1);
+                let to = dice.below(bytes.len() + 1);
                 bytes.splice(to..to, part);
             }
             2 => {
-                let piece = PIECES[dice.roll(PIECES.len())];
+                let piece = dice.pick(&PIECES);
                 bytes.splice(at..at, piece.bytes());
             }
             3 => bytes.truncate(at),
             _ => {
                 if let Some(byte) = bytes.get_mut(at) {
-                    *byte = dice.roll(256) as u8;
+                    *byte = dice.below(256) as u8;
                 }
             }
         }
@@ -264,21 +253,23 @@ fn whatever_a_file_holds_check_ends() {
         "/workflows/red5/autoscale.r5flow"
     );
     let flow = std::fs::read_to_string(red5).expect("a shipped flow");
-    let small: Vec<&str> = vec![
+    let small: [&str; 3] = [
         FLOW,
         TWO,
         "hook h(n: int) -> int = \"\"\"rhai\n  n\n  \"\"\"\n",
     ];
     let catalog = r5flow::catalog::Catalog::embedded();
-    let mut dice = Dice(0x5eed_0001);
+    let mut dice = Dice::new(0x5eed_0001);
     for round in 0..2000 {
         let bytes = match round % 20 {
             0 => mutated(&flow, &mut dice),
-            1 => (0..dice.roll(200)).map(|_| dice.roll(256) as u8).collect(),
-            2 => (0..dice.roll(200))
-                .map(|_| 32 + dice.roll(95) as u8)
+            1 => (0..dice.below(200))
+                .map(|_| dice.below(256) as u8)
                 .collect(),
-            _ => mutated(small[dice.roll(small.len())], &mut dice),
+            2 => (0..dice.below(200))
+                .map(|_| 32 + dice.below(95) as u8)
+                .collect(),
+            _ => mutated(small[dice.below(small.len())], &mut dice),
         };
         let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             check(&bytes, &catalog);

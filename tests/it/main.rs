@@ -2,6 +2,7 @@
 
 mod bad_endpoint;
 mod bad_input;
+mod bad_journal;
 mod book;
 mod cli;
 mod collections;
@@ -18,6 +19,7 @@ mod pages;
 mod prints;
 mod reference;
 mod rig;
+mod secrets;
 mod speed;
 mod suite;
 mod tables;
