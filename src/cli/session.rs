@@ -253,6 +253,11 @@ fn secrets_of(
     secrets
 }
 
+/// Whether a secret could stand in any text by chance, the journal's own words among them.
+fn too_plain(value: &str) -> bool {
+    value.chars().count() < 4 || journal::OWN_WORDS.contains(value)
+}
+
 fn leaves(name: &str, value: &Value, out: &mut Vec<(String, String)>) {
     match value {
         Value::Str(text) if !text.is_empty() => out.push((name.to_owned(), text.to_string())),
@@ -370,10 +375,14 @@ impl Planner<'_, '_> {
 
     fn vault(&self) -> Result<Vault, SessionError> {
         let key = self.state.key(&mut crate::world::random_bytes)?;
-        Ok(Vault::new(
-            key,
-            secrets_of(self.checked, self.flow, &self.inputs),
-        )?)
+        let secrets = secrets_of(self.checked, self.flow, &self.inputs);
+        if let Some((name, _)) = secrets.iter().find(|(_, value)| too_plain(value)) {
+            return Err(SessionError::Usage(format!(
+                "the secret `{name}` is so short or so plain a word that nothing could be told from it; \
+                 choose a better one"
+            )));
+        }
+        Ok(Vault::new(key, secrets)?)
     }
 
     fn core(&self, mode: Mode, past: State) -> Result<Core<'_>, SessionError> {
@@ -692,6 +701,7 @@ fn run_checked<'p>(
         let now = open.clock.now();
         past.apply(1, now, &first).map_err(|e| SessionError::Journal(e.to_string()))?;
         let driven = Driving {
+            vault: Rc::new(planner.vault()?),
             planner: &planner,
             talk,
             folder,
@@ -715,6 +725,7 @@ fn first_failure(view: &PlanView<'_>) -> Option<SessionError> {
 
 struct Driving<'a, 'p> {
     planner: &'a Planner<'a, 'p>,
+    vault: Rc<Vault>,
     talk: &'a dyn Talk,
     folder: RunFolder,
     past: State,
@@ -728,7 +739,7 @@ impl Driving<'_, '_> {
         let planner = self.planner;
         let open = planner.open;
         let options = planner.options;
-        let vault = Rc::new(planner.vault()?);
+        let vault = Rc::clone(&self.vault);
         let (stop, stops) = unbounded_channel();
         let observer = self
             .talk
@@ -1009,7 +1020,8 @@ pub fn resume(order: &ResumeOrder, talk: &dyn Talk) -> Result<Report, SessionErr
             open: &open,
             state: &state,
         };
-        let past = recovered(&planner, &folder)?;
+        let vault = Rc::new(planner.vault()?);
+        let past = recovered(&vault, &folder)?;
         let resumed = Event::Resumed {
             by: options.by.clone(),
             host: machine.host.clone(),
@@ -1017,6 +1029,7 @@ pub fn resume(order: &ResumeOrder, talk: &dyn Talk) -> Result<Report, SessionErr
         };
         let driving = Driving {
             planner: &planner,
+            vault,
             talk,
             folder,
             past,
@@ -1052,11 +1065,15 @@ fn finished_already(
 }
 
 /// The journal with its secrets put back.
-fn recovered(planner: &Planner<'_, '_>, folder: &RunFolder) -> Result<State, SessionError> {
-    let vault = planner.vault()?;
+///
+/// The vault learns from it what hooks made of secrets, so it must be the one that seals what follows.
+fn recovered(
+    vault: &Vault,
+    folder: &RunFolder,
+) -> Result<State, SessionError> {
     let mut past = State::default();
     for entry in folder.read()?.entries {
-        let event = unsealed(&vault, &entry).map_err(|why| {
+        let event = unsealed(vault, &entry).map_err(|why| {
             SessionError::Decision(format!("entry {} of the journal: {why}", entry.seq))
         })?;
         past.apply(entry.seq, entry.at, &event)

@@ -464,7 +464,8 @@ impl<'p> Core<'p> {
         if let Work::Checkpoint(checkpoint) = work {
             let name = &*checkpoint.name.text;
             let event = Value::record([("name", Value::str(name))]);
-            self.notify(self.frame_of(node), "checkpoint_reached", name, event);
+            let address = Arc::clone(&self.shared.graph.borrow().node(node).address);
+            self.notify(self.frame_of(node), "checkpoint_reached", &address, event);
         }
     }
 

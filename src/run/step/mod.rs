@@ -88,6 +88,11 @@ async fn conclude(cx: &Cx<'_>, stepped: Result<Stepped>, step: Option<&ast::Step
         Ok(Stepped::Skipped) => Outcome::Skipped,
         Err(Halt::Stopped) => return TaskEnd::Stopped,
         Err(Halt::Paused(why)) => return TaskEnd::Paused(why),
+        // A call that may still take effect cannot be passed over.
+        Err(Halt::Failed(failure)) if cx.is_call_open() => Outcome::Failed {
+            tolerated: false,
+            failure,
+        },
         Err(Halt::Failed(failure)) => match step.and_then(|s| forgiveness(s, &failure)) {
             Some(Forgiven::Pause) => return TaskEnd::Paused(failure.message),
             forgiven => Outcome::Failed {
