@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use super::effect::{Effect, Reply, TaskId};
+use super::ending::{severity, status_of, stuck};
 use super::engine::Observer;
 use super::plan_item::PlanItem;
 use super::settings::{Mode, Settings};
@@ -13,7 +14,7 @@ use super::shared::Shared;
 use super::step;
 use super::task::{Ask, Given, Port, Task, TaskEnd};
 use crate::catalog::Catalog;
-use crate::journal::{Ended, Outcome, Reason, RunStatus, State, StepFailure};
+use crate::journal::{Ended, Outcome, RunStatus, State, StepFailure};
 use crate::plan::{FrameId, Graph, Memo, NodeId, PoolId, Work};
 use crate::value::Value;
 use crate::world::Timestamp;
@@ -678,39 +679,5 @@ impl<'p> Core<'p> {
             secret_outputs,
             why: end.why.clone(),
         }
-    }
-}
-
-/// Nothing is left to do, and a node still waits: never the flow's mistake, and never a success.
-fn stuck(address: &str) -> StepFailure {
-    StepFailure {
-        reason: Reason::Failed,
-        message: format!("`{address}` was never reached, although nothing before it failed"),
-        place: String::new(),
-        help: Some(
-            "this is a mistake in r5flow, please report it with the flow; `r5flow resume` goes on"
-                .into(),
-        ),
-        api: None,
-    }
-}
-
-/// Which of several failures decides the exit code.
-fn severity(reason: Reason) -> u8 {
-    match reason {
-        Reason::Decision => 5,
-        Reason::Permission => 4,
-        Reason::Failed | Reason::Flow => 3,
-        Reason::Denied => 2,
-        Reason::TimedOut => 1,
-    }
-}
-
-fn status_of(reason: Reason) -> RunStatus {
-    match reason {
-        Reason::Decision => RunStatus::Decision,
-        Reason::Permission => RunStatus::Permission,
-        Reason::TimedOut => RunStatus::TimedOut,
-        Reason::Failed | Reason::Denied | Reason::Flow => RunStatus::Failed,
     }
 }

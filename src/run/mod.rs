@@ -15,6 +15,7 @@
 mod core;
 mod effect;
 mod embedded;
+mod ending;
 mod engine;
 mod ids;
 mod plan_item;

@@ -109,7 +109,7 @@ impl Drop for Cloud {
     }
 }
 
-fn words<'a>(endpoint: &'a str, resume: bool) -> Vec<&'a str> {
+fn words(endpoint: &str, resume: bool) -> Vec<&str> {
     let what: &[&str] = match resume {
         true => &["resume"],
         false => &["run", "flow.r5flow"],
