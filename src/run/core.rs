@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use super::effect::{Effect, Reply, TaskId};
-use super::end::{End, NodeStatus, severity, status_of};
+use super::end::{End, NodeStatus, severity, status_of, stuck};
 use super::engine::Observer;
 use super::plan_item::PlanItem;
 use super::settings::{Mode, Settings};
@@ -14,7 +14,7 @@ use super::shared::Shared;
 use super::step;
 use super::task::{Ask, Given, Port, Task, TaskEnd};
 use crate::catalog::Catalog;
-use crate::journal::{Outcome, Reason, RunStatus, State, StepFailure};
+use crate::journal::{Outcome, RunStatus, State, StepFailure};
 use crate::plan::{FrameId, Graph, Memo, NodeId, PoolId, Work};
 use crate::value::Value;
 use crate::world::Timestamp;
@@ -632,19 +632,5 @@ impl<'p> Core<'p> {
                 end.failures.push((Arc::from("outputs"), failure));
             }
         }
-    }
-}
-
-/// Nothing is left to do, and a node still waits: never the flow's mistake, and never a success.
-fn stuck(address: &str) -> StepFailure {
-    StepFailure {
-        reason: Reason::Failed,
-        message: format!("`{address}` was never reached, although nothing before it failed"),
-        place: String::new(),
-        help: Some(
-            "this is a mistake in r5flow, please report it with the flow; `r5flow resume` goes on"
-                .into(),
-        ),
-        api: None,
     }
 }

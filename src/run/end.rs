@@ -75,3 +75,17 @@ pub(super) fn status_of(reason: Reason) -> RunStatus {
         Reason::Failed | Reason::Denied | Reason::Flow => RunStatus::Failed,
     }
 }
+
+/// Nothing is left to do, and a node still waits: never the flow's mistake, and never a success.
+pub(super) fn stuck(address: &str) -> StepFailure {
+    StepFailure {
+        reason: Reason::Failed,
+        message: format!("`{address}` was never reached, although nothing before it failed"),
+        place: String::new(),
+        help: Some(
+            "this is a mistake in r5flow, please report it with the flow; `r5flow resume` goes on"
+                .into(),
+        ),
+        api: None,
+    }
+}

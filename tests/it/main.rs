@@ -13,6 +13,7 @@ mod generated;
 mod harness;
 mod hostile;
 mod inputs;
+mod kill;
 mod methods;
 mod model;
 mod pages;

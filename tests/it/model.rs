@@ -14,7 +14,6 @@ pub struct Form {
 #[derive(Clone, Debug)]
 pub enum Expr {
     Int(i64),
-    Bool(bool),
     Name(String, Form),
     /// `+`, `-`, `*`, `<`, `==`, `and`, `or`
     Binary(&'static str, Box<Expr>, Box<Expr>),
@@ -235,7 +234,6 @@ fn expr(e: &Expr) -> String {
     match e {
         Expr::Int(n) if *n < 0 => format!("({n})"),
         Expr::Int(n) => n.to_string(),
-        Expr::Bool(b) => b.to_string(),
         Expr::Name(name, form) => named(name, *form),
         Expr::Binary(op, a, b) => format!("({} {op} {})", expr(a), expr(b)),
         Expr::Not(a) => format!("(not {})", expr(a)),

@@ -209,6 +209,10 @@ impl Frame<'_> {
             Some(when) => decision(when, names).from,
             None => Addresses::new(),
         };
+        let early_skip = step
+            .when
+            .as_ref()
+            .is_some_and(|w| early(w, names).is_some());
         let mut steps = Addresses::new();
         let mut outputs = Names::new();
         if taken {
@@ -232,7 +236,7 @@ impl Frame<'_> {
                 value: Value::Null,
                 from: Addresses::new(),
                 shape: None,
-                known: None,
+                known: early_skip.then_some(Value::Null),
             });
             bound.from.extend(decided.iter().cloned());
             names.insert(format!("{}.{output}", step.name), bound);
@@ -272,7 +276,10 @@ impl Frame<'_> {
             value: Value::Map(BTreeMap::new()),
             from: keys.clone(),
             shape: Some((keys.clone(), BTreeMap::new())),
-            known: None,
+            known: match found.known.as_ref().map(entries) {
+                Some(none) if none.is_empty() => Some(Value::Map(BTreeMap::new())),
+                _ => None,
+            },
         };
         let mut all: BTreeMap<&str, Bound> = steps_of(body).map(|s| (s, nothing.clone())).collect();
         let mut iterations = Vec::new();
@@ -339,7 +346,7 @@ impl Frame<'_> {
                         value: Value::Null,
                         from: Addresses::new(),
                         shape: None,
-                        known: None,
+                        known: decided.known.as_ref().map(|_| Value::Null),
                     },
                 };
                 bound.from.extend(decided.from.iter().cloned());
@@ -424,7 +431,6 @@ fn value_of(e: &Expr, names: &Names, from: &mut Addresses) -> Value {
     let mut sub = |e: &Expr| value_of(e, names, from);
     match e {
         Expr::Int(n) => Value::Int(*n),
-        Expr::Bool(b) => Value::Bool(*b),
         Expr::Name(name, form) => {
             let bound = names.get(name).unwrap_or_else(|| panic!("no {name}"));
             from.extend(bound.from.iter().cloned());
@@ -579,7 +585,6 @@ fn early(e: &Expr, names: &Names) -> Option<Value> {
             items.map(Value::List)
         }
         Expr::Int(n) => Some(Value::Int(*n)),
-        Expr::Bool(b) => known(*b),
     }
 }
 

@@ -522,7 +522,7 @@ impl Engine for Mortal {
             }
             let (happening, at) = self.inner.next().await;
             if let Happening::Reply(task, Reply::Appended) = &happening
-                && let Some(events) = self.appends.remove(&*task)
+                && let Some(events) = self.appends.remove(task)
             {
                 self.log.durable(events);
             }
