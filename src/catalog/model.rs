@@ -194,7 +194,7 @@ pub enum SettleClass {
     /// Its effect does not show in the resource, but its operation can be found by type, target,
     /// user and time.
     MatchedOperation,
-    /// The server picks the name; a label or annotation of ours finds what was created.
+    /// The server picks the name; only a label or annotation could tell what was created.
     MarkedCreate,
     /// The answer holds a secret that cannot be read a second time.
     OnceOnlyResult,
@@ -218,13 +218,11 @@ impl SettleClass {
             SettleClass::MatchedOperation => {
                 "its operation is looked for by type, target, user and time"
             }
-            SettleClass::MarkedCreate => "a mark in its labels finds what was created",
+            SettleClass::MarkedCreate => "the server picks the name, so the run stops and asks",
             SettleClass::OnceOnlyResult => {
-                "the result cannot be read again: what was made is deleted and made anew"
+                "its result is shown once and cannot be read again, so the run stops and asks"
             }
-            SettleClass::Unsafe => {
-                "nothing tells whether it happened: the flow must say `repeat safe` or `on doubt ask`"
-            }
+            SettleClass::Unsafe => "nothing tells whether it happened, so the run stops and asks",
         }
     }
 }

@@ -394,26 +394,32 @@ fn decision_word(decision: Decision) -> &'static str {
 
 /// Why a clause cannot stand at a step of this kind, as advice.
 fn illegal(kind: StepKind, clause: &ClauseKind) -> Option<&'static str> {
-    use StepKind::{Approve, Broken, Call, Ensure, Http, Pause, Read, Wait};
+    use StepKind::{Approve, Broken, Call, Ensure, Http, Read, Run, Wait};
     if kind == Broken {
         return None;
     }
     let (legal, help) = match clause {
         ClauseKind::After(_) | ClauseKind::When(_) => (true, ""),
         ClauseKind::Require(_) => (
-            !matches!(kind, Wait | Pause | Approve),
-            "put `require` at the step that changes something, or write an `assert`",
+            matches!(kind, Ensure | Call),
+            "put `require` at the `ensure` or `call` that changes something, or write an `assert`",
         ),
         ClauseKind::Timeout(_) => (
-            !matches!(kind, Pause | Approve),
-            "an approval has `expires`, and a pause its own length",
+            matches!(kind, Ensure | Call | Wait | Http),
+            "`ensure`, `call`, `wait` and `http` take it; an approval has `expires`, and a pause its own length",
         ),
         ClauseKind::On { outcome, .. } => match outcome {
             OnOutcome::Absent => (matches!(kind, Read | Ensure), "`read` and `ensure` take it"),
             OnOutcome::Change => (kind == Ensure, "only `ensure` compares with what is there"),
             OnOutcome::Deny => (kind == Approve, "only an approval can be denied"),
-            OnOutcome::Timeout => (!matches!(kind, Pause), "a pause has no time limit"),
-            OnOutcome::Failure => (true, ""),
+            OnOutcome::Timeout => (
+                matches!(kind, Ensure | Call | Wait | Http),
+                "it says what follows when a `timeout` is over, and this step has none",
+            ),
+            OnOutcome::Failure => (
+                kind != Run,
+                "say it at the steps of the workflow that it runs",
+            ),
         },
         ClauseKind::Unless(_) => (
             kind == Call,
@@ -428,8 +434,8 @@ fn illegal(kind: StepKind, clause: &ClauseKind) -> Option<&'static str> {
             "it says how often `until` is asked",
         ),
         ClauseKind::Retry { .. } => (
-            !matches!(kind, Approve | Pause | Wait),
-            "a `wait` asks again by itself until its `timeout`",
+            matches!(kind, Ensure | Call | Http),
+            "`ensure`, `call` and `http` take it; what only reads is asked again by itself",
         ),
         ClauseKind::Expires(_) => (kind == Approve, "other steps have `timeout`"),
         ClauseKind::Expect(_) => (

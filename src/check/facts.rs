@@ -139,7 +139,7 @@ fn write_key(expr: &Expr, binders: &Binders, out: &mut String) {
         ExprKind::Binary { op, left, right } => {
             out.push('(');
             write_key(left, binders, out);
-            let _ = write!(out, " {} ", symbol(*op));
+            let _ = write!(out, " {} ", op.symbol());
             write_key(right, binders, out);
             out.push(')');
         }
@@ -221,24 +221,4 @@ fn write_object(fields: &[Field], binders: &Binders, out: &mut String) {
         out.push(',');
     }
     out.push('}');
-}
-
-/// The operator as authors write it.
-pub fn symbol(op: BinaryOp) -> &'static str {
-    match op {
-        BinaryOp::Or => "or",
-        BinaryOp::And => "and",
-        BinaryOp::Eq => "==",
-        BinaryOp::Ne => "!=",
-        BinaryOp::Lt => "<",
-        BinaryOp::Le => "<=",
-        BinaryOp::Gt => ">",
-        BinaryOp::Ge => ">=",
-        BinaryOp::In => "in",
-        BinaryOp::Coalesce => "??",
-        BinaryOp::Add => "+",
-        BinaryOp::Sub => "-",
-        BinaryOp::Mul => "*",
-        BinaryOp::Div => "/",
-    }
 }

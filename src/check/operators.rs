@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use super::Checker;
-use super::facts::symbol;
 use super::scope::Scope;
 use super::symbols::unparenthesised;
 use crate::diag::{Code, Diagnostic, nearest};
@@ -198,7 +197,7 @@ impl<'p> Checker<'_, 'p> {
                 Diagnostic::error(
                     Code::MAYBE_NULL,
                     expr.span,
-                    format!("this may be null, and `{}` needs a value", symbol(op)),
+                    format!("this may be null, and `{}` needs a value", op.symbol()),
                 )
                 .label(format!("is `{ty}`"))
                 .help("say what counts then: `(… ?? 0)`"),
@@ -233,7 +232,7 @@ impl<'p> Checker<'_, 'p> {
                         span,
                         format!(
                             "`{}` does not take `{}` and `{}`",
-                            symbol(op),
+                            op.symbol(),
                             a.clone().widened(),
                             b.clone().widened()
                         ),

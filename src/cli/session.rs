@@ -10,7 +10,7 @@ use tokio::sync::mpsc::unbounded_channel;
 
 use super::hooks::RhaiHooks;
 use super::until;
-use super::world::{self, Choice, Mailbox, Open, Operator};
+use super::world::{self, Choice, Mailbox, Open, Operator, RemoteOperator};
 use crate::catalog::Catalog;
 use crate::check::names::FlowId;
 use crate::check::{self, Checked, Given, InputProblem};
@@ -181,7 +181,7 @@ pub fn checked<'p>(
     let checked = check::check_with(program, catalog, &super::hooks::syntax);
     let mut all = findings;
     all.extend(checked.diagnostics.iter().cloned());
-    all.sort_by(|a, b| (a.span, a.code).cmp(&(b.span, b.code)));
+    all.sort_by_key(|d| (d.span, d.code));
     (checked, all)
 }
 
@@ -252,6 +252,11 @@ fn secrets_of(
         }
     }
     secrets
+}
+
+/// Whether a secret could stand in any text by chance, the journal's own words among them.
+fn too_plain(value: &str) -> bool {
+    value.chars().count() < 4 || journal::OWN_WORDS.contains(value)
 }
 
 fn leaves(name: &str, value: &Value, out: &mut Vec<(String, String)>) {
@@ -371,10 +376,14 @@ impl Planner<'_, '_> {
 
     fn vault(&self) -> Result<Vault, SessionError> {
         let key = self.state.key(&mut crate::world::random_bytes)?;
-        Ok(Vault::new(
-            key,
-            secrets_of(self.checked, self.flow, &self.inputs),
-        )?)
+        let secrets = secrets_of(self.checked, self.flow, &self.inputs);
+        if let Some((name, _)) = secrets.iter().find(|(_, value)| too_plain(value)) {
+            return Err(SessionError::Usage(format!(
+                "the secret `{name}` is so short or so plain a word that nothing could be told from it; \
+                 choose a better one"
+            )));
+        }
+        Ok(Vault::new(key, secrets)?)
     }
 
     fn core(&self, mode: Mode, past: State) -> Result<Core<'_>, SessionError> {
@@ -694,11 +703,11 @@ fn run_checked<'p>(
         let now = open.clock.now();
         past.apply(1, now, &first).map_err(|e| SessionError::Journal(e.to_string()))?;
         let driven = Driving {
+            vault: Rc::new(planner.vault()?),
             planner: &planner,
             talk,
             folder,
             past,
-            vault: Rc::new(planner.vault()?),
             first,
             resumed: false,
         };
@@ -718,11 +727,10 @@ fn first_failure(view: &PlanView<'_>) -> Option<SessionError> {
 
 struct Driving<'a, 'p> {
     planner: &'a Planner<'a, 'p>,
+    vault: Rc<Vault>,
     talk: &'a dyn Talk,
     folder: RunFolder,
     past: State,
-    /// Knows also what hooks made of secrets in earlier processes.
-    vault: Rc<Vault>,
     /// The first event of this process.
     first: Event,
     resumed: bool,
@@ -752,7 +760,7 @@ impl Driving<'_, '_> {
             wire: Rc::clone(&open.wire),
             clock: Rc::clone(&open.clock),
             hooks: Rc::new(RhaiHooks::of(planner.program)),
-            inbox: self.inbox(options)?,
+            inbox: self.inbox(options).await?,
             observer,
             stops,
         });
@@ -761,7 +769,7 @@ impl Driving<'_, '_> {
         listen_for_cancel(self.folder.clone(), stop);
         let end = drive(&mut core, &mut engine, open.clock.now()).await?;
         let (_, secret_outputs) = secret_names(planner.checked, planner.flow);
-        let last = Event::Ended(Box::new(Core::ended_event(&end, secret_outputs.clone())));
+        let last = Event::Ended(Box::new(end.event(secret_outputs.clone())));
         engine.record(last).await?;
         engine.close();
         if let Some(sim) = &open.sim {
@@ -779,8 +787,13 @@ impl Driving<'_, '_> {
         })
     }
 
-    fn inbox(&self, options: &Options) -> Result<Rc<dyn InboxSource>, SessionError> {
+    async fn inbox(&self, options: &Options) -> Result<Rc<dyn InboxSource>, SessionError> {
         let open = self.planner.open;
+        if options.yes
+            && let Some(operator) = RemoteOperator::of(self.planner.choice, &open.wire).await
+        {
+            return Ok(Rc::new(operator));
+        }
         Ok(match &open.sim {
             Some(sim) if options.yes => Rc::new(Operator::new(
                 Rc::clone(&sim.cloud),
@@ -1010,7 +1023,8 @@ pub fn resume(order: &ResumeOrder, talk: &dyn Talk) -> Result<Report, SessionErr
             open: &open,
             state: &state,
         };
-        let (past, vault) = recovered(&planner, &folder)?;
+        let vault = Rc::new(planner.vault()?);
+        let past = recovered(&vault, &folder)?;
         let resumed = Event::Resumed {
             by: options.by.clone(),
             host: machine.host.clone(),
@@ -1018,10 +1032,10 @@ pub fn resume(order: &ResumeOrder, talk: &dyn Talk) -> Result<Report, SessionErr
         };
         let driving = Driving {
             planner: &planner,
+            vault,
             talk,
             folder,
             past,
-            vault: Rc::new(vault),
             first: resumed,
             resumed: true,
         };
@@ -1053,21 +1067,19 @@ fn finished_already(
     })
 }
 
-/// The journal with its secrets put back, and the vault that has met them all.
-fn recovered(
-    planner: &Planner<'_, '_>,
-    folder: &RunFolder,
-) -> Result<(State, Vault), SessionError> {
-    let vault = planner.vault()?;
+/// The journal with its secrets put back.
+///
+/// The vault learns from it what hooks made of secrets, so it must be the one that seals what follows.
+fn recovered(vault: &Vault, folder: &RunFolder) -> Result<State, SessionError> {
     let mut past = State::default();
     for entry in folder.read()?.entries {
-        let event = unsealed(&vault, &entry).map_err(|why| {
+        let event = unsealed(vault, &entry).map_err(|why| {
             SessionError::Decision(format!("entry {} of the journal: {why}", entry.seq))
         })?;
         past.apply(entry.seq, entry.at, &event)
             .map_err(|e| SessionError::Journal(e.to_string()))?;
     }
-    Ok((past, vault))
+    Ok(past)
 }
 
 /// The secrets that a resumed run needs again, given anew.

@@ -10,9 +10,9 @@ use crate::cloud::{Endpoints, GoogleCredentials, HttpWire, Settings};
 use crate::journal;
 use crate::run::{GateAnswer, GateQuestion, InboxSource, Local};
 use crate::sim::durable::{Cloud, Durable};
-use crate::sim::{Scenario, SimWire};
+use crate::sim::{self, Scenario, SimWire};
 use crate::store::{Inbox, InboxKind, StateDir};
-use crate::wire::Wire;
+use crate::wire::{Answer, NoAnswer, Request, Verb, Wire};
 use crate::world::clock::{Clock, RealClock, VirtualClock};
 use crate::world::{Millis, Timestamp};
 
@@ -196,6 +196,66 @@ impl InboxSource for Operator {
         true
     }
 }
+
+/// The person of a simulator that answers on a port.
+pub struct RemoteOperator {
+    wire: Rc<dyn Wire>,
+    root: String,
+}
+
+impl RemoteOperator {
+    /// The operator of the simulator behind an endpoint for all services; `None` when what answers
+    /// there does not say that it is one. Nobody but a simulator is ever approved by itself.
+    pub async fn of(choice: &Choice, wire: &Rc<dyn Wire>) -> Option<RemoteOperator> {
+        let Choice::Google(endpoints, _) = choice else {
+            return None;
+        };
+        let operator = RemoteOperator {
+            wire: Rc::clone(wire),
+            root: endpoints.overridden().remove("*")?,
+        };
+        let answer = operator.ask_sim(Verb::Get, "operator").await.ok()?;
+        (answer.header("server") == Some(sim::SERVER)).then_some(operator)
+    }
+
+    async fn ask_sim(&self, verb: Verb, what: &str) -> Result<Answer, NoAnswer> {
+        let request = Request {
+            method: "http".into(),
+            verb,
+            path: format!("{}_r5flow/{what}", self.root),
+            query: Vec::new(),
+            headers: Vec::new(),
+            body: None,
+        };
+        self.wire.send(&request, SIM_PATIENCE).await
+    }
+}
+
+impl InboxSource for RemoteOperator {
+    fn ask(&self, _: GateQuestion) -> Local<'_, GateAnswer> {
+        Box::pin(async move {
+            let answer = self.ask_sim(Verb::Post, "approved").await;
+            let refused = match answer {
+                Ok(answer) if answer.status < 300 => None,
+                Ok(answer) => Some(format!("it answered {}", answer.status)),
+                Err(lost) => Some(lost.into_why()),
+            };
+            GateAnswer {
+                approved: refused.is_none(),
+                by: "the simulated operator".into(),
+                note: refused,
+                at: Timestamp::now(),
+            }
+        })
+    }
+
+    fn patient(&self) -> bool {
+        true
+    }
+}
+
+/// How long a simulator's admin endpoint may take.
+const SIM_PATIENCE: Millis = Millis::secs(10);
 
 /// How often the inbox is looked into while a gate waits.
 const LOOK_EVERY: std::time::Duration = std::time::Duration::from_millis(300);

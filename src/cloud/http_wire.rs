@@ -78,7 +78,7 @@ impl HttpWire {
         } else {
             &self.client
         };
-        let answer = match timeout_at(deadline, self.fetch(client, prepared)).await {
+        let answer = match timeout_at(deadline, self.fetch(client, prepared, request)).await {
             Ok(answer) => answer.map_err(|why| from_server(&destination.url, why))?,
             Err(_) => {
                 let why = NoAnswer::Unknown(format!("no answer within {patience}"));
@@ -204,8 +204,16 @@ impl HttpWire {
         Ok(prepared)
     }
 
-    async fn fetch(&self, client: &Client, request: reqwest::Request) -> Result<Answer, NoAnswer> {
-        let mut response = client.execute(request).await.map_err(no_answer)?;
+    async fn fetch(
+        &self,
+        client: &Client,
+        prepared: reqwest::Request,
+        request: &Request,
+    ) -> Result<Answer, NoAnswer> {
+        let mut response = client.execute(prepared).await.map_err(no_answer)?;
+        if request.verb != Verb::Get {
+            crate::world::failpoint("answer-unread", &request.method);
+        }
         let status = response.status().as_u16();
         let headers = response
             .headers()

@@ -192,7 +192,7 @@ impl Evaluator<'_> {
     }
 
     fn text(&self, parts: &[StrPart], env: Env<'_>) -> Evaluated {
-        if let [] = parts {
+        if parts.is_empty() {
             return Ok(Value::str(""));
         }
         if let [StrPart::Text(text)] = parts {

@@ -1,7 +1,7 @@
 //! Expressions that do not fit on one line.
 
 use super::containers::is_container;
-use super::flat::{op_word, quantifier_word};
+use super::flat::quantifier_word;
 use super::printer::Printer;
 use crate::syntax::ast::*;
 
@@ -192,7 +192,7 @@ impl Printer<'_> {
             },
             _ => self.expr(left, indent),
         }
-        let word = op_word(op);
+        let word = op.symbol();
         let fits = self
             .flat(right)
             .is_some_and(|f| self.fits(&format!(" {word} {f}")));

@@ -88,7 +88,7 @@ impl Printer<'_> {
             }
             ExprKind::Binary { op, left, right } => {
                 self.flat_expr(left, out)?;
-                out.push_str(&format!(" {} ", op_word(*op)));
+                out.push_str(&format!(" {} ", op.symbol()));
                 self.flat_expr(right, out)?;
             }
             ExprKind::Member {
@@ -276,24 +276,5 @@ pub(super) fn quantifier_word(quantifier: Quantifier) -> &'static str {
         Quantifier::Sum => "sum",
         Quantifier::Min => "min",
         Quantifier::Max => "max",
-    }
-}
-
-pub(super) fn op_word(op: BinaryOp) -> &'static str {
-    match op {
-        BinaryOp::Or => "or",
-        BinaryOp::And => "and",
-        BinaryOp::Eq => "==",
-        BinaryOp::Ne => "!=",
-        BinaryOp::Lt => "<",
-        BinaryOp::Le => "<=",
-        BinaryOp::Gt => ">",
-        BinaryOp::Ge => ">=",
-        BinaryOp::In => "in",
-        BinaryOp::Coalesce => "??",
-        BinaryOp::Add => "+",
-        BinaryOp::Sub => "-",
-        BinaryOp::Mul => "*",
-        BinaryOp::Div => "/",
     }
 }

@@ -52,34 +52,36 @@ impl CallState {
         matches!(self, CallState::Open(_) | CallState::Running { .. })
     }
 
-    fn next(self, event: &Event) -> Result<CallState, (CallState, &'static str)> {
-        match (self, event) {
-            (CallState::Open(intent), Event::Voided { .. }) => Ok(CallState::Voided(intent)),
+    fn apply(&mut self, event: &Event) -> Result<(), &'static str> {
+        let next = match (&*self, event) {
+            (CallState::Closed { .. } | CallState::Voided(_), _) => {
+                return Err("the call is over already");
+            }
+            (CallState::Running { .. }, Event::Voided { .. }) => {
+                return Err("a request that was accepted cannot be voided");
+            }
+            (CallState::Open(intent), Event::Voided { .. }) => CallState::Voided(intent.clone()),
             (
                 CallState::Open(intent) | CallState::Running { intent, .. },
                 Event::Operation { name, poll, .. },
-            ) => Ok(CallState::Running {
-                intent,
+            ) => CallState::Running {
+                intent: intent.clone(),
                 operation: name.clone(),
                 poll: poll.clone(),
-            }),
+            },
             (
                 CallState::Open(intent) | CallState::Running { intent, .. },
                 Event::Called { result, .. },
-            ) => Ok(CallState::Closed {
-                intent,
+            ) => CallState::Closed {
+                intent: intent.clone(),
                 result: result.clone(),
-            }),
-            (state @ CallState::Running { .. }, Event::Voided { .. }) => {
-                Err((state, "a request that was accepted cannot be voided"))
+            },
+            (CallState::Open(_) | CallState::Running { .. }, _) => {
+                return Err("this event is not about a call");
             }
-            (state @ (CallState::Closed { .. } | CallState::Voided(_)), _) => {
-                Err((state, "the call is over already"))
-            }
-            (state @ (CallState::Open(_) | CallState::Running { .. }), _) => {
-                Err((state, "this event is not about a call"))
-            }
-        }
+        };
+        *self = next;
+        Ok(())
     }
 }
 
@@ -129,21 +131,8 @@ impl StepState {
             Event::Voided { call, .. }
             | Event::Operation { call, .. }
             | Event::Called { call, .. } => {
-                let Some(position) = self.calls.iter().rposition(|c| c.intent().call == *call)
-                else {
-                    return Err("no intent for this call");
-                };
-                let state = self.calls.remove(position);
-                match state.next(event) {
-                    Ok(next) => {
-                        self.calls.insert(position, next);
-                        Ok(())
-                    }
-                    Err((state, what)) => {
-                        self.calls.insert(position, state);
-                        Err(what)
-                    }
-                }
+                let known = self.calls.iter_mut().rfind(|c| c.intent().call == *call);
+                known.ok_or("no intent for this call")?.apply(event)
             }
             Event::Asked {
                 text,

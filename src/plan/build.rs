@@ -347,10 +347,8 @@ impl<'p> Builder<'_, 'p> {
     fn place(&mut self, scope: ScopeId, work: Work<'p>, name: &str) -> NodeId {
         let s = self.graph.scope(scope);
         let (frame_id, head, end) = (s.frame, s.head, s.end);
-        let address = address(&self.graph.frame(frame_id).path, name, &s.keys);
         let apart = self.is_apart(scope);
-        let node = self.graph.add_node(work, scope, address);
-        self.added.push(node);
+        let node = self.bare(scope, work, name);
         if apart {
             return node;
         }
@@ -366,6 +364,15 @@ impl<'p> Builder<'_, 'p> {
         if let Some(end) = end.or(frame_end) {
             self.graph.add_edge(node, end, Edge::Part);
         }
+        node
+    }
+
+    /// A node that waits for nothing yet.
+    fn bare(&mut self, scope: ScopeId, work: Work<'p>, name: &str) -> NodeId {
+        let s = self.graph.scope(scope);
+        let address = address(&self.graph.frame(s.frame).path, name, &s.keys);
+        let node = self.graph.add_node(work, scope, address);
+        self.added.push(node);
         node
     }
 
@@ -634,16 +641,19 @@ impl<'p> Builder<'_, 'p> {
         key: &str,
         around: Around,
     ) -> Around {
-        let head = self.place(
-            scope,
-            Work::Turn(pool),
-            &format!("for:{}[{key:?}]/turn", block.0),
-        );
-        let end = self.place(
-            scope,
-            Work::TurnEnd(pool),
-            &format!("for:{}[{key:?}]/end", block.0),
-        );
+        let head_name = format!("for:{}[{key:?}]/turn", block.0);
+        let end_name = format!("for:{}[{key:?}]/end", block.0);
+        // What grows stands behind its growth; the newest checkpoint may be one far below it.
+        let (head, end) = match around.head {
+            Some(_) => (
+                self.bare(scope, Work::Turn(pool), &head_name),
+                self.bare(scope, Work::TurnEnd(pool), &end_name),
+            ),
+            None => (
+                self.place(scope, Work::Turn(pool), &head_name),
+                self.place(scope, Work::TurnEnd(pool), &end_name),
+            ),
+        };
         self.graph.add_edge(head, end, Edge::Part);
         if let Some(outer) = around.head {
             self.graph.add_edge(outer, head, Edge::Part);

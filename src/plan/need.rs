@@ -114,7 +114,7 @@ impl<'p> Graph<'p> {
                 found: Vec::new(),
                 gathers: Vec::new(),
             };
-            finder.below(pending.scope, &pending.path, pending.wanted, None)?;
+            finder.grown(&pending)?;
             for needed in finder.found {
                 self.add_edge(needed, pending.gather, Edge::Data);
             }
@@ -335,6 +335,24 @@ impl<'p> Finder<'_, 'p> {
                 self.gather(scope, *block, &children, rest, wanted)
             }
         }
+    }
+
+    /// What a gather waits for now that its growth is known. The gather itself stands for the
+    /// loop already, so its iterations are looked into here.
+    fn grown(&mut self, pending: &Pending<'p>) -> Result<(), EvalError> {
+        let inner = pending.path.split_first().and_then(|(block, rest)| {
+            match self.graph.scope(pending.scope).blocks.get(block).cloned() {
+                Some(Inner::Grown(children)) => Some((children, rest)),
+                _ => None,
+            }
+        });
+        let Some((children, rest)) = inner else {
+            return self.below(pending.scope, &pending.path, pending.wanted, None);
+        };
+        for (_, child) in children {
+            self.below(child, rest, pending.wanted, None)?;
+        }
+        Ok(())
     }
 
     fn known_key(&self, scope: ScopeId, index: &Expr) -> Option<Arc<str>> {

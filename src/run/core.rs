@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use super::effect::{Effect, Reply, TaskId};
+use super::end::{End, NodeStatus, severity, status_of, stuck};
 use super::engine::Observer;
 use super::plan_item::PlanItem;
 use super::settings::{Mode, Settings};
@@ -13,7 +14,7 @@ use super::shared::Shared;
 use super::step;
 use super::task::{Ask, Given, Port, Task, TaskEnd};
 use crate::catalog::Catalog;
-use crate::journal::{Ended, Outcome, Reason, RunStatus, State, StepFailure};
+use crate::journal::{Outcome, RunStatus, State, StepFailure};
 use crate::plan::{FrameId, Graph, Memo, NodeId, PoolId, Work};
 use crate::value::Value;
 use crate::world::Timestamp;
@@ -22,39 +23,8 @@ use crate::world::Timestamp;
 /// It bounds memory, not parallelism: talking to the cloud is bounded by `--parallel`.
 const TASKS: usize = 512;
 
-#[derive(Clone, Debug, PartialEq)]
-pub enum NodeStatus {
-    /// Waits for this many nodes.
-    Waiting(u32),
-    Running,
-    Done,
-    Skipped,
-    Failed(Box<StepFailure>),
-    /// Will be taken up when the run is resumed.
-    Paused(String),
-    Stopped,
-}
-
-impl NodeStatus {
-    /// Whether dependents may start.
-    fn lets_pass(&self) -> bool {
-        matches!(self, NodeStatus::Done | NodeStatus::Skipped)
-    }
-}
-
-/// How a run ended, for now.
-#[derive(Clone, Debug, PartialEq)]
-pub struct End {
-    pub status: RunStatus,
-    pub why: Option<String>,
-    pub failures: Vec<(Arc<str>, StepFailure)>,
-    /// Outputs of the outermost workflow, when all of them are known.
-    pub outputs: BTreeMap<String, Value>,
-    /// Gates that wait for an answer.
-    pub gates: Vec<(Arc<str>, String)>,
-    /// Checkpoint at which the run stopped on request.
-    pub stopped_at: Option<String>,
-}
+/// The task that is no node's.
+const OUTPUTS: TaskId = TaskId(u32::MAX);
 
 pub struct Core<'p> {
     shared: Rc<Shared<'p>>,
@@ -74,6 +44,9 @@ pub struct Core<'p> {
     /// Nodes of `upon` blocks: they notify, and never fail the run.
     notices: BTreeSet<NodeId>,
     finale: bool,
+    /// Whether the hooks of the outputs were asked for.
+    completed: bool,
+    outputs_failed: Option<Box<StepFailure>>,
 }
 
 #[derive(Default)]
@@ -129,6 +102,8 @@ impl<'p> Core<'p> {
             stopped_at: None,
             notices: BTreeSet::new(),
             finale: false,
+            completed: false,
+            outputs_failed: None,
         };
         let nodes: Vec<NodeId> = core.shared.graph.borrow().nodes().collect();
         core.count(&nodes);
@@ -269,7 +244,27 @@ impl<'p> Core<'p> {
                 None => break,
             }
         }
+        if self.outstanding == 0 {
+            self.complete_outputs();
+        }
         std::mem::take(&mut self.out)
+    }
+
+    /// When everything is over: computes the hooks that only the outputs call.
+    fn complete_outputs(&mut self) {
+        let nodes = (0..self.status.len()).map(|n| NodeId(n as u32));
+        let ended_well = nodes
+            .filter(|n| !self.notices.contains(n))
+            .all(|n| self.status(n).lets_pass());
+        let runs = self.shared.settings.mode == Mode::Run && !self.shared.stopping.get();
+        if self.completed || !ended_well || !runs {
+            return;
+        }
+        self.completed = true;
+        let port = Port::default();
+        let future = step::complete_outputs(Rc::clone(&self.shared), port.clone());
+        self.tasks.insert(OUTPUTS, Task { future, port });
+        self.poll(OUTPUTS);
     }
 
     /// Gives one free permit or lock to who has waited longest; says whether it did.
@@ -359,6 +354,12 @@ impl<'p> Core<'p> {
             return;
         };
         match running.poll() {
+            Poll::Ready(end) if task == OUTPUTS => {
+                self.tasks.remove(&task);
+                if let TaskEnd::Finished(Outcome::Failed { failure, .. }) = end {
+                    self.outputs_failed = Some(failure);
+                }
+            }
             Poll::Ready(end) => {
                 self.tasks.remove(&task);
                 self.ended(NodeId(task.0), end);
@@ -463,7 +464,8 @@ impl<'p> Core<'p> {
         if let Work::Checkpoint(checkpoint) = work {
             let name = &*checkpoint.name.text;
             let event = Value::record([("name", Value::str(name))]);
-            self.notify(self.frame_of(node), "checkpoint_reached", name, event);
+            let address = Arc::clone(&self.shared.graph.borrow().node(node).address);
+            self.notify(self.frame_of(node), "checkpoint_reached", &address, event);
         }
     }
 
@@ -567,6 +569,7 @@ impl<'p> Core<'p> {
             stopped_at: self.stopped_at.clone(),
         };
         let mut paused = None;
+        let mut unfinished = None;
         let mut stopped = self.shared.stopping.get();
         for node in graph.nodes() {
             if self.notices.contains(&node) {
@@ -582,7 +585,10 @@ impl<'p> Core<'p> {
                     end.gates.push((Arc::clone(address), why.clone()));
                 }
                 NodeStatus::Stopped => stopped = true,
-                _ => {}
+                NodeStatus::Waiting(_) | NodeStatus::Running => {
+                    unfinished.get_or_insert_with(|| Arc::clone(address));
+                }
+                NodeStatus::Done | NodeStatus::Skipped => {}
             }
         }
         end.status =
@@ -596,6 +602,9 @@ impl<'p> Core<'p> {
             } else if paused.is_some() {
                 end.why = paused;
                 RunStatus::Paused
+            } else if let (Some(address), Mode::Run) = (unfinished, self.shared.settings.mode) {
+                end.failures.push((Arc::clone(&address), stuck(&address)));
+                RunStatus::Failed
             } else {
                 RunStatus::Done
             };
@@ -607,6 +616,12 @@ impl<'p> Core<'p> {
     }
 
     fn outputs(&self, end: &mut End) {
+        if let Some(failure) = &self.outputs_failed {
+            end.status = RunStatus::Failed;
+            end.failures
+                .push((Arc::from("outputs"), (**failure).clone()));
+            return;
+        }
         let graph = self.shared.graph.borrow();
         let memo = self.shared.memo.borrow();
         match step::outputs(&graph, &memo) {
@@ -617,39 +632,5 @@ impl<'p> Core<'p> {
                 end.failures.push((Arc::from("outputs"), failure));
             }
         }
-    }
-
-    /// The last event of this process.
-    pub fn ended_event(end: &End, secret_outputs: Vec<String>) -> Ended {
-        Ended {
-            status: end.status,
-            outputs: end
-                .outputs
-                .iter()
-                .map(|(k, v)| (k.clone(), v.to_json()))
-                .collect(),
-            secret_outputs,
-            why: end.why.clone(),
-        }
-    }
-}
-
-/// Which of several failures decides the exit code.
-fn severity(reason: Reason) -> u8 {
-    match reason {
-        Reason::Decision => 5,
-        Reason::Permission => 4,
-        Reason::Failed | Reason::Flow => 3,
-        Reason::Denied => 2,
-        Reason::TimedOut => 1,
-    }
-}
-
-fn status_of(reason: Reason) -> RunStatus {
-    match reason {
-        Reason::Decision => RunStatus::Decision,
-        Reason::Permission => RunStatus::Permission,
-        Reason::TimedOut => RunStatus::TimedOut,
-        Reason::Failed | Reason::Denied | Reason::Flow => RunStatus::Failed,
     }
 }

@@ -3,8 +3,9 @@
 use std::future::Future;
 use std::pin::Pin;
 
-use super::core::{Core, End};
+use super::core::Core;
 use super::effect::{Effect, Reply, TaskId};
+use super::end::End;
 use crate::journal::Event;
 use crate::store::StoreError;
 use crate::world::Timestamp;

@@ -15,6 +15,7 @@
 mod core;
 mod effect;
 mod embedded;
+mod end;
 mod engine;
 mod ids;
 mod plan_item;
@@ -25,9 +26,10 @@ mod task;
 #[cfg(test)]
 mod tests;
 
-pub use core::{Core, End, NodeStatus};
+pub use core::Core;
 pub use effect::{Effect, GateAnswer, GateQuestion, Reply, TaskId};
 pub use embedded::{Embedded, Hooks, InboxSource, Local, Parts, unsealed};
+pub use end::{End, NodeStatus};
 pub use engine::{Engine, Happening, Observer, drive};
 pub use ids::request_id;
 pub use plan_item::{PlanAction, PlanItem};

@@ -32,7 +32,7 @@ use serde_json::{Value as Json, json};
 
 pub use durable::{Cloud, Durable, SimError};
 pub use scenario::Scenario;
-pub use serve::serve;
+pub use serve::{SERVER, serve};
 pub use sim_wire::SimWire;
 pub use world::Mutation;
 

@@ -21,6 +21,9 @@ use crate::wire::Verb;
 use crate::world::{Millis, Timestamp};
 
 /// A request body longer than this is refused with 413.
+/// How the simulator names itself in the `server` header.
+pub const SERVER: &str = "r5flow-sim";
+
 const LARGEST_BODY: usize = 10 * 1024 * 1024;
 
 /// A client has this long for its request line and headers.
@@ -201,7 +204,7 @@ async fn answer(server: &Server, request: Request<Incoming>) -> Answer {
 }
 
 fn finish(out: http::response::Builder, body: Vec<u8>) -> Answer {
-    out.header("server", "r5flow-sim")
+    out.header("server", SERVER)
         .header("vary", "Origin, X-Origin, Referer")
         .header("x-content-type-options", "nosniff")
         .body(Full::new(Bytes::from(body)))

@@ -132,3 +132,10 @@ pub fn failpoint(name: &str, method: &str) {
         std::process::abort();
     }
 }
+
+/// How many cases a test by chance tries: the usual number, times `R5FLOW_TEST_CASES`.
+#[cfg(test)]
+pub fn cases(usual: usize) -> usize {
+    let times = std::env::var("R5FLOW_TEST_CASES").ok();
+    usual * times.and_then(|n| n.parse().ok()).unwrap_or(1)
+}

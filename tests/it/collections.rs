@@ -359,11 +359,10 @@ fn comes_and_goes(catalog: &Catalog, collection: &Collection, cloud: &Sim) -> Re
         return Err("nothing of it can be changed".into());
     };
     let program = rig::program(&text);
-    let errors = rig::errors(&program);
+    let (checked, errors) = rig::examined(&program);
     if !errors.is_empty() {
         return Err(format!("{}\n{text}", errors.join("\n")));
     }
-    let checked = rig::checked(&program);
     let case = Case::new(&program, &checked, &json!({}));
     let ran = case.run(Case::fresh(cloud.clone()), None);
     if !is_done(ran.end.as_ref()) {

@@ -74,25 +74,26 @@ pub fn program(text: &str) -> Program {
     program
 }
 
-/// What the checker finds wrong with a program.
-pub fn errors(program: &Program) -> Vec<String> {
+/// Checks a program; gives the errors besides.
+pub fn examined(program: &Program) -> (Checked<'_>, Vec<String>) {
     let checked = check::check_with(program, &Catalog::embedded(), &r5flow::cli::hooks::syntax);
     let found = checked.diagnostics.iter();
-    found
+    let errors = found
         .filter(|d| d.severity == Severity::Error)
         .map(|d| {
             let place = program.sources.place(d.span);
             format!("{place}: {} {}", d.code, d.message)
         })
-        .collect()
+        .collect();
+    (checked, errors)
 }
 
 /// Checks a program; it must have no errors.
 pub fn checked(program: &Program) -> Checked<'_> {
-    let errors = errors(program);
+    let (checked, errors) = examined(program);
     let text = &program.root().source.text;
     assert!(errors.is_empty(), "{}\n{text}", errors.join("\n"));
-    check::check_with(program, &Catalog::embedded(), &r5flow::cli::hooks::syntax)
+    checked
 }
 
 /// A flow that can be run from any journal and any cloud.
@@ -124,8 +125,6 @@ pub struct Ran {
     /// Which step waits for the outcome of which, helper nodes left out.
     pub waits: BTreeMap<Arc<str>, BTreeSet<Arc<str>>>,
     pub status: BTreeMap<Arc<str>, NodeStatus>,
-    /// When each step began and finished, in this process.
-    pub spans: BTreeMap<Arc<str>, (Option<Timestamp>, Option<Timestamp>)>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -221,7 +220,6 @@ impl<'a, 'p> Case<'a, 'p> {
             death,
             late: left.late.map(|request| (request, 0)),
             wire,
-            cloud: Rc::clone(&cloud),
             clock: clock.clone(),
             journal: journal.clone(),
             log: Rc::clone(&log),
@@ -238,7 +236,7 @@ impl<'a, 'p> Case<'a, 'p> {
         let late = late.filter(|_| engine.dead);
         let effects = std::mem::take(&mut engine.effects);
         if let Some(end) = &end {
-            let last = Event::Ended(Box::new(Core::ended_event(end, Vec::new())));
+            let last = Event::Ended(Box::new(end.event(Vec::new())));
             finish(engine.inner.record(last)).expect("the last event");
         }
         drop(engine);
@@ -265,7 +263,6 @@ impl<'a, 'p> Case<'a, 'p> {
             effects,
             waits,
             status,
-            spans: log.spans.take(),
         }
     }
 
@@ -391,31 +388,23 @@ impl Observer for Quiet {}
 #[derive(Default)]
 struct Log {
     marks: RefCell<Vec<Mark>>,
-    spans: RefCell<BTreeMap<Arc<str>, (Option<Timestamp>, Option<Timestamp>)>>,
     /// Entries that were acknowledged.
     acked: Cell<usize>,
 }
 
 impl Log {
-    fn durable(&self, events: Vec<Event>, at: Timestamp) {
+    fn durable(&self, events: Vec<Event>) {
         self.acked.set(self.acked.get() + events.len());
-        for event in &events {
-            if let Event::Finished { address, .. } = event {
-                let mut spans = self.spans.borrow_mut();
-                spans.entry(Arc::clone(address)).or_default().1 = Some(at);
-            }
-        }
         let marks = events.into_iter().map(Mark::Durable);
         self.marks.borrow_mut().extend(marks);
     }
 }
 
 impl Observer for Log {
-    fn began(&self, address: &str, at: Timestamp) {
-        let address: Arc<str> = Arc::from(address);
-        let mut spans = self.spans.borrow_mut();
-        spans.entry(Arc::clone(&address)).or_default().0 = Some(at);
-        self.marks.borrow_mut().push(Mark::Began(address));
+    fn began(&self, address: &str, _: Timestamp) {
+        self.marks
+            .borrow_mut()
+            .push(Mark::Began(Arc::from(address)));
     }
 }
 
@@ -426,7 +415,6 @@ struct Mortal {
     /// A request of the process before, and how many requests it has let pass.
     late: Option<(Request, usize)>,
     wire: Rc<SimWire>,
-    cloud: Rc<RefCell<dyn Cloud>>,
     clock: VirtualClock,
     journal: MemoryJournal,
     log: Rc<Log>,
@@ -534,11 +522,10 @@ impl Engine for Mortal {
             }
             let (happening, at) = self.inner.next().await;
             if let Happening::Reply(task, Reply::Appended) = &happening
-                && let Some(events) = self.appends.remove(&*task)
+                && let Some(events) = self.appends.remove(task)
             {
-                self.log.durable(events, at);
+                self.log.durable(events);
             }
-            let _ = &self.cloud;
             (happening, at)
         })
     }

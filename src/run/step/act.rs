@@ -1,5 +1,6 @@
 //! `call`, and what every change has in common: intent, request, operation, outcome.
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use serde_json::Value as Json;
@@ -16,8 +17,8 @@ use crate::eval::EvalError;
 use crate::journal::{CallResult, CallState, Event, Intent, Origin, Reason, Verdict};
 use crate::syntax::ast::{ApiCall, Step};
 use crate::value::Value;
-use crate::wire::Request;
 use crate::wire::error::{ApiError, ErrorClass, classify};
+use crate::wire::{NoAnswer, Request};
 use crate::world::Timestamp;
 
 /// How often a request is computed anew because something else changed its target in between.
@@ -71,6 +72,7 @@ pub async fn perform(cx: &Cx<'_>, step: Option<&Step>, change: Change<'_>) -> Re
         method: change.method,
         get: change.get,
         deadline: change.deadline,
+        guarded: change.guarded.into(),
     };
     let event = Event::Intent {
         address: cx.address.clone(),
@@ -108,6 +110,7 @@ pub async fn resume_call(
         method: &method,
         get,
         deadline,
+        guarded: cx.now().into(),
     };
     let begin = match open {
         CallState::Running {
@@ -134,6 +137,8 @@ struct Carrier<'a, 'p> {
     method: &'a Method,
     get: Option<Request>,
     deadline: Timestamp,
+    /// When the guards were evaluated.
+    guarded: Cell<Timestamp>,
 }
 
 impl Carrier<'_, '_> {
@@ -145,6 +150,10 @@ impl Carrier<'_, '_> {
         loop {
             begin = match begin {
                 Begin::Send => match self.send(&intent).await {
+                    Sent::Old => {
+                        self.guards().await?;
+                        Begin::Send
+                    }
                     Sent::Answer(json) => match operation::at_once(self.method, &json) {
                         Some(Ok(done)) => return self.done(&intent, done, Origin::Created).await,
                         Some(Err(error)) => return self.refused(&intent, error).await,
@@ -155,6 +164,7 @@ impl Carrier<'_, '_> {
                             &json,
                         ) {
                             Some(operation) => {
+                                left = true;
                                 self.record_operation(&intent, &operation).await;
                                 Begin::Follow(operation)
                             }
@@ -167,7 +177,7 @@ impl Carrier<'_, '_> {
                         self.pause(&intent, &mut attempts, error, left).await?;
                         Begin::Settle
                     }
-                    Sent::NotSent(error) => {
+                    Sent::Never(error) => {
                         self.pause(&intent, &mut attempts, error, left).await?;
                         self.guards().await?;
                         Begin::Send
@@ -223,6 +233,14 @@ impl Carrier<'_, '_> {
     async fn send(&self, intent: &Intent) -> Sent {
         let answer = {
             let _permit = self.cx.permit().await;
+            // Waiting for the permit may have taken long.
+            if self.cx.stopping() {
+                let why = "the run is stopping".to_owned();
+                return Sent::Never(no_answer(NoAnswer::NotSent(why)));
+            }
+            if self.cx.now().since(self.guarded.get()) > self.cx.shared.settings.guard_age {
+                return Sent::Old;
+            }
             self.cx.send(&intent.request, self.cx.patience()).await
         };
         match answer {
@@ -242,7 +260,7 @@ impl Carrier<'_, '_> {
                 Err(error) => Sent::Refused(error),
             },
             Err(lost) if lost.may_have_left() => Sent::Unknown(no_answer(lost)),
-            Err(lost) => Sent::NotSent(no_answer(lost)),
+            Err(lost) => Sent::Never(no_answer(lost)),
         }
     }
 
@@ -277,6 +295,7 @@ impl Carrier<'_, '_> {
 
     /// The step's guards once more, on a fresh look at its resource.
     async fn guards(&self) -> Result<()> {
+        self.guarded.set(self.cx.now());
         let Some(step) = self.step.filter(|s| clauses::requires(s).next().is_some()) else {
             return Ok(());
         };
@@ -356,7 +375,10 @@ enum Sent {
     Refused(ApiError),
     /// It may have taken effect.
     Unknown(ApiError),
-    NotSent(ApiError),
+    /// It never left.
+    Never(ApiError),
+    /// It was held back, since its guards were evaluated too long ago.
+    Old,
 }
 
 fn overtaken() -> ApiError {
@@ -380,7 +402,7 @@ pub async fn require(cx: &Cx<'_>, step: &Step, it: Option<&Value>) -> Result<()>
             let message = words.unwrap_or_else(|| "a `require` of this step does not hold".into());
             return Err(cx
                 .flow_error(&EvalError::new(guard.condition.span, message))
-                .as_failed());
+                .into_failed());
         }
     }
     Ok(())
@@ -403,6 +425,9 @@ pub async fn call<'p>(cx: &Cx<'p>, step: &'p Step, call: &'p ApiCall) -> Result<
         match resume_call(cx, Some(step), open, get, deadline).await? {
             Changed::Done { answer, .. } => {
                 return finish(cx, step, &target, &method, answer, Some(&sent)).await;
+            }
+            Changed::Refused(error) if is_gone(&error, &method, &target) => {
+                return Ok(Stepped::Done(Verdict::Adopted, Value::Null));
             }
             Changed::Refused(error) => {
                 forgive(cx, &error, &method, &mut Attempts::default(), deadline).await?
@@ -466,10 +491,7 @@ async fn attempt<'p>(
                 return finish(cx, step, &target, method, answer, Some(&request)).await;
             }
             Changed::Stale => {}
-            Changed::Refused(error)
-                if error.class == ErrorClass::NotFound
-                    && role(method, target.collection.as_deref()) == Role::Delete =>
-            {
+            Changed::Refused(error) if is_gone(&error, method, &target) => {
                 return Ok(Stepped::Done(Verdict::Adopted, Value::Null));
             }
             Changed::Refused(error) => {
@@ -480,6 +502,12 @@ async fn attempt<'p>(
             }
         }
     }
+}
+
+/// Whether a delete found nothing to delete, which is what it wanted.
+fn is_gone(error: &ApiError, method: &Method, target: &Target) -> bool {
+    error.class == ErrorClass::NotFound
+        && role(method, target.collection.as_deref()) == Role::Delete
 }
 
 /// Whether a refusal is worth another try: waits as long as that takes, or is the failure.

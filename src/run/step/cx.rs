@@ -38,7 +38,7 @@ pub enum Halt {
 
 impl Halt {
     /// The flow asked for this failure; it is not a mistake in the flow.
-    pub fn as_failed(mut self) -> Self {
+    pub fn into_failed(mut self) -> Self {
         if let Halt::Failed(failure) = &mut self {
             failure.reason = Reason::Failed;
         }
@@ -61,6 +61,8 @@ pub struct Cx<'p> {
     calls: Cell<u32>,
     /// The call that an earlier process left open; settled once.
     open: RefCell<Option<CallState>>,
+    /// Whether the newest intent has no outcome yet.
+    call_open: Cell<bool>,
     port: Port,
 }
 
@@ -90,6 +92,7 @@ impl<'p> Cx<'p> {
             here,
             deadline: Timestamp(i64::MAX).into(),
             calls: calls.into(),
+            call_open: open.is_some().into(),
             open: open.into(),
             port,
         }
@@ -99,6 +102,11 @@ impl<'p> Cx<'p> {
     pub fn next_call(&self) -> u32 {
         self.calls.set(self.calls.get() + 1);
         self.calls.get()
+    }
+
+    /// Whether a call of this step has an intent and no outcome yet.
+    pub fn is_call_open(&self) -> bool {
+        self.call_open.get()
     }
 
     pub fn calls_made(&self) -> u32 {
@@ -442,6 +450,13 @@ impl<'p> Cx<'p> {
 
     /// Returns when the events are durable. A plan records nothing.
     pub async fn append(&self, events: Vec<Event>) {
+        for event in &events {
+            match event {
+                Event::Intent { .. } => self.call_open.set(true),
+                Event::Called { .. } | Event::Voided { .. } => self.call_open.set(false),
+                _ => {}
+            }
+        }
         if !self.planning() {
             self.effect(Effect::Append(events)).await;
         }

@@ -1,5 +1,6 @@
 //! `ensure`: converge one resource.
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use serde_json::{Map, Value as Json};
@@ -50,6 +51,7 @@ pub async fn ensure<'p>(cx: &Cx<'p>, step: &'p Step, call: &'p ApiCall) -> Resul
         collection,
         resource,
         deadline,
+        made_anew: false.into(),
     };
     ensuring.converge().await
 }
@@ -62,6 +64,8 @@ struct Ensuring<'a, 'p> {
     collection: Arc<Collection>,
     resource: SchemaId,
     deadline: Timestamp,
+    /// Whether the newest call created the resource, which may then take a moment to show.
+    made_anew: Cell<bool>,
 }
 
 impl<'p> Ensuring<'_, 'p> {
@@ -99,7 +103,8 @@ impl<'p> Ensuring<'_, 'p> {
         let mut retries = None;
         let (mut writes, mut creations) = (0, 0);
         loop {
-            let found = wait::settled_read(cx, &get, verdict == Verdict::Created).await?;
+            let made = matches!(verdict, Verdict::Created) || self.made_anew.get();
+            let found = wait::settled_read(cx, &get, made).await?;
             let it = found.as_ref().map_or(Value::Null, Value::from_json);
             let wanted = self.wanted(Some(&it)).await?;
             let todo = self.todo(&wanted, found.as_ref())?;
@@ -130,13 +135,15 @@ impl<'p> Ensuring<'_, 'p> {
             act::require(cx, self.step, Some(&it)).await?;
             match self.act(&todo, wanted, found.as_ref(), &get).await? {
                 (Changed::Done { origin, .. }, how) => {
+                    refusals = Attempts::default();
+                    self.made_anew.set(matches!(todo, Todo::Insert));
                     writes += u32::from(how != Verdict::Created);
                     creations += u32::from(how == Verdict::Created);
                     verdict = proven(how, origin, verdict);
                 }
                 (Changed::Stale, _) => {}
                 (Changed::Refused(error), how)
-                    if how == Verdict::Created && error.class == ErrorClass::AlreadyExists =>
+                    if matches!(todo, Todo::Insert) && error.class == ErrorClass::AlreadyExists =>
                 {
                     if refusals.failed(cx.now()).0 >= 3 {
                         let method = self.method_like(&how);
@@ -145,6 +152,9 @@ impl<'p> Ensuring<'_, 'p> {
                         return Err(cx.api_failure(error, &like));
                     }
                 }
+                // Somebody else was faster: what was to be deleted is gone.
+                (Changed::Refused(error), _)
+                    if matches!(todo, Todo::Replace(_)) && error.class == ErrorClass::NotFound => {}
                 (Changed::Refused(error), how) => {
                     let method = self.method_like(&how);
                     let forgiven =
@@ -207,7 +217,8 @@ impl<'p> Ensuring<'_, 'p> {
         let cx = self.cx;
         let path = &self.collection.path;
         let Some(found) = found else {
-            let stops = clauses::decision(self.step, OnOutcome::Absent) == Some(Decision::Stop);
+            let stops = clauses::decision(self.step, OnOutcome::Absent) == Some(Decision::Stop)
+                && !self.replaced_before();
             return if stops || !self.collection.can_ensure() {
                 Err(cx.failure(
                     Reason::Failed,

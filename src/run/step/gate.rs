@@ -96,7 +96,10 @@ async fn ask(cx: &Cx<'_>, text: String, expires: Option<Millis>) -> Result<GateA
         hash,
         expires: expires_at,
     };
-    match cx.effect(Effect::Inbox(Box::new(question))).await {
+    let answered = cx.effect(Effect::Inbox(Box::new(question))).await;
+    let late = |answer: &GateAnswer| expires_at.is_some_and(|end| answer.at > end);
+    match answered {
+        Reply::Inbox(Some(answer)) if late(&answer) => Err(expired(cx)),
         Reply::Inbox(Some(answer)) => {
             let event = Event::Answered {
                 address: cx.address.clone(),
@@ -108,15 +111,18 @@ async fn ask(cx: &Cx<'_>, text: String, expires: Option<Millis>) -> Result<GateA
             cx.append(vec![event]).await;
             Ok(answer)
         }
-        Reply::Inbox(None) if expires_at.is_some_and(|at| at <= cx.now()) => Err(cx
-            .failure_with_help(
-                Reason::Denied,
-                "nobody answered before the gate expired",
-                "`r5flow resume` asks again",
-            )),
+        Reply::Inbox(None) if expires_at.is_some_and(|at| at <= cx.now()) => Err(expired(cx)),
         Reply::Inbox(None) => Err(Halt::Paused("waits for an approval".into())),
         _ => Err(Halt::Stopped),
     }
+}
+
+fn expired(cx: &Cx<'_>) -> Halt {
+    cx.failure_with_help(
+        Reason::Denied,
+        "nobody answered before the gate expired",
+        "`r5flow resume` asks again",
+    )
 }
 
 pub async fn checkpoint<'p>(cx: &Cx<'p>, checkpoint: &'p Checkpoint) -> Result<Stepped> {
@@ -128,7 +134,7 @@ pub async fn checkpoint<'p>(cx: &Cx<'p>, checkpoint: &'p Checkpoint) -> Result<S
             });
             return Err(cx
                 .flow_error(&EvalError::new(guard.condition.span, message))
-                .as_failed());
+                .into_failed());
         }
     }
     if let Some(text) = &checkpoint.approve {
@@ -156,7 +162,7 @@ pub async fn assert<'p>(cx: &Cx<'p>, assert: &'p Assert) -> Result<Stepped> {
         let message = words.unwrap_or_else(|| "an assertion does not hold".into());
         return Err(cx
             .flow_error(&EvalError::new(assert.condition.span, message))
-            .as_failed());
+            .into_failed());
     }
     Ok(Stepped::Done(Verdict::Passed, Value::Null))
 }

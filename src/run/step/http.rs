@@ -5,6 +5,7 @@ use serde_json::{Value as Json, json};
 use super::super::plan_item::PlanAction;
 use super::act::retry;
 use super::cx::{Cx, Halt, Stepped};
+use super::operation::decode;
 use super::{Result, clauses};
 use crate::eval::EvalError;
 use crate::journal::{CallResult, CallState, Event, Intent, Origin, Reason, Verdict};
@@ -13,6 +14,9 @@ use crate::value::Value;
 use crate::wire::error::{ApiError, ErrorClass};
 use crate::wire::{Answer, NoAnswer, Request, Verb};
 use crate::world::Timestamp;
+
+/// How often `settle` asks before only a person can tell.
+const LOOKS: u32 = 8;
 
 /// How often a request that may safely be repeated is sent.
 const ATTEMPTS: u32 = 5;
@@ -33,7 +37,11 @@ pub async fn http<'p>(cx: &Cx<'p>, step: &'p Step, call: &'p HttpCall) -> Result
         let answer = match (request.verb, made.take()) {
             (Verb::Get | Verb::Head, _) => reading(cx, &request).await?,
             (_, Some(answer)) => answer,
-            (_, None) => changing(cx, step, &request, deadline).await?,
+            (_, None) => match changing(cx, step, &request, deadline).await? {
+                Sent::Answered(answer) => answer,
+                // What `settle` read is no answer of the request, so `expect` does not judge it.
+                Sent::Settled(found) => return Ok(Stepped::Done(Verdict::Called, found)),
+            },
         };
         match expected(cx, step, &answer).await {
             Ok(()) => return Ok(Stepped::Done(Verdict::Called, answer)),
@@ -102,10 +110,15 @@ fn pairs_of(query: &str) -> Vec<(String, String)> {
         .split('&')
         .filter(|part| !part.is_empty())
         .map(|part| match part.split_once('=') {
-            Some((k, v)) => (k.to_owned(), v.to_owned()),
-            None => (part.to_owned(), String::new()),
+            Some((k, v)) => (decoded(k), decoded(v)),
+            None => (decoded(part), String::new()),
         })
         .collect()
+}
+
+/// A part of a query as it is meant; sending encodes it again.
+fn decoded(text: &str) -> String {
+    decode(&text.replace('+', " "))
 }
 
 /// `{ status, headers, text, json }`
@@ -129,7 +142,7 @@ fn value_of(answer: &Answer) -> Value {
 pub async fn look(cx: &Cx<'_>, request: &Request) -> Value {
     let answer = {
         let _permit = cx.permit().await;
-        cx.send(request, cx.shared.settings.patience).await
+        cx.send(request, cx.patience()).await
     };
     match answer {
         Ok(answer) => value_of(&answer),
@@ -144,7 +157,7 @@ async fn reading(cx: &Cx<'_>, request: &Request) -> Result<Value> {
     for attempt in 0..ATTEMPTS {
         let answer = {
             let _permit = cx.permit().await;
-            cx.send(request, cx.shared.settings.patience).await
+            cx.send(request, cx.patience()).await
         };
         match answer {
             Ok(answer) if !matches!(answer.status, 502..=504) || attempt + 1 == ATTEMPTS => {
@@ -166,13 +179,28 @@ async fn reading(cx: &Cx<'_>, request: &Request) -> Result<Value> {
     Err(cx.failure(Reason::Failed, format!("{}: no answer", request.path)))
 }
 
+/// What came of a request that changes something.
+enum Sent {
+    Answered(Value),
+    /// Its answer was lost; this is what `settle` found.
+    Settled(Value),
+}
+
+/// Whether what `settle` read can be believed: a server that stumbles or refuses says nothing.
+fn tells(found: &Value) -> bool {
+    !matches!(
+        found.get("status"),
+        Some(Value::Int(0 | 401 | 403 | 408 | 429 | 500..=599))
+    )
+}
+
 /// A request that changes something: recorded before it leaves, and settled when its answer is lost.
 async fn changing<'p>(
     cx: &Cx<'p>,
     step: &'p Step,
     request: &Request,
     deadline: Timestamp,
-) -> Result<Value> {
+) -> Result<Sent> {
     let (intent, lost) = match cx.open_call() {
         Some(CallState::Open(intent)) => (intent, true),
         _ => (record_intent(cx, request).await?, false),
@@ -182,7 +210,7 @@ async fn changing<'p>(
     let mut attempt = 0;
     loop {
         if settle_first {
-            if let Some(value) = settled(cx, step, &intent).await? {
+            if let Some(value) = settled(cx, step, &intent, deadline).await? {
                 called(
                     cx,
                     &intent,
@@ -192,7 +220,7 @@ async fn changing<'p>(
                     },
                 )
                 .await;
-                return Ok(value);
+                return Ok(Sent::Settled(value));
             }
             settle_first = false;
         }
@@ -204,14 +232,17 @@ async fn changing<'p>(
         }
         let answer = {
             let _permit = cx.permit().await;
-            cx.send(&intent.request, cx.shared.settings.patience).await
+            if cx.stopping() {
+                continue;
+            }
+            cx.send(&intent.request, cx.patience()).await
         };
         left |= answer
             .as_ref()
             .map_or_else(NoAnswer::may_have_left, |_| true);
         match answer {
-            // A gateway's word says nothing about whether the server behind it has done it.
-            Ok(answer) if !matches!(answer.status, 502..=504) => {
+            // A server that stumbled may have done it before.
+            Ok(answer) if !matches!(answer.status, 408 | 500..=599) => {
                 let value = value_of(&answer);
                 let result = match answer.status {
                     200..=399 => CallResult::Ok {
@@ -223,7 +254,7 @@ async fn changing<'p>(
                     },
                 };
                 called(cx, &intent, result).await;
-                return Ok(value);
+                return Ok(Sent::Answered(value));
             }
             Ok(_) | Err(NoAnswer::Unknown(_)) if cx.now() >= deadline => {
                 let what = format!(
@@ -297,15 +328,41 @@ fn refused(status: u16) -> ApiError {
 }
 
 /// Whether a request whose answer was lost took effect: `None` means it did not, and may be repeated.
-async fn settled<'p>(cx: &Cx<'p>, step: &'p Step, intent: &Intent) -> Result<Option<Value>> {
+async fn settled<'p>(
+    cx: &Cx<'p>,
+    step: &'p Step,
+    intent: &Intent,
+    deadline: Timestamp,
+) -> Result<Option<Value>> {
     match clauses::settle(step) {
         Some((http, when)) => {
             let request = request(cx, http).await?;
-            let found = look(cx, &request).await;
-            match cx.condition(when, Some(&found)).await? {
-                Some(true) => Ok(Some(found)),
-                _ => Ok(None),
+            for attempt in 0.. {
+                let found = look(cx, &request).await;
+                if cx.condition(when, Some(&found)).await? == Some(true) {
+                    return Ok(Some(found));
+                }
+                if tells(&found) {
+                    return Ok(None);
+                }
+                let pause = cx.backoff(attempt, None);
+                if cx.now().plus(pause) >= deadline || attempt >= LOOKS {
+                    break;
+                }
+                cx.sleep(pause).await;
+                if cx.stopping() {
+                    return Err(Halt::Stopped);
+                }
             }
+            Err(cx.failure_with_help(
+                Reason::Decision,
+                format!(
+                    "nobody can tell whether {} {} took effect: what `settle` asks gives no clear answer",
+                    intent.request.verb.as_str(),
+                    intent.request.path
+                ),
+                "`r5flow resume` asks again",
+            ))
         }
         // Repeating these leaves the same state.
         None if matches!(intent.request.verb, Verb::Put | Verb::Delete) => Ok(None),
@@ -336,7 +393,7 @@ async fn expected<'p>(cx: &Cx<'p>, step: &'p Step, answer: &Value) -> Result<()>
             });
             return Err(cx
                 .flow_error(&EvalError::new(guard.condition.span, message))
-                .as_failed());
+                .into_failed());
         }
     }
     match answer.get("status") {

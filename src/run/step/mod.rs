@@ -15,10 +15,11 @@ mod wait;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use super::effect::{Effect, Reply};
 use super::plan_item::PlanAction;
 use super::settings::Mode;
 use super::shared::Shared;
-use super::task::{Port, TaskEnd, TaskFuture};
+use super::task::{Ask, Given, Port, TaskEnd, TaskFuture};
 use crate::eval::{EvalError, Fault};
 use crate::journal::{Event, GrewTo, Outcome, Reason, StepFailure, Verdict};
 use crate::plan::{Answer, FrameId, Graph, Memo, NodeId, Work};
@@ -87,6 +88,11 @@ async fn conclude(cx: &Cx<'_>, stepped: Result<Stepped>, step: Option<&ast::Step
         Ok(Stepped::Skipped) => Outcome::Skipped,
         Err(Halt::Stopped) => return TaskEnd::Stopped,
         Err(Halt::Paused(why)) => return TaskEnd::Paused(why),
+        // A call that may still take effect cannot be passed over.
+        Err(Halt::Failed(failure)) if cx.is_call_open() => Outcome::Failed {
+            tolerated: false,
+            failure,
+        },
         Err(Halt::Failed(failure)) => match step.and_then(|s| forgiveness(s, &failure)) {
             Some(Forgiven::Pause) => return TaskEnd::Paused(failure.message),
             forgiven => Outcome::Failed {
@@ -209,6 +215,54 @@ pub fn outputs(
             "an output calls a hook whose result is not known; call it in a step",
         )),
     }
+}
+
+/// Computes the hooks that the outputs call and no step did. What else may be wrong with them shows
+/// when they are evaluated.
+pub fn complete_outputs<'p>(shared: Rc<Shared<'p>>, port: Port) -> TaskFuture<'p> {
+    let frame = FrameId(0);
+    Box::pin(async move {
+        loop {
+            let found = {
+                let graph = shared.graph.borrow();
+                let memo = shared.memo.borrow();
+                let root = graph.frame(frame).root;
+                crate::plan::View::new(&graph, root, &memo).outputs(frame)
+            };
+            let Err(Fault::Hook { name, args }) = found else {
+                return TaskEnd::Passed;
+            };
+            let key = Memo::hook_key(&name, &args);
+            let ask = Ask::Effect(Effect::Hook {
+                function: name,
+                args,
+            });
+            let value = match port.ask(ask).await {
+                Given::Reply(Reply::Hook(Ok(value))) => value,
+                Given::Reply(Reply::Hook(Err(message))) => return hook_failed(message),
+                _ => return TaskEnd::Stopped,
+            };
+            let event = Event::Hooked {
+                key: key.clone(),
+                value: value.to_json(),
+            };
+            port.ask(Ask::Effect(Effect::Append(vec![event]))).await;
+            shared.memo.borrow_mut().hooks.insert(key, value);
+        }
+    })
+}
+
+fn hook_failed(message: String) -> TaskEnd {
+    TaskEnd::Finished(Outcome::Failed {
+        failure: Box::new(StepFailure {
+            reason: Reason::Failed,
+            message,
+            place: String::new(),
+            help: None,
+            api: None,
+        }),
+        tolerated: false,
+    })
 }
 
 /// Lets `fresh(step)` and `wait step` find the resource of a step that an earlier process finished.

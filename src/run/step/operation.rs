@@ -142,7 +142,8 @@ pub fn args_of(method: &Method, sent: &Request) -> Args {
     args
 }
 
-fn decode(text: &str) -> String {
+/// Undoes percent-encoding.
+pub fn decode(text: &str) -> String {
     let bytes = text.as_bytes();
     let mut out = Vec::with_capacity(bytes.len());
     let mut i = 0;

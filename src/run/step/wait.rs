@@ -72,7 +72,8 @@ pub async fn until<'p>(
 pub async fn api<'p>(cx: &Cx<'p>, step: &'p Step, call: &'p ApiCall) -> Result<Stepped> {
     let target = target::resolve(cx, call, None).await?;
     let request = read::build(cx, call, &target).await?;
-    if cx.planning() && !(target.known() && !mentions_later(&request)) {
+    let decided = target.known() && !mentions_later(&request);
+    if cx.planning() && !decided {
         return Ok(cx.planned(PlanAction::Wait, Some(request)));
     }
     let method = read::method_of(cx, call, &target)?;
@@ -253,7 +254,7 @@ impl<'a, 'p> Looking<'a, 'p> {
                 let message =
                     words.unwrap_or_else(|| "the `fail when` of this step came true".into());
                 let error = EvalError::new(guard.condition.span, message);
-                return Err(self.cx.flow_error(&error).as_failed());
+                return Err(self.cx.flow_error(&error).into_failed());
             }
         }
         let held = match clauses::until(self.step) {

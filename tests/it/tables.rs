@@ -1,0 +1,217 @@
+//! The tables of the docs are made from the code, or compared with it.
+//! `R5FLOW_UPDATE=1 cargo test --test it tables` writes them anew.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use r5flow::catalog::Catalog;
+use r5flow::diag::Code;
+use r5flow::types::functions::Function;
+
+use crate::book::{findings, generated, listed, read};
+
+#[test]
+fn the_list_of_functions_is_complete() {
+    let mut table = String::from("| function | gives |\n|---|---|\n");
+    for function in Function::ALL {
+        let summary = function.summary().replace('|', "\\|");
+        let call = format!("{}({})", function.name(), function.params().join(", "));
+        table.push_str(&format!("| `{call}` | {summary} |\n"));
+    }
+    generated("docs/language.md", "functions", &table);
+}
+
+/// How many methods of each class each service has.
+#[test]
+fn the_count_of_settle_classes_is_right() {
+    use r5flow::catalog::SettleClass::{self, *};
+    let classes: [(SettleClass, &str); 9] = [
+        (Reads, "reads"),
+        (IdAndOperation, "id and operation"),
+        (NamedCreate, "named create"),
+        (ConvergingWrite, "converging write"),
+        (Delete, "delete"),
+        (MatchedOperation, "matched operation"),
+        (MarkedCreate, "marked create"),
+        (OnceOnlyResult, "once-only result"),
+        (Unsafe, "unsafe"),
+    ];
+    let catalog = Catalog::embedded();
+    let mut total = [0; 9];
+    let names: Vec<&str> = classes.iter().map(|(_, n)| *n).collect();
+    let mut table = format!("| service | {} | methods |\n", names.join(" | "));
+    table.push_str(&format!("|---|{}\n", "--:|".repeat(10)));
+    for service in catalog.services() {
+        let mut count = [0; 9];
+        for id in catalog.methods(&service.name) {
+            let method = catalog.method(&id).expect("listed");
+            let at = classes.iter().position(|(c, _)| *c == method.settle);
+            count[at.expect("every class is listed")] += 1;
+        }
+        for (sum, n) in total.iter_mut().zip(count) {
+            *sum += n;
+        }
+        table.push_str(&row(&format!("`{}`", service.name), &count));
+    }
+    table.push_str(&row("all", &total));
+    generated("docs/settle-classes.md", "counts", &table);
+}
+
+fn row(name: &str, count: &[usize; 9]) -> String {
+    let cells: Vec<String> = count
+        .iter()
+        .map(|n| match n {
+            0 => "·".to_owned(),
+            n => n.to_string(),
+        })
+        .collect();
+    let all: usize = count.iter().sum();
+    format!("| {name} | {} | {all} |\n", cells.join(" | "))
+}
+
+/// A step of each kind, to which a clause can be added.
+const KINDS: [(&str, &str); 9] = [
+    ("read", "read compute.networks(\"n\")"),
+    (
+        "ensure",
+        "ensure compute.networks(\"n\") { description: \"d\" }",
+    ),
+    ("call", "call compute.networks.delete(\"n\")"),
+    ("wait", "wait compute.networks.get(\"n\")"),
+    ("wait 5m", "wait 5m"),
+    ("approve", "approve \"Go on?\""),
+    ("http", "http GET \"https://example.com\""),
+    ("run", "run part"),
+    ("hook", "hook one()"),
+];
+
+const CLAUSES: [(&str, &str); 17] = [
+    ("after", "after other"),
+    ("when", "when 1 == 1"),
+    ("require", "require 1 == 1"),
+    ("unless", "unless 1 == 2"),
+    ("until", "until 1 == 1"),
+    ("fail when", "fail when 1 == 2"),
+    ("every", "every 5s"),
+    ("timeout", "timeout 5m"),
+    ("retry", "retry 2"),
+    ("on absent", "on absent stop"),
+    ("on change", "on change stop"),
+    ("on timeout", "on timeout continue"),
+    ("on failure", "on failure continue"),
+    ("on deny", "on deny continue"),
+    ("expires", "expires 1d"),
+    ("expect", "expect 1 == 1"),
+    (
+        "settle",
+        "settle http GET \"https://example.com\" when 1 == 1",
+    ),
+];
+
+/// `yes` is taken by the checker, `·` is not.
+#[test]
+fn the_table_of_clauses_is_what_the_checker_takes() {
+    let page = read(Path::new("docs/language.md"));
+    let rows: BTreeMap<String, Vec<String>> = page
+        .split_once("<!-- clauses -->\n")
+        .and_then(|(_, rest)| rest.split_once("<!-- end -->"))
+        .expect("the table of clauses")
+        .0
+        .lines()
+        .skip(2)
+        .map(|line| {
+            let cells: Vec<String> = line
+                .trim_matches('|')
+                .split('|')
+                .map(|c| c.trim().to_owned())
+                .collect();
+            (cells[0].trim_matches('`').to_owned(), cells[1..].to_vec())
+        })
+        .collect();
+    assert_eq!(rows.len(), CLAUSES.len());
+    for (name, clause) in CLAUSES {
+        let cells = rows.get(name).unwrap_or_else(|| panic!("no row `{name}`"));
+        for ((kind, action), cell) in KINDS.iter().zip(cells) {
+            let taken = takes(action, clause);
+            assert_eq!(
+                taken,
+                cell != "·",
+                "`{name}` on `{kind}`: the page says `{cell}`"
+            );
+        }
+    }
+}
+
+fn takes(action: &str, clause: &str) -> bool {
+    let text = format!(
+        "hook one() -> int = \"\"\"rhai\n  1\n  \"\"\"\nworkflow part {{\n  output a = 1\n}}\n\
+         workflow page {{\n  at {{ project: \"demo\" }}\n  step other = wait 1s\n  step x = {action}\n    {clause}\n}}\n"
+    );
+    let found = findings(&text);
+    let parses = found.iter().all(|d| d.code.0 >= 200);
+    assert!(parses, "{}", listed(&found));
+    !found
+        .iter()
+        .any(|d| d.code == Code::BAD_CLAUSE && d.message.contains("takes no"))
+}
+
+#[test]
+fn every_class_of_the_clouds_errors_is_told() {
+    use r5flow::wire::error::ErrorClass::{self, *};
+    const ALL: [ErrorClass; 15] = [
+        Transient,
+        RateLimit,
+        Quota,
+        StockOut,
+        Conflict,
+        InUse,
+        OperationInProgress,
+        AlreadyExists,
+        NotFound,
+        Permission,
+        ApiDisabled,
+        Credentials,
+        Invalid,
+        Redirect,
+        Unreadable,
+    ];
+    let page = read(Path::new("docs/errors-of-the-cloud.md"));
+    let page = page.split("## How long").next().unwrap_or("");
+    for class in ALL {
+        let row = format!("| {} |", class.as_str());
+        assert!(page.contains(&row), "no row for `{}`", class.as_str());
+    }
+    assert_eq!(
+        page.matches("\n| ").count() - 1,
+        ALL.len(),
+        "rows of the table"
+    );
+}
+
+/// The patience of a run, as its settings have it.
+#[test]
+fn the_times_of_a_run_are_right() {
+    let s = r5flow::run::Settings::new(r5flow::run::Mode::Run);
+    let rows = [
+        ("one request, its answer included", s.patience),
+        (
+            "a server that gives no answer at all is tried for",
+            s.silence_timeout,
+        ),
+        (
+            "a refusal that may pass is taken for passing for",
+            s.busy_timeout,
+        ),
+        ("a step without `timeout`", s.step_timeout),
+        (
+            "a request id is trusted to make a repetition a replay for",
+            s.id_window,
+        ),
+        ("a guard counts when the request leaves within", s.guard_age),
+    ];
+    let mut table = String::from("| what | at most |\n|---|---|\n");
+    for (what, span) in rows {
+        table.push_str(&format!("| {what} | {span} |\n"));
+    }
+    generated("docs/errors-of-the-cloud.md", "times", &table);
+}
