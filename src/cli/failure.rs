@@ -118,6 +118,7 @@ impl Failure {
     /// The last line of a machine form that could not be finished.
     pub fn json(&self) -> Json {
         json!({
+            "format": crate::report::FORMAT,
             "kind": "error",
             "exit": self.exit as u8,
             "message": self.message,

@@ -24,6 +24,7 @@ pub mod settings;
 mod sim;
 mod talk;
 pub mod terminal;
+mod until;
 pub mod world;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};

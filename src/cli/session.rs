@@ -9,6 +9,7 @@ use serde_json::Value as Json;
 use tokio::sync::mpsc::unbounded_channel;
 
 use super::hooks::RhaiHooks;
+use super::until;
 use super::world::{self, Choice, Mailbox, Open, Operator, RemoteOperator};
 use crate::catalog::Catalog;
 use crate::check::names::FlowId;
@@ -584,6 +585,7 @@ pub fn run(order: &Order, talk: &dyn Talk) -> Result<Report, SessionError> {
         }
         talk.warnings(&program, &findings);
         let flow = choose(&checked, order.workflow.as_deref())?;
+        until::known(&checked, flow, order.options.until.as_deref())?;
         match check::inputs(&checked.names, flow, order.given.clone()) {
             Ok(inputs) => run_checked(order, talk, &program, &checked, flow, inputs),
             Err(problems) => {
@@ -725,6 +727,7 @@ fn first_failure(view: &PlanView<'_>) -> Option<SessionError> {
 
 struct Driving<'a, 'p> {
     planner: &'a Planner<'a, 'p>,
+    /// Knows also what hooks made of secrets in earlier processes.
     vault: Rc<Vault>,
     talk: &'a dyn Talk,
     folder: RunFolder,
@@ -999,6 +1002,7 @@ pub fn resume(order: &ResumeOrder, talk: &dyn Talk) -> Result<Report, SessionErr
             return Err(SessionError::Findings(Box::new(program), findings));
         }
         let flow = choose(&checked, Some(&started.workflow))?;
+        until::known(&checked, flow, options.until.as_deref())?;
         let mut inputs: BTreeMap<Arc<str>, Value> = started
             .inputs
             .iter()
@@ -1067,10 +1071,7 @@ fn finished_already(
 /// The journal with its secrets put back.
 ///
 /// The vault learns from it what hooks made of secrets, so it must be the one that seals what follows.
-fn recovered(
-    vault: &Vault,
-    folder: &RunFolder,
-) -> Result<State, SessionError> {
+fn recovered(vault: &Vault, folder: &RunFolder) -> Result<State, SessionError> {
     let mut past = State::default();
     for entry in folder.read()?.entries {
         let event = unsealed(vault, &entry).map_err(|why| {

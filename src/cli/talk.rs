@@ -13,10 +13,10 @@ use super::world::Choice;
 use crate::diag::{Diagnostic, render};
 use crate::journal::{Started, State};
 use crate::package::Program;
-use crate::report::clean;
 use crate::report::end::Ending;
 use crate::report::plan::Plan;
 use crate::report::progress::{Form, observer};
+use crate::report::{clean, head};
 use crate::run::Observer;
 use crate::store::{Key, Vault};
 use crate::world::Timestamp;
@@ -81,6 +81,10 @@ impl<'s> Speaker<'s> {
         };
         let terminal = &self.settings.terminal;
         if self.json {
+            // A run that is over already had no beginning here.
+            if self.vault.borrow().is_none() {
+                terminal.line(head("run"))?;
+            }
             for line in ending.json() {
                 terminal.line(line)?;
             }

@@ -46,6 +46,8 @@ pub enum Event {
     },
     /// A hook inside an expression was computed. The key is its text and its arguments.
     Hooked { key: String, value: Json },
+    /// A pause began: a resumed run waits for the rest of it only.
+    Began { address: Address, at: Timestamp },
     /// A gate waits for a person.
     Asked {
         address: Address,
@@ -327,6 +329,7 @@ impl Event {
             | Event::Operation { address, .. }
             | Event::Called { address, .. }
             | Event::Asked { address, .. }
+            | Event::Began { address, .. }
             | Event::Answered { address, .. }
             | Event::Finished { address, .. } => Some(address),
             Event::Started(_) | Event::Resumed { .. } | Event::Hooked { .. } | Event::Ended(_) => {
@@ -378,21 +381,41 @@ mod tests {
         let at = Timestamp(0);
         let address: Address = "".into();
         let events = [
-            Event::Intent { address: address.clone(), intent: Box::new(intent) },
+            Event::Intent {
+                address: address.clone(),
+                intent: Box::new(intent),
+            },
             Event::Finished {
                 address: address.clone(),
                 began: at,
-                outcome: Outcome::Failed { failure: Box::new(failure), tolerated: true },
+                outcome: Outcome::Failed {
+                    failure: Box::new(failure),
+                    tolerated: true,
+                },
             },
-            Event::Asked { address: address.clone(), text: String::new(), hash: String::new(), expires: Some(at) },
-            Event::Grew { address, to: GrewTo::Taken(true) },
+            Event::Asked {
+                address: address.clone(),
+                text: String::new(),
+                hash: String::new(),
+                expires: Some(at),
+            },
+            Event::Grew {
+                address,
+                to: GrewTo::Taken(true),
+            },
         ];
         for event in events {
             let json = serde_json::to_value(event).expect("text keys");
             let mut words = Vec::new();
             collect(&json, &mut words);
-            for word in words.iter().filter(|w| !w.is_empty() && *w != "p" && *w != "http" && *w != "GET") {
-                assert!(OWN_WORDS.split_whitespace().any(|own| own == word), "{word}");
+            for word in words
+                .iter()
+                .filter(|w| !w.is_empty() && *w != "p" && *w != "http" && *w != "GET")
+            {
+                assert!(
+                    OWN_WORDS.split_whitespace().any(|own| own == word),
+                    "{word}"
+                );
             }
         }
     }

@@ -167,6 +167,17 @@ fn derive(vault: &Vault, value: &Value) {
     }
 }
 
+/// What a hook throws may be made of the secret that it was given: only the place is told.
+fn withheld(message: &str) -> String {
+    let place = message.split_once(": ").map(|(place, _)| place);
+    format!(
+        "{}: it failed, and why is not shown, since it was given a secret",
+        place
+            .filter(|p| p.starts_with("hook `"))
+            .unwrap_or("the hook")
+    )
+}
+
 /// An event as it is stored: one JSON document without any secret.
 fn sealed(vault: &Vault, event: &Event) -> String {
     let sealed = serde_json::to_string(event).and_then(|text| {
@@ -230,7 +241,10 @@ impl Engine for Embedded {
                     if let (true, Ok(value)) = (secret, &result) {
                         derive(&vault, value);
                     }
-                    Ok(Reply::Hook(result.map_err(|message| vault.mask(&message))))
+                    Ok(Reply::Hook(result.map_err(|message| match secret {
+                        true => withheld(&message),
+                        false => vault.mask(&message),
+                    })))
                 });
             }
             Effect::Inbox(question) => {

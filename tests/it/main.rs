@@ -22,6 +22,7 @@ mod reference;
 mod rig;
 mod secrets;
 mod speed;
+mod stopping;
 mod suite;
 mod tables;
 mod tidy;

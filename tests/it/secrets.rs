@@ -130,6 +130,7 @@ fn a_secret_is_in_no_output_and_no_file() {
     assert_eq!(last["outputs"]["given"], "•••");
     assert_eq!(last["outputs"]["shouted"], "•••");
     assert_eq!(last["outputs"]["name"], "one");
+    let _ = unseen(f.run_with(&["resume"], &env, "").ends(0)).err_has("nothing was left to do");
     for id in ids(&f) {
         let _ = unseen(f.run(&["runs", &id]).ends(0)).out_has("given = •••");
         let _ = unseen(f.run(&["runs", &id, "--json"]).ends(0));

@@ -17,8 +17,8 @@ use crate::eval::EvalError;
 use crate::journal::{CallResult, CallState, Event, Intent, Origin, Reason, Verdict};
 use crate::syntax::ast::{ApiCall, Step};
 use crate::value::Value;
-use crate::wire::{NoAnswer, Request};
 use crate::wire::error::{ApiError, ErrorClass, classify};
+use crate::wire::{NoAnswer, Request};
 use crate::world::Timestamp;
 
 /// How often a request is computed anew because something else changed its target in between.
@@ -245,31 +245,23 @@ impl Carrier<'_, '_> {
         };
         match answer {
             Ok(answer) => match classify(&self.method.service, false, &answer) {
-                Ok(json) if self.understands(intent, &json) => Sent::Answer(json),
-                Ok(json) => Sent::Unknown(misshapen(&json)),
+                Ok(json)
+                    if operation::understands(
+                        &self.cx.shared.catalog,
+                        self.method,
+                        &intent.request,
+                        &json,
+                    ) =>
+                {
+                    Sent::Answer(json)
+                }
+                Ok(json) => Sent::Unknown(operation::misshapen(&json)),
                 Err(error) if error.class.ambiguous() => Sent::Unknown(error),
                 Err(error) => Sent::Refused(error),
             },
             Err(lost) if lost.may_have_left() => Sent::Unknown(no_answer(lost)),
             Err(lost) => Sent::Never(no_answer(lost)),
         }
-    }
-
-    /// Whether an answer has the form that the method promises: its operation, or its result. What
-    /// has another form says nothing about what happened.
-    fn understands(&self, intent: &Intent, json: &Json) -> bool {
-        if self.method.operation == OperationStyle::None {
-            return json.is_object() || json.is_null();
-        }
-        json.is_object()
-            && (operation::at_once(self.method, json).is_some()
-                || operation::of_answer(
-                    &self.cx.shared.catalog,
-                    self.method,
-                    &intent.request,
-                    json,
-                )
-                .is_some())
     }
 
     /// Waits before the next attempt, or gives up at the step's deadline.
@@ -389,19 +381,6 @@ enum Sent {
     Old,
 }
 
-/// A document, but not one that the method answers.
-fn misshapen(json: &Json) -> ApiError {
-    let start: String = json.to_string().chars().take(120).collect();
-    ApiError {
-        class: ErrorClass::Unreadable,
-        status: 200,
-        reason: "misshapen".into(),
-        message: format!("expected an operation or a resource, got `{start}`"),
-        retry_after: None,
-        details: Json::Null,
-    }
-}
-
 fn overtaken() -> ApiError {
     ApiError {
         class: ErrorClass::Conflict,
@@ -436,7 +415,7 @@ pub async fn call<'p>(cx: &Cx<'p>, step: &'p Step, call: &'p ApiCall) -> Result<
     let Some(method) = target.method.clone() else {
         return Err(cx.failure(Reason::Flow, "`call` needs a method"));
     };
-    let _lock = cx.lock(target.domain()).await;
+    let _lock = cx.lock(target.domain(&cx.address)).await;
     if let Some((sent, answer)) = cx.made_call() {
         return finish(cx, step, &target, &method, answer, Some(&sent)).await;
     }
@@ -711,6 +690,13 @@ async fn finish<'p>(
         _ if which == Role::Delete => Value::Null,
         Some(get) if operation || answer.is_null() => {
             let found = wait::settled_read(cx, get, which == Role::Insert).await?;
+            if which == Role::Insert && found.is_none() {
+                let what = format!(
+                    "`{}` succeeded, says the API, and nothing is there",
+                    method.id
+                );
+                return Err(cx.failure(Reason::Failed, what));
+            }
             found.map_or(Value::Null, |json| Value::from_json(&json))
         }
         _ => Value::from_json(&answer),

@@ -4,8 +4,8 @@ use serde_json::{Value as Json, json};
 
 use super::super::plan_item::PlanAction;
 use super::act::retry;
-use super::operation::decode;
 use super::cx::{Cx, Halt, Stepped};
+use super::operation::decode;
 use super::{Result, clauses};
 use crate::eval::EvalError;
 use crate::journal::{CallResult, CallState, Event, Intent, Origin, Reason, Verdict};

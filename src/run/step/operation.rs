@@ -284,3 +284,26 @@ pub async fn follow(
 pub fn at_once(method: &Method, answer: &Json) -> Option<std::result::Result<Json, ApiError>> {
     state(method, answer)
 }
+
+/// Whether the first answer of a mutation has the form that the method promises: its operation, or
+/// its result. What has another form says nothing about what happened.
+pub fn understands(catalog: &Catalog, method: &Method, sent: &Request, answer: &Json) -> bool {
+    match method.operation {
+        OperationStyle::None => answer.is_object() || answer.is_null(),
+        _ if !answer.is_object() => false,
+        _ => state(method, answer).is_some() || of_answer(catalog, method, sent, answer).is_some(),
+    }
+}
+
+/// A document, but not one that the method answers.
+pub fn misshapen(json: &Json) -> ApiError {
+    let start: String = json.to_string().chars().take(120).collect();
+    ApiError {
+        class: ErrorClass::Unreadable,
+        status: 200,
+        reason: "misshapen".into(),
+        message: format!("expected an operation or a resource, got `{start}`"),
+        retry_after: None,
+        details: Json::Null,
+    }
+}
