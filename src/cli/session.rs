@@ -727,6 +727,7 @@ fn first_failure(view: &PlanView<'_>) -> Option<SessionError> {
 
 struct Driving<'a, 'p> {
     planner: &'a Planner<'a, 'p>,
+    /// Knows also what hooks made of secrets in earlier processes.
     vault: Rc<Vault>,
     talk: &'a dyn Talk,
     folder: RunFolder,

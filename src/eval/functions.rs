@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::operators::{compare, equal};
+use super::operators::{compare, deep_later, equal};
 use super::{EvalError, Evaluated, Fault, Later};
 use crate::catalog::compare::same_resource;
 use crate::source::Span;
@@ -60,6 +60,9 @@ impl Call<'_> {
                 Ok(Value::list(keys.iter().map(|k| map[k].clone()).collect()))
             }
             Function::Join => {
+                if let Some(later) = deep_later(&self.args[0]) {
+                    return Ok(later);
+                }
                 let parts: Vec<String> = self.list(0)?.iter().map(Value::to_string).collect();
                 Ok(Value::str(parts.join(self.text(1)?)))
             }
@@ -86,6 +89,9 @@ impl Call<'_> {
             Function::EndsWith => Ok(Value::Bool(self.text(0)?.ends_with(self.text(1)?))),
             Function::Matches => self.matches(),
             Function::Fill => self.fill(),
+            Function::Text if deep_later(&self.args[0]).is_some() => {
+                Ok(deep_later(&self.args[0]).unwrap_or(Value::Null))
+            }
             Function::Text => Ok(Value::str(self.args[0].to_string())),
             Function::Int => self.int(),
             Function::Number => self.number(),
@@ -103,6 +109,9 @@ impl Call<'_> {
             Function::Sort => self.sort(),
             Function::Distinct => {
                 let mut out: Vec<Value> = Vec::new();
+                if let Some(later) = deep_later(&self.args[0]) {
+                    return Ok(later);
+                }
                 for item in self.list(0)? {
                     if !out.iter().any(|seen| equal(seen, item)) {
                         out.push(item.clone());

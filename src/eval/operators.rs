@@ -7,7 +7,7 @@ use super::{EvalError, Evaluated, Fault, key_text};
 use crate::source::Span;
 use crate::syntax::ast::BinaryOp;
 use crate::value::Value;
-use crate::world::Millis;
+use crate::world::{Millis, Timestamp};
 
 /// Every operator but `and`, `or` and `??`, which do not always look at their right side.
 pub(super) fn binary(
@@ -21,6 +21,9 @@ pub(super) fn binary(
         return Ok(Value::Later(Arc::clone(steps)));
     }
     let both = at_left.to(at_right);
+    if let (BinaryOp::Eq | BinaryOp::Ne, Some(later)) = (op, inner_later(&left, &right)) {
+        return Ok(later);
+    }
     match op {
         BinaryOp::Eq => Ok(Value::Bool(equal(&left, &right))),
         BinaryOp::Ne => Ok(Value::Bool(!equal(&left, &right))),
@@ -43,6 +46,21 @@ pub(super) fn binary(
     }
 }
 
+/// What two values still wait for, when either holds something that is not known yet.
+fn inner_later(left: &Value, right: &Value) -> Option<Value> {
+    deep_later(left).or_else(|| deep_later(right))
+}
+
+/// The first thing within a value that is not known yet.
+pub(super) fn deep_later(value: &Value) -> Option<Value> {
+    match value {
+        Value::Later(_) => Some(value.clone()),
+        Value::List(items) => items.iter().find_map(deep_later),
+        Value::Map(fields) => fields.values().find_map(deep_later),
+        _ => None,
+    }
+}
+
 /// Equality; numbers by value, and a missing boolean of an API is `false`.
 pub(super) fn equal(left: &Value, right: &Value) -> bool {
     match (left, right) {
@@ -62,7 +80,11 @@ pub(super) fn equal(left: &Value, right: &Value) -> bool {
 
 fn contains(needle: &Value, haystack: &Value, span: Span) -> Evaluated {
     match haystack {
-        Value::List(items) => Ok(Value::Bool(items.iter().any(|item| equal(item, needle)))),
+        Value::List(items) if items.iter().any(|item| equal(item, needle)) => Ok(Value::Bool(true)),
+        // An element that is not known yet may be the one.
+        Value::List(_) => Ok(deep_later(haystack)
+            .or_else(|| deep_later(needle))
+            .unwrap_or(Value::Bool(false))),
         Value::Map(fields) => Ok(Value::Bool(fields.contains_key(&key_text(needle, span)?))),
         Value::Str(text) => match needle {
             Value::Str(part) => Ok(Value::Bool(text.contains(&**part))),
@@ -156,6 +178,19 @@ fn arithmetic(op: BinaryOp, left: &Value, right: &Value, span: Span) -> Evaluate
         (Div, Value::Duration(a), Value::Duration(b)) if b.0 != 0 => {
             Value::Float(a.0 as f64 / b.0 as f64)
         }
+        (Div, Value::Size(a), Value::Size(b)) if *b != 0 => Value::Float(*a as f64 / *b as f64),
+        (Div, Value::Size(s), n) if float(n).is_some_and(|n| n > 0.0) => {
+            Value::Size((*s as f64 / float(n).unwrap_or(1.0)).round() as u64)
+        }
+        (Sub, Value::Str(a), Value::Str(b)) => match (Timestamp::parse(a), Timestamp::parse(b)) {
+            (Some(a), Some(b)) => Value::Duration(a.since(b)),
+            _ => return Err(unfit(op, left, right, span)),
+        },
+        (Add | Sub, Value::Str(at), Value::Duration(by)) => match Timestamp::parse(at) {
+            Some(at) if op == Add => Value::str(at.plus(*by).rfc3339()),
+            Some(at) => Value::str(at.plus(Millis(-by.0)).rfc3339()),
+            None => return Err(unfit(op, left, right, span)),
+        },
         (Div, Value::Duration(d), n) => match float(n) {
             Some(0.0) => return Err(by_zero()),
             Some(n) => Value::Duration(Millis((d.0 as f64 / n).round() as i64)),

@@ -46,6 +46,8 @@ pub enum Event {
     },
     /// A hook inside an expression was computed. The key is its text and its arguments.
     Hooked { key: String, value: Json },
+    /// A pause began: a resumed run waits for the rest of it only.
+    Began { address: Address, at: Timestamp },
     /// A gate waits for a person.
     Asked {
         address: Address,
@@ -327,6 +329,7 @@ impl Event {
             | Event::Operation { address, .. }
             | Event::Called { address, .. }
             | Event::Asked { address, .. }
+            | Event::Began { address, .. }
             | Event::Answered { address, .. }
             | Event::Finished { address, .. } => Some(address),
             Event::Started(_) | Event::Resumed { .. } | Event::Hooked { .. } | Event::Ended(_) => {

@@ -134,6 +134,11 @@ impl StepState {
                 let known = self.calls.iter_mut().rfind(|c| c.intent().call == *call);
                 known.ok_or("no intent for this call")?.apply(event)
             }
+            Event::Began { at, .. } => {
+                self.reopen()?;
+                self.began = Some(*at);
+                Ok(())
+            }
             Event::Asked {
                 text,
                 hash,

@@ -472,6 +472,9 @@ impl<'p> Builder<'_, 'p> {
         assert: &'p ast::Assert,
         position: usize,
     ) -> Result<(), BuildError> {
+        if self.is_decided(scope, assert)? {
+            return Ok(());
+        }
         let block = self.graph.scope(scope).block.0;
         let node = self.place(
             scope,
@@ -480,6 +483,24 @@ impl<'p> Builder<'_, 'p> {
         );
         self.raise_guard(scope, node);
         Ok(())
+    }
+
+    /// Whether the inputs decide an assertion before anything runs; one that is false is the error.
+    fn is_decided(&self, scope: ScopeId, assert: &'p ast::Assert) -> Result<bool, BuildError> {
+        let view = View::new(self.graph, scope, self.memo);
+        match eval::condition(&assert.condition, &view) {
+            Ok(Truth::Known(true)) => Ok(true),
+            Ok(Truth::Known(false)) => {
+                let words = assert.message.as_ref().map(|m| eval::eval(m, &view));
+                let message = match words {
+                    Some(Ok(value)) => value.to_string(),
+                    _ => "an assertion does not hold".into(),
+                };
+                Err(EvalError::new(assert.condition.span, message))
+            }
+            Ok(Truth::Later(_)) | Err(Fault::Hook { .. } | Fault::Fresh { .. }) => Ok(false),
+            Err(Fault::Error(error)) => Err(*error),
+        }
     }
 
     /// `node` becomes the newest assertion of the frame, behind the one before.
@@ -600,7 +621,12 @@ impl<'p> Builder<'_, 'p> {
                 self.graph.scopes[scope.0 as usize]
                     .blocks
                     .insert(block, Inner::Grown(Vec::new()));
+                let frame = self.graph.scope(scope).frame.0 as usize;
+                let above = self.graph.frames[frame].guard;
+                let mut guards = Vec::new();
                 for entry in entries {
+                    // An assertion holds back its own iteration, not the others.
+                    self.graph.frames[frame].guard = above;
                     let around = match pool {
                         Some(pool) => self.turn(scope, block, pool, &entry.key, around),
                         None => around,
@@ -612,7 +638,10 @@ impl<'p> Builder<'_, 'p> {
                     );
                     let child = self.inner_scope(scope, block, Some(binding), around)?;
                     scopes.push((Arc::clone(&entry.key), child));
+                    guards.extend(self.graph.frames[frame].guard.filter(|g| Some(*g) != above));
                 }
+                self.graph.frames[frame].guard = above;
+                self.join_guards(scope, block, &guards);
                 let inner = &mut self.graph.scopes[scope.0 as usize].blocks;
                 inner.insert(block, Inner::Grown(scopes));
             }
@@ -630,6 +659,19 @@ impl<'p> Builder<'_, 'p> {
             _ => {}
         }
         Ok(())
+    }
+
+    /// What stands below a loop waits for the assertions of all its iterations.
+    fn join_guards(&mut self, scope: ScopeId, block: BlockId, guards: &[NodeId]) {
+        if guards.is_empty() {
+            return;
+        }
+        let node = self.place(scope, Work::End, &format!("for:{}/asserts", block.0));
+        for guard in guards {
+            self.graph.add_edge(*guard, node, Edge::Barrier);
+        }
+        let frame = self.graph.scope(scope).frame.0 as usize;
+        self.graph.frames[frame].guard = Some(node);
     }
 
     /// An iteration of a limited loop begins with its turn and ends by giving it back.

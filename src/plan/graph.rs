@@ -212,6 +212,23 @@ impl<'p> Graph<'p> {
             .find(|id| self.scope(*id).block == block)
     }
 
+    /// The limited loops around a node, those around its `run` step included.
+    pub fn pools_around(&self, node: NodeId) -> Vec<PoolId> {
+        let mut pools = Vec::new();
+        let mut next = Some(self.node(node).scope);
+        while let Some(id) = next {
+            let scope = self.scope(id);
+            if let Some(Work::Turn(pool)) = scope.head.map(|head| self.node(head).work) {
+                pools.push(pool);
+            }
+            next = scope.parent.or(match self.frame(scope.frame).inputs {
+                Given::Call { scope, .. } => Some(scope),
+                Given::Values(_) => None,
+            });
+        }
+        pools
+    }
+
     pub fn frame(&self, id: FrameId) -> &Frame<'p> {
         &self.frames[id.0 as usize]
     }

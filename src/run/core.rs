@@ -1,6 +1,6 @@
 //! The pure core: which nodes are ready, which run, what they ask for.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
@@ -200,19 +200,16 @@ impl<'p> Core<'p> {
         self.shared.now.set(now);
         self.shared.stopping.set(true);
         self.ready.clear();
-        let waiting: Vec<TaskId> = self
-            .idle_tasks
-            .iter()
-            .copied()
-            .chain(self.want_permit.drain(..))
-            .chain(self.want_lock.drain(..).map(|(task, _)| task))
-            .collect();
-        for task in waiting {
-            if self.idle_tasks.remove(&task) {
-                self.outstanding -= 1;
-            }
+        let sleeping = std::mem::take(&mut self.idle_tasks);
+        self.outstanding -= sleeping.len();
+        let locked = self.want_lock.drain(..).map(|(task, _)| task);
+        for task in sleeping.into_iter().chain(locked) {
             self.tasks.remove(&task);
             self.status[task.0 as usize] = NodeStatus::Stopped;
+        }
+        // These may have recorded an intent that was not sent: they see the stop, and void it.
+        for task in std::mem::take(&mut self.want_permit) {
+            self.granted(task);
         }
         self.advance()
     }
@@ -540,20 +537,10 @@ impl<'p> Core<'p> {
         }
     }
 
-    /// After a failure in a limited loop no further iteration starts.
+    /// After a failure in a limited loop no further iteration of it starts.
     fn close_turns(&mut self, failed: NodeId) {
-        let graph = self.shared.graph.borrow();
-        let mut seen = HashSet::from([failed]);
-        let mut open = vec![failed];
-        while let Some(node) = open.pop() {
-            for behind in graph.behind(node) {
-                if let Work::TurnEnd(pool) = graph.node(behind).work {
-                    self.turns.entry(pool).or_default().closed = true;
-                }
-                if seen.insert(behind) {
-                    open.push(behind);
-                }
-            }
+        for pool in self.shared.graph.borrow().pools_around(failed) {
+            self.turns.entry(pool).or_default().closed = true;
         }
     }
 

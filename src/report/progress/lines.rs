@@ -115,6 +115,7 @@ impl Words {
             Event::Started(_)
             | Event::Grew { .. }
             | Event::Voided { .. }
+            | Event::Began { .. }
             | Event::Operation { .. }
             | Event::Called { .. }
             | Event::Hooked { .. }

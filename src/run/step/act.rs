@@ -415,7 +415,7 @@ pub async fn call<'p>(cx: &Cx<'p>, step: &'p Step, call: &'p ApiCall) -> Result<
     let Some(method) = target.method.clone() else {
         return Err(cx.failure(Reason::Flow, "`call` needs a method"));
     };
-    let _lock = cx.lock(target.domain()).await;
+    let _lock = cx.lock(target.domain(&cx.address)).await;
     if let Some((sent, answer)) = cx.made_call() {
         return finish(cx, step, &target, &method, answer, Some(&sent)).await;
     }
@@ -690,6 +690,13 @@ async fn finish<'p>(
         _ if which == Role::Delete => Value::Null,
         Some(get) if operation || answer.is_null() => {
             let found = wait::settled_read(cx, get, which == Role::Insert).await?;
+            if which == Role::Insert && found.is_none() {
+                let what = format!(
+                    "`{}` succeeded, says the API, and nothing is there",
+                    method.id
+                );
+                return Err(cx.failure(Reason::Failed, what));
+            }
             found.map_or(Value::Null, |json| Value::from_json(&json))
         }
         _ => Value::from_json(&answer),

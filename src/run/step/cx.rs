@@ -131,6 +131,11 @@ impl<'p> Cx<'p> {
         }
     }
 
+    /// Whether the journal tells of this step already.
+    pub fn is_known(&self) -> bool {
+        self.shared.past.steps.contains_key(&self.address)
+    }
+
     /// Whether an earlier process gave the step up.
     pub fn failed_before(&self) -> bool {
         let past = self.shared.past.steps.get(&self.address);
@@ -524,6 +529,9 @@ impl<'p> Cx<'p> {
         loop {
             let answer = {
                 let _permit = self.permit().await;
+                if self.stopping() {
+                    return Err(Halt::Stopped);
+                }
                 let patience = self.patience();
                 self.send(request, patience).await
             };

@@ -81,7 +81,7 @@ impl<'p> Ensuring<'_, 'p> {
             let wanted = self.wanted(Some(&Value::later("it"))).await?;
             return Ok(cx.planned(PlanAction::Update, self.patch_like(wanted)));
         }
-        let lock = cx.lock(self.target.domain()).await;
+        let lock = cx.lock(self.target.domain(&cx.address)).await;
         let mut verdict = Verdict::Adopted;
         if let Some(open) = cx.open_call() {
             let was = self.verdict_of(&open.intent().request);

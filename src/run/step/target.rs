@@ -140,7 +140,7 @@ impl Target {
 
     /// What the scheduler serialises: one Cloud SQL instance takes one operation at a time; elsewhere
     /// one resource takes one change at a time.
-    pub fn domain(&self) -> String {
+    pub fn domain(&self, address: &str) -> String {
         let text = |name: &str| {
             self.args
                 .get(name)
@@ -152,7 +152,11 @@ impl Target {
                 format!("sqladmin/{}/{}", text("project"), text("instance"))
             }
             Some(c) => {
-                let parts: Vec<String> = c.identity.iter().map(|p| text(&p.name)).collect();
+                // A resource whose name stands in the body only is nobody else's target.
+                let mut parts: Vec<String> = c.identity.iter().map(|p| text(&p.name)).collect();
+                if parts.iter().any(String::is_empty) {
+                    parts.push(address.to_owned());
+                }
                 let places: Vec<String> = LOCATIONS.iter().map(|p| text(p)).collect();
                 format!("{}/{}/{}", c.path, places.join("/"), parts.join("/"))
             }

@@ -6,7 +6,7 @@ use super::super::plan_item::PlanAction;
 use super::cx::{Cx, Halt, Stepped};
 use super::{Result, clauses, http as http_step, read, target};
 use crate::eval::{self, EvalError, Fault};
-use crate::journal::{Reason, Verdict};
+use crate::journal::{Event, Reason, Verdict};
 use crate::plan::step_name;
 use crate::syntax::ast::{ApiCall, Decision, Expr, HttpCall, OnOutcome, Step};
 use crate::value::Value;
@@ -166,6 +166,13 @@ pub async fn pause(cx: &Cx<'_>, span: &Expr) -> Result<Stepped> {
             vec![format!("for {span}")],
         );
         return Ok(Stepped::Done(Verdict::Waited, Value::Null));
+    }
+    if !cx.is_known() {
+        let event = Event::Began {
+            address: cx.address.clone(),
+            at: cx.began,
+        };
+        cx.append(vec![event]).await;
     }
     let until = cx.began.plus(span);
     if cx.now() < until {
