@@ -11,7 +11,7 @@ use super::cx::{Attempts, Cx, Halt, Stepped, known, no_answer};
 use super::operation::{self, Followed, Operation};
 use super::settle::{self, Role, Settled, role};
 use super::target::{self, Target};
-use super::{Result, clauses, wait};
+use super::{Result, again, clauses, wait};
 use crate::catalog::{Method, OperationStyle, coerce, request};
 use crate::eval::EvalError;
 use crate::journal::{CallResult, CallState, Event, Intent, Origin, Reason, Verdict};
@@ -20,9 +20,6 @@ use crate::value::Value;
 use crate::wire::error::{ApiError, ErrorClass, classify};
 use crate::wire::{NoAnswer, Request};
 use crate::world::Timestamp;
-
-/// How often a request is computed anew because something else changed its target in between.
-const CONFLICTS: u32 = 10;
 
 /// One change that is to be made.
 pub struct Change<'a> {
@@ -430,7 +427,7 @@ pub async fn call<'p>(cx: &Cx<'p>, step: &'p Step, call: &'p ApiCall) -> Result<
                 return Ok(Stepped::Done(Verdict::Adopted, Value::Null));
             }
             Changed::Refused(error) => {
-                forgive(cx, &error, &method, &mut Attempts::default(), deadline).await?
+                again::forgive(cx, &error, &method, &mut Attempts::default(), deadline).await?
             }
             Changed::Stale => {}
         }
@@ -495,9 +492,9 @@ async fn attempt<'p>(
                 return Ok(Stepped::Done(Verdict::Adopted, Value::Null));
             }
             Changed::Refused(error) => {
-                let forgiven = forgive(cx, &error, method, &mut refusals, deadline).await;
+                let forgiven = again::forgive(cx, &error, method, &mut refusals, deadline).await;
                 if let Err(halt) = forgiven {
-                    retry(cx, step, &mut retries, halt).await?;
+                    again::retry(cx, step, &mut retries, halt).await?;
                 }
             }
         }
@@ -508,74 +505,6 @@ async fn attempt<'p>(
 fn is_gone(error: &ApiError, method: &Method, target: &Target) -> bool {
     error.class == ErrorClass::NotFound
         && role(method, target.collection.as_deref()) == Role::Delete
-}
-
-/// Whether a refusal is worth another try: waits as long as that takes, or is the failure.
-pub async fn forgive(
-    cx: &Cx<'_>,
-    error: &ApiError,
-    method: &Method,
-    refusals: &mut Attempts,
-    deadline: Timestamp,
-) -> Result<()> {
-    let request_like = Request {
-        method: Arc::clone(&method.id),
-        verb: method.verb,
-        path: String::new(),
-        query: Vec::new(),
-        headers: Vec::new(),
-        body: None,
-    };
-    let (count, since) = refusals.failed(cx.now());
-    let again = match error.class {
-        ErrorClass::Conflict => count < CONFLICTS,
-        ErrorClass::RateLimit => cx.now() < deadline,
-        class if class.retryable() => {
-            cx.now().since(since) < cx.tolerance(error) && cx.now() < deadline
-        }
-        _ => false,
-    };
-    if !again {
-        return Err(cx.api_failure(error.clone(), &request_like));
-    }
-    let pause = cx.backoff(count, error.retry_after);
-    if error.class != ErrorClass::Conflict {
-        cx.sleep_within(pause, deadline).await;
-    }
-    if cx.stopping() {
-        return Err(Halt::Stopped);
-    }
-    Ok(())
-}
-
-/// `retry N every D`: further attempts after a failed one.
-pub async fn retry(cx: &Cx<'_>, step: &Step, left: &mut Option<i64>, halt: Halt) -> Result<()> {
-    let Halt::Failed(failure) = &halt else {
-        return Err(halt);
-    };
-    let Some((times, every)) = clauses::retry(step).filter(|_| failure.reason == Reason::Failed)
-    else {
-        return Err(halt);
-    };
-    let remaining = match left {
-        Some(n) => *n,
-        None => match cx.eval(times, None).await? {
-            Value::Int(n) => n,
-            _ => 0,
-        },
-    };
-    if remaining <= 0 {
-        return Err(halt);
-    }
-    *left = Some(remaining - 1);
-    let pause = cx
-        .duration(every, crate::world::Millis::secs(10), None)
-        .await?;
-    cx.sleep(pause).await;
-    if cx.stopping() {
-        return Err(Halt::Stopped);
-    }
-    Ok(())
 }
 
 async fn body(

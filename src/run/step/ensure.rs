@@ -10,7 +10,7 @@ use super::act::{self, Change, Changed, perform};
 use super::cx::{Attempts, Cx, Stepped};
 use super::settle::{Role, role};
 use super::target::{self, Target};
-use super::{Result, clauses, wait};
+use super::{Result, again, clauses, wait};
 use crate::catalog::compare::{Comparison, Difference};
 use crate::catalog::{Collection, Kind, Method, SchemaId, address, coerce, compare, request};
 use crate::journal::{Origin, Reason, Verdict};
@@ -92,7 +92,7 @@ impl<'p> Ensuring<'_, 'p> {
                 Changed::Refused(error) if error.class == ErrorClass::AlreadyExists => {}
                 Changed::Refused(error) => {
                     let method = self.method_like(&was);
-                    act::forgive(cx, &error, &method, &mut Attempts::default(), self.deadline)
+                    again::forgive(cx, &error, &method, &mut Attempts::default(), self.deadline)
                         .await?;
                 }
                 Changed::Stale => {}
@@ -158,9 +158,9 @@ impl<'p> Ensuring<'_, 'p> {
                 (Changed::Refused(error), how) => {
                     let method = self.method_like(&how);
                     let forgiven =
-                        act::forgive(cx, &error, &method, &mut refusals, self.deadline).await;
+                        again::forgive(cx, &error, &method, &mut refusals, self.deadline).await;
                     if let Err(halt) = forgiven {
-                        act::retry(cx, self.step, &mut retries, halt).await?;
+                        again::retry(cx, self.step, &mut retries, halt).await?;
                     }
                 }
             }

@@ -3,7 +3,7 @@
 use serde_json::{Value as Json, json};
 
 use super::super::plan_item::PlanAction;
-use super::act::retry;
+use super::again::retry;
 use super::cx::{Cx, Halt, Stepped};
 use super::operation::decode;
 use super::{Result, clauses};

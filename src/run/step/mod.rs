@@ -1,6 +1,7 @@
 //! The protocols of the steps, one file a kind.
 
 mod act;
+mod again;
 mod clauses;
 mod cx;
 mod ensure;
