@@ -48,7 +48,7 @@ fn rooms() -> Vec<String> {
         .collect()
 }
 
-/// `cli` of `src/cli/session.rs`, `value` of `src/value.rs`.
+/// `cli` of `src/cli/session/plan.rs`, `value` of `src/value.rs`.
 fn room(path: &str) -> &str {
     let rest = path.strip_prefix("src/").unwrap_or(path);
     rest.split(['/', '.']).next().unwrap_or(rest)
@@ -212,10 +212,6 @@ const LONGEST: usize = 700;
 
 const LONG: &[(&str, &str)] = &[
     ("src/check/steps.rs", "one method for each kind of step"),
-    (
-        "src/cli/session.rs",
-        "plan, run and resume share the parts of one assembly",
-    ),
     ("src/plan/build.rs", "one pass: statements to nodes"),
     (
         "tests/it/rig.rs",

@@ -1,0 +1,201 @@
+//! Going on where a run stopped.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use super::drive::Driving;
+use super::history::{find_run, history};
+use super::load::{checked, choose, has_errors, load, runtime};
+use super::plan::Planner;
+use super::recorded::{plain, untagged};
+use super::{Report, ResumeOrder, SessionError, Talk};
+use crate::check::names::FlowId;
+use crate::check::{self, Checked, Given};
+use crate::cli::until;
+use crate::cli::world::{self, Choice};
+use crate::journal::{Event, RunStatus, Started, State};
+use crate::package::Program;
+use crate::run::{End, unsealed};
+use crate::store::{LockInfo, RunFolder, StateDir, Vault};
+use crate::value::Value;
+use crate::world::{Machine, Timestamp};
+
+/// Goes on where a run stopped.
+pub fn resume(order: &ResumeOrder, talk: &dyn Talk) -> Result<Report, SessionError> {
+    let options = &order.options;
+    let state = StateDir::open(&options.state)?;
+    let id = find_run(&state, order.run.as_deref())?;
+    let shown = history(&state, &id)?;
+    if let Some(damage) = shown.damage {
+        return Err(SessionError::Journal(format!(
+            "the journal of run {id} is damaged: {damage}. `r5flow runs {id}` shows what it still tells; \
+             restore the run's folder before it goes on"
+        )));
+    }
+    let Some(started) = shown.state.started.clone() else {
+        return Err(SessionError::Journal(format!(
+            "run {id} stopped before it had recorded anything, so nothing was done: start anew with `r5flow run`"
+        )));
+    };
+    if let Some(ended) = shown
+        .state
+        .ended
+        .as_ref()
+        .filter(|e| e.status == RunStatus::Done)
+    {
+        let outputs = ended
+            .outputs
+            .iter()
+            .map(|(k, v)| (k.clone(), Value::from_json(v)))
+            .collect();
+        return finished_already(
+            &started,
+            &shown.state,
+            outputs,
+            ended.secret_outputs.clone(),
+        );
+    }
+    let choice = match &order.world {
+        Some(choice) => {
+            world::same_world(&started.world, &choice.pinned()).map_err(SessionError::Decision)?;
+            choice.clone()
+        }
+        None => Choice::recorded(&started.world, &options.catalog, order.settings.clone())?,
+    };
+    let machine = Machine::here();
+    let info = LockInfo::new(&id, &machine, Timestamp::now());
+    let _lock = match order.take_over {
+        true => state.take_over_lock(&started.environment, info)?,
+        false => state.lock(&started.environment, info)?,
+    };
+    let folder = match order.take_over {
+        true => shown.folder.take_over()?,
+        false => shown.folder,
+    };
+    let (program, findings) = load(&started.file, &started.program)?;
+    let ended = {
+        let (checked, findings) = checked(&program, findings, &options.catalog);
+        if has_errors(&findings) {
+            drop(checked);
+            return Err(SessionError::Findings(Box::new(program), findings));
+        }
+        let flow = choose(&checked, Some(&started.workflow))?;
+        until::known(&checked, flow, options.until.as_deref())?;
+        let mut inputs: BTreeMap<Arc<str>, Value> = started
+            .inputs
+            .iter()
+            .filter(|(name, _)| !started.secrets.contains(name))
+            .map(|(name, json)| (Arc::from(name.as_str()), untagged(json)))
+            .collect();
+        inputs.extend(secrets_again(&checked, flow, &started, order)?);
+        let runtime = runtime()?;
+        let _entered = runtime.enter();
+        let earliest = shown.state.at;
+        let open = world::open(&choice, &options.catalog, &state, earliest)?;
+        let planner = Planner {
+            program: &program,
+            checked: &checked,
+            flow,
+            inputs,
+            options,
+            choice: &choice,
+            open: &open,
+            state: &state,
+        };
+        let vault = Rc::new(planner.vault()?);
+        let past = recovered(&vault, &folder)?;
+        let resumed = Event::Resumed {
+            by: options.by.clone(),
+            host: machine.host.clone(),
+            pid: machine.pid,
+        };
+        let driving = Driving {
+            planner: &planner,
+            vault,
+            talk,
+            folder,
+            past,
+            first: resumed,
+            resumed: true,
+        };
+        runtime.block_on(driving.drive())
+    }?;
+    Ok(ended.report(program))
+}
+
+pub(super) fn finished_already(
+    started: &Started,
+    state: &State,
+    outputs: BTreeMap<String, Value>,
+    secret_outputs: Vec<String>,
+) -> Result<Report, SessionError> {
+    Ok(Report {
+        run: started.run.clone(),
+        end: End {
+            status: RunStatus::Done,
+            why: Some("the run is done already; nothing was left to do".into()),
+            failures: Vec::new(),
+            outputs,
+            gates: Vec::new(),
+            stopped_at: None,
+        },
+        began: state.began,
+        ended: state.at,
+        secret_outputs,
+        program: Program::default(),
+    })
+}
+
+/// The journal with its secrets put back.
+///
+/// The vault learns from it what hooks made of secrets, so it must be the one that seals what follows.
+pub(super) fn recovered(vault: &Vault, folder: &RunFolder) -> Result<State, SessionError> {
+    let mut past = State::default();
+    for entry in folder.read()?.entries {
+        let event = unsealed(vault, &entry).map_err(|why| {
+            SessionError::Decision(format!("entry {} of the journal: {why}", entry.seq))
+        })?;
+        past.apply(entry.seq, entry.at, &event)
+            .map_err(|e| SessionError::Journal(e.to_string()))?;
+    }
+    Ok(past)
+}
+
+/// The secrets that a resumed run needs again, given anew.
+pub(super) fn secrets_again(
+    checked: &Checked<'_>,
+    flow: FlowId,
+    started: &Started,
+    order: &ResumeOrder,
+) -> Result<BTreeMap<Arc<str>, Value>, SessionError> {
+    let mut given = order.given.clone();
+    given.retain(|name, _| started.secrets.contains(name));
+    let lacking: Vec<String> = started
+        .secrets
+        .iter()
+        .filter(|name| started.inputs.contains_key(*name) && !given.contains_key(*name))
+        .map(|name| format!("`{name}` (`R5FLOW_INPUT_{}`)", name.to_uppercase()))
+        .collect();
+    if !lacking.is_empty() {
+        return Err(SessionError::Usage(format!(
+            "resuming needs these secrets again, which no journal keeps: {}",
+            lacking.join(", ")
+        )));
+    }
+    // The other inputs are recorded; the reader only wants to see that they are there.
+    for (name, json) in &started.inputs {
+        given.entry(name.clone()).or_insert_with(|| Given::Json {
+            value: plain(json),
+            origin: "the journal".into(),
+        });
+    }
+    let values = check::inputs(&checked.names, flow, given).map_err(|problems| {
+        let list: Vec<String> = problems.iter().map(|p| p.message.clone()).collect();
+        SessionError::Usage(list.join("; "))
+    })?;
+    Ok(values
+        .into_iter()
+        .filter(|(name, _)| started.secrets.iter().any(|s| **s == **name))
+        .collect())
+}
