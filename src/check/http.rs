@@ -9,7 +9,7 @@ use crate::syntax::ast::{ClauseKind, Expr, Field, HttpCall, Key};
 use crate::types::Type;
 use crate::wire::Verb;
 
-const OPTIONS: [&str; 5] = ["query", "headers", "json", "text", "auth"];
+const OPTIONS: [&str; 4] = ["query", "headers", "json", "text"];
 const METHODS: [&str; 6] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"];
 
 /// What an `http` step gives.
@@ -105,7 +105,7 @@ impl<'p> Checker<'_, 'p> {
                 return;
             }
             "json" => Type::Any,
-            "text" | "auth" => Type::STR,
+            "text" => Type::STR,
             other => {
                 let finding = Diagnostic::error(
                     Code::UNKNOWN_FIELD,

@@ -152,6 +152,7 @@ pub struct Driving {
 
 #[derive(Debug, ClapArgs)]
 pub struct Plan {
+    /// The flow, a `.r5flow` file
     pub file: String,
     /// Which workflow, when the file has several
     pub workflow: Option<String>,
@@ -164,6 +165,7 @@ pub struct Plan {
 
 #[derive(Debug, ClapArgs)]
 pub struct Run {
+    /// The flow, a `.r5flow` file
     pub file: String,
     /// Which workflow, when the file has several
     pub workflow: Option<String>,
@@ -213,6 +215,7 @@ pub struct Runs {
 
 #[derive(Debug, ClapArgs)]
 pub struct Graph {
+    /// The flow, a `.r5flow` file
     pub file: String,
     /// Which workflow, when the file has several
     pub workflow: Option<String>,

@@ -21,6 +21,7 @@ mod prints;
 mod reference;
 mod rig;
 mod secrets;
+mod semantics;
 mod speed;
 mod stopping;
 mod suite;

@@ -448,6 +448,11 @@ async fn attempt<'p>(
     loop {
         let look = observe_for(cx, step, call, &target).await?;
         let it = look.it();
+        let again = match call.args.iter().any(|a| target::uses_it(&a.value)) {
+            true => Some(target::resolve(cx, call, it.as_ref()).await?),
+            false => None,
+        };
+        let target = again.as_ref().unwrap_or(&target);
         if let Some(condition) = clauses::unless(step)
             && !matches!(look, Look::Later)
             && cx.condition(condition, it.as_ref()).await? == Some(true)
@@ -577,6 +582,7 @@ fn uses_it(step: &Step, call: &ApiCall) -> bool {
     if let Some(object) = &call.body {
         crate::syntax::walk::object(object, &mut look);
     }
+    used |= call.args.iter().any(|a| target::uses_it(&a.value));
     used
 }
 

@@ -26,6 +26,8 @@ const WRITES: u32 = 4;
 /// What there is to do.
 enum Todo {
     Adopt,
+    /// It is absent, and the flow leaves it so.
+    Leave,
     Insert,
     Write(Comparison),
     Replace(Comparison),
@@ -110,6 +112,9 @@ impl<'p> Ensuring<'_, 'p> {
             let todo = self.todo(&wanted, found.as_ref())?;
             if cx.planning() {
                 return self.planned(todo, wanted, found, it);
+            }
+            if let Todo::Leave = todo {
+                return Ok(Stepped::Skipped);
             }
             if let Todo::Adopt = todo {
                 drop(lock);
@@ -217,6 +222,10 @@ impl<'p> Ensuring<'_, 'p> {
         let cx = self.cx;
         let path = &self.collection.path;
         let Some(found) = found else {
+            let decision = clauses::decision(self.step, OnOutcome::Absent);
+            if decision == Some(Decision::Continue) && !self.replaced_before() {
+                return Ok(Todo::Leave);
+            }
             let stops = clauses::decision(self.step, OnOutcome::Absent) == Some(Decision::Stop)
                 && !self.replaced_before();
             return if stops || !self.collection.can_ensure() {
@@ -286,6 +295,10 @@ impl<'p> Ensuring<'_, 'p> {
                 cx.plan(PlanAction::Adopt, None, Vec::new(), notes(&comparison));
                 Ok(Stepped::Done(Verdict::Adopted, it))
             }
+            Todo::Leave => {
+                cx.plan(PlanAction::Skip, None, Vec::new(), Vec::new());
+                Ok(Stepped::Skipped)
+            }
             Todo::Insert => {
                 cx.would_change(&self.get()?);
                 Ok(cx.planned(PlanAction::Create, Some(self.insert_request(wanted)?)))
@@ -341,7 +354,7 @@ impl<'p> Ensuring<'_, 'p> {
                 let (method, request) = self.write_request(&wanted, found, comparison)?;
                 (method, request, Verdict::Updated)
             }
-            Todo::Adopt => return Ok((Changed::Stale, Verdict::Adopted)),
+            Todo::Adopt | Todo::Leave => return Ok((Changed::Stale, Verdict::Adopted)),
         };
         let change = Change {
             method: &method,

@@ -27,7 +27,20 @@ pub async fn approve<'p>(cx: &Cx<'p>, step: &'p Step, text: &'p Expr) -> Result<
         );
         return Ok(cx.later());
     }
-    let answer = ask(cx, text, expires).await?;
+    let answer = match ask(cx, text, expires).await {
+        Err(Halt::Failed(failure))
+            if failure.reason == Reason::Denied
+                && clauses::decision(step, OnOutcome::Deny) == Some(Decision::Continue) =>
+        {
+            GateAnswer {
+                approved: false,
+                by: "nobody".into(),
+                note: Some(failure.message),
+                at: cx.now(),
+            }
+        }
+        asked => asked?,
+    };
     let value = Value::from_json(&json!({
         "approved": answer.approved,
         "by": answer.by,

@@ -10,6 +10,7 @@ use crate::eval::{self, EvalError};
 use crate::journal::Reason;
 use crate::source::Span;
 use crate::syntax::ast::{self, ActionKind, ApiCall, Field, Key};
+use crate::syntax::walk;
 use crate::value::Value;
 use crate::wire::Request;
 
@@ -48,6 +49,10 @@ pub async fn resolve(cx: &Cx<'_>, call: &ApiCall, it: Option<&Value>) -> Result<
     }
     let mut args = Args::new();
     for (position, arg) in call.args.iter().enumerate() {
+        // These are evaluated again when the resource has been read.
+        if it.is_none() && uses_it(&arg.value) {
+            continue;
+        }
         let value = cx.eval(&arg.value, it).await?;
         let name = match (&arg.name, &*arg.value.kind) {
             (Some(name), _) => Arc::clone(&name.text),
@@ -70,6 +75,13 @@ pub async fn resolve(cx: &Cx<'_>, call: &ApiCall, it: Option<&Value>) -> Result<
         method,
         args,
     })
+}
+
+/// Whether an expression looks at the resource that its step addresses.
+pub fn uses_it(expr: &ast::Expr) -> bool {
+    let mut used = false;
+    walk::expr(expr, &mut |r| used |= r.name == "it");
+    used
 }
 
 /// The parameter that a positional argument is for.
