@@ -481,8 +481,8 @@ async fn attempt<'p>(
         let found = it.as_ref().map(Value::to_json);
         let change = Change {
             method,
-            before: before(cx, &target, found.as_ref()).await?,
-            get: read_back(&target, method, Some(&request)),
+            before: before(cx, target, found.as_ref()).await?,
+            get: read_back(target, method, Some(&request)),
             request,
             guarded: cx.now(),
             deadline,
@@ -490,10 +490,10 @@ async fn attempt<'p>(
         let request = change.request.clone();
         match perform(cx, Some(step), change).await? {
             Changed::Done { answer, .. } => {
-                return finish(cx, step, &target, method, answer, Some(&request)).await;
+                return finish(cx, step, target, method, answer, Some(&request)).await;
             }
             Changed::Stale => {}
-            Changed::Refused(error) if is_gone(&error, method, &target) => {
+            Changed::Refused(error) if is_gone(&error, method, target) => {
                 return Ok(Stepped::Done(Verdict::Adopted, Value::Null));
             }
             Changed::Refused(error) => {
