@@ -2,7 +2,7 @@
 //!
 //! [`Sim`] is pure: a call and the moment it arrives go in, an answer and the moment it leaves come
 //! out. Its surface is the catalogue's (every collection answers insert, get, list, patch, update and
-//! delete); the behaviour that matters stands in [`model`], one file a subject. What is neither
+//! delete); the behaviour that matters stands in `model`, one file a subject. What is neither
 //! answers 501 and says so.
 
 mod ask;

@@ -2,7 +2,7 @@
 //!
 //! [`parse`] never fails: what does not parse becomes a diagnostic and a `Broken` node. A good file
 //! is parsed once, by the plain grammar in `grammar/`. Only where that fails is the file cut at the
-//! lines that begin statements, and each piece parsed by itself ([`recover`]), so that one mistake
+//! lines that begin statements, and each piece parsed by itself (`recover`), so that one mistake
 //! gives one error.
 
 pub mod ast;
