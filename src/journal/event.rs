@@ -44,7 +44,7 @@ pub enum Event {
         call: u32,
         result: CallResult,
     },
-    /// A hook inside an expression was computed. The key is its text and its arguments.
+    /// A hook inside an expression was computed. The key is its module and name, and its arguments.
     Hooked { key: String, value: Json },
     /// A pause began: a resumed run waits for the rest of it only.
     Began { address: Address, at: Timestamp },

@@ -1,7 +1,7 @@
 //! What happened, in order, and what follows from it.
 //!
-//! A run is the fold of its events. The live run, its recovery and the history that people read all
-//! use the one table of legal transitions in `state`; the stored form is versioned ([`FORMAT`]).
+//! A run is the fold of its events. Its recovery and the history that people read both use the one
+//! table of legal transitions in `state`; the stored form is versioned ([`FORMAT`]).
 
 mod event;
 mod state;

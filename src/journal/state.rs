@@ -1,4 +1,5 @@
-//! What follows from the events: one table of legal transitions, used live and on recovery.
+//! What follows from the events: one table of legal transitions, used on recovery
+//! and for the history.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;

@@ -22,7 +22,7 @@ pub struct Memo {
 }
 
 impl Memo {
-    /// Under which a hook's result is kept: its text decides, not its name.
+    /// Under which a hook's result is kept: the hook in its module, and its arguments.
     pub fn hook_key(function: &str, args: &[Value]) -> String {
         let args: Vec<_> = args.iter().map(Value::to_json).collect();
         format!("{function}({})", serde_json::Value::Array(args))
