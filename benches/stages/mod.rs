@@ -95,7 +95,9 @@ pub fn run_durably(file: &Path, state: &Path, catalog: &Catalog) {
             yes: true,
             interactive: false,
             by: "bench".into(),
+            planned_at: None,
         },
+        saved: None,
     };
     match session::run(&order, &Quiet) {
         Ok(report) => assert_eq!(report.end.status, RunStatus::Done),

@@ -159,13 +159,16 @@ pub struct Plan {
     /// Exit with 2 when there is something to do
     #[arg(long)]
     pub detailed_exitcode: bool,
+    /// Keep the plan in a file, for `r5flow run PLAN`
+    #[arg(long, value_name = "PLAN")]
+    pub out: Option<PathBuf>,
     #[command(flatten)]
     pub driving: Driving,
 }
 
 #[derive(Debug, ClapArgs)]
 pub struct Run {
-    /// The flow, a `.r5flow` file
+    /// The flow, a `.r5flow` file; or a plan that `r5flow plan --out` kept
     pub file: String,
     /// Which workflow, when the file has several
     pub workflow: Option<String>,

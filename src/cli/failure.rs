@@ -88,6 +88,9 @@ impl Failure {
             SessionError::Unreadable { file, why } => {
                 Failure::usage(format!("`{file}` cannot be read: {why}"))
             }
+            SessionError::Unwritten { file, why } => {
+                Failure::usage(format!("`{file}` cannot be written: {why}"))
+            }
             SessionError::Findings(program, findings) => {
                 flow::refusal(&program, &findings, settings)
             }

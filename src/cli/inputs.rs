@@ -98,7 +98,7 @@ pub fn gather_again(
         return Err(match secrets.iter().any(|s| s == name) {
             true => on_the_command_line(name),
             false => {
-                Failure::usage("the inputs of a run are recorded; resuming takes no `--input`")
+                Failure::usage("the inputs are recorded already; `--input` cannot change them")
                     .help("secrets are given again by variables, in a file, or at the prompt")
             }
         });

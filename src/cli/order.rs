@@ -1,8 +1,8 @@
 //! What a session is asked for: options and world of plan, run and resume.
 
 use super::args::Driving;
-use super::failure::Failure;
-use super::session::{Options, Order};
+use super::failure::{Exit, Failure};
+use super::session::{Options, Order, SavedPlan};
 use super::settings::Settings;
 use super::world::{self, Choice};
 use super::{flow, inputs, session};
@@ -43,6 +43,57 @@ pub fn order(
         given,
         world,
         options,
+        saved: None,
+    })
+}
+
+/// Everything for running a plan that was kept in a file.
+///
+/// # Errors
+/// Options that contradict the plan, and every misuse of the options.
+pub fn of_plan(
+    saved: SavedPlan,
+    workflow: Option<&str>,
+    driving: &Driving,
+    settings: &Settings,
+) -> Result<Order, Failure> {
+    let mut options = options(driving, settings)?;
+    let named = [
+        ("the workflow", workflow.map(str::to_owned), &saved.workflow),
+        ("`--env`", driving.environment.clone(), &saved.environment),
+    ];
+    for (what, said, planned) in named {
+        if said.is_some_and(|said| said != *planned) {
+            let message = format!("this plan was made for `{planned}`: {what} cannot be another");
+            return Err(Failure::usage(message).help("leave it out, or make another plan"));
+        }
+    }
+    let blame = |e| Failure::of(e, settings);
+    let world = match chosen(driving, &options.catalog, settings)? {
+        Some(choice) => {
+            world::same_world(&saved.world, &choice.pinned())
+                .map_err(|why| Failure::new(Exit::Decision, why))?;
+            choice
+        }
+        None => {
+            Choice::recorded(&saved.world, &options.catalog, Default::default()).map_err(blame)?
+        }
+    };
+    let mut given = saved.given();
+    given.extend(inputs::gather_again(
+        &saved.secrets,
+        &driving.inputs,
+        settings,
+    )?);
+    options.environment.clone_from(&saved.environment);
+    options.planned_at = Some(saved.made);
+    Ok(Order {
+        file: saved.file.clone(),
+        workflow: Some(saved.workflow.clone()),
+        given,
+        world,
+        options,
+        saved: Some(Box::new(saved)),
     })
 }
 
@@ -63,6 +114,7 @@ pub fn options(driving: &Driving, settings: &Settings) -> Result<Options, Failur
         yes: driving.yes,
         interactive: settings.terminal.interactive,
         by: settings.environment.user(),
+        planned_at: None,
     })
 }
 

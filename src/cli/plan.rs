@@ -18,7 +18,7 @@ pub fn plan(args: &Args, settings: &Settings) -> Result<Exit, Failure> {
     )?;
     let speaker = Speaker::new(settings, args.driving.json, &order.world);
     let mut told: Result<Exit, Failure> = Ok(Exit::Done);
-    session::plan(&order, &speaker, |found| {
+    session::plan(&order, &speaker, args.out.as_deref(), |found| {
         told = show(found, args, settings);
     })
     .map_err(|e| Failure::of(e, settings))?;

@@ -9,7 +9,7 @@ use tokio::sync::mpsc::unbounded_channel;
 use super::load::{checked, choose, has_errors, load, runtime, secret_names};
 use super::plan::Planner;
 use super::recorded::tagged;
-use super::{Options, Order, PlanView, Report, SessionError, Talk};
+use super::{Options, Order, PlanView, Report, SavedPlan, SessionError, Talk};
 use crate::check::names::FlowId;
 use crate::check::{self, Checked};
 use crate::cli::hooks::RhaiHooks;
@@ -25,6 +25,9 @@ use crate::world::{Machine, Timestamp};
 /// Plans, asks, and runs.
 pub fn run(order: &Order, talk: &dyn Talk) -> Result<Report, SessionError> {
     let (program, findings) = load(&order.file, &package::Disk)?;
+    if let Some(saved) = &order.saved {
+        saved.same_flow(&program)?;
+    }
     let ended = {
         let (checked, findings) = checked(&program, findings, &order.options.catalog);
         if has_errors(&findings) {
@@ -97,29 +100,10 @@ pub(super) fn run_checked<'p>(
         state: &state,
     };
     runtime.block_on(async {
-        if !options.yes {
-            let mut answer = None;
-            let mut broken = None;
-            planner
-                .plan(|view| match first_failure(view) {
-                    Some(failure) => broken = Some(failure),
-                    None => answer = talk.confirm(view),
-                })
-                .await?;
-            if let Some(failure) = broken {
-                return Err(failure);
-            }
-            match answer {
-                Some(true) => {}
-                Some(false) => return Err(SessionError::NoAnswer("nothing was changed".into())),
-                None => {
-                    return Err(SessionError::NoAnswer(
-                        "the plan waits for a yes, and there is no terminal to give it; look at `r5flow plan`, \
-                         then run again with `--yes`"
-                            .into(),
-                    ));
-                }
-            }
+        match &order.saved {
+            Some(saved) => still_holds(&planner, saved).await?,
+            None if options.yes => {}
+            None => consent(&planner, talk).await?,
         }
         let folder = state.create_run(&run)?;
         let mut nonce = [0u8; 16];
@@ -149,7 +133,8 @@ pub(super) fn run_checked<'p>(
         let mut past = State::default();
         let first = Event::Started(Box::new(started));
         let now = open.clock.now();
-        past.apply(1, now, &first).map_err(|e| SessionError::Journal(e.to_string()))?;
+        past.apply(1, now, &first)
+            .map_err(|e| SessionError::Journal(e.to_string()))?;
         let driven = Driving {
             vault: Rc::new(planner.vault()?),
             planner: &planner,
@@ -161,6 +146,30 @@ pub(super) fn run_checked<'p>(
         };
         driven.drive().await
     })
+}
+
+/// The plan that was approved must still be the plan.
+async fn still_holds(planner: &Planner<'_, '_>, saved: &SavedPlan) -> Result<(), SessionError> {
+    let mut held = Ok(());
+    planner.plan(|view| held = saved.holds(view)).await?;
+    held
+}
+
+/// Shows the plan and asks whether it may be run.
+async fn consent(planner: &Planner<'_, '_>, talk: &dyn Talk) -> Result<(), SessionError> {
+    let mut answer = Ok(None);
+    planner
+        .plan(|view| answer = first_failure(view).map_or_else(|| Ok(talk.confirm(view)), Err))
+        .await?;
+    match answer? {
+        Some(true) => Ok(()),
+        Some(false) => Err(SessionError::NoAnswer("nothing was changed".into())),
+        None => Err(SessionError::NoAnswer(
+            "the plan waits for a yes, and there is no terminal to give it; look at `r5flow plan`, \
+             then run again with `--yes`"
+                .into(),
+        )),
+    }
 }
 
 /// An assertion or a read that fails in the plan already.

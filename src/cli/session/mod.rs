@@ -6,12 +6,14 @@ mod load;
 mod plan;
 mod recorded;
 mod resume;
+mod saved;
 
 pub use drive::run;
 pub use history::{History, find_run, history};
 pub use load::{checked, choose, load};
 pub use plan::plan;
 pub use resume::resume;
+pub use saved::SavedPlan;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -37,6 +39,10 @@ pub enum SessionError {
     Usage(String),
     /// A file of the flow cannot be read.
     Unreadable {
+        file: String,
+        why: String,
+    },
+    Unwritten {
         file: String,
         why: String,
     },
@@ -80,6 +86,8 @@ pub struct Order {
     pub given: BTreeMap<String, Given>,
     pub world: Choice,
     pub options: Options,
+    /// The plan that was approved; the run must do just that.
+    pub saved: Option<Box<SavedPlan>>,
 }
 
 /// What plan, run and resume share.
@@ -96,6 +104,8 @@ pub struct Options {
     pub interactive: bool,
     /// Who runs it.
     pub by: String,
+    /// What a plan takes `run.started` for; now, when nobody says.
+    pub planned_at: Option<Timestamp>,
 }
 
 impl Options {
@@ -127,6 +137,8 @@ pub struct PlanView<'v> {
     pub program: &'v Program,
     pub workflow: &'v str,
     pub world: journal::World,
+    /// What `run.started` was taken for.
+    pub made: Timestamp,
     pub items: Vec<PlanItem>,
     pub graph: &'v Graph<'v>,
     /// Steps that fail already, with why.

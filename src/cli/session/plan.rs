@@ -1,6 +1,7 @@
 //! Plans: a dry run of the same core, and how long the real one will take.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -8,7 +9,7 @@ use tokio::sync::mpsc::unbounded_channel;
 
 use super::history::history;
 use super::load::{checked, choose, flow_error, has_errors, load, runtime, secrets_of, too_plain};
-use super::{Options, Order, PlanView, SessionError, Talk};
+use super::{Options, Order, PlanView, SavedPlan, SessionError, Talk};
 use crate::check::names::FlowId;
 use crate::check::{self, Checked};
 use crate::cli::hooks::RhaiHooks;
@@ -22,10 +23,11 @@ use crate::value::Value;
 use crate::world::clock::Clock;
 use crate::world::{Millis, Timestamp};
 
-/// Makes the plan of a run and shows it.
+/// Makes the plan of a run, shows it, and keeps it in the file `out`.
 pub fn plan(
     order: &Order,
     talk: &dyn Talk,
+    out: Option<&Path>,
     show: impl FnOnce(&PlanView<'_>),
 ) -> Result<(), SessionError> {
     let (program, findings) = load(&order.file, &package::Disk)?;
@@ -57,7 +59,14 @@ pub fn plan(
         open: &open,
         state: &state,
     };
-    runtime.block_on(planner.plan(show))
+    let mut kept = Ok(());
+    runtime.block_on(planner.plan(|view| {
+        show(view);
+        if let Some(file) = out.filter(|_| view.end.failures.is_empty()) {
+            kept = SavedPlan::of(&planner, view).write(file);
+        }
+    }))?;
+    kept
 }
 
 pub(super) struct Planner<'a, 'p> {
@@ -74,6 +83,7 @@ pub(super) struct Planner<'a, 'p> {
 impl Planner<'_, '_> {
     pub(super) async fn plan(&self, show: impl FnOnce(&PlanView<'_>)) -> Result<(), SessionError> {
         let vault = Rc::new(self.vault()?);
+        let made = self.starts(Mode::Plan);
         let mut core = self.core(Mode::Plan, State::default())?;
         let mut engine = self.engine(
             Box::new(MemoryJournal::new()),
@@ -88,6 +98,7 @@ impl Planner<'_, '_> {
             program: self.program,
             workflow: self.checked.names.flow(self.flow).name(),
             world: self.choice.pinned(),
+            made,
             items: in_order(core.plan()),
             graph: &graph,
             end,
@@ -116,7 +127,7 @@ impl Planner<'_, '_> {
             run: Some(identity(
                 past.started.as_ref(),
                 past.began,
-                self.open.clock.now(),
+                self.starts(mode),
             )),
         };
         let graph = Graph::build(&self.checked.names, self.flow, self.inputs.clone(), &memo)
@@ -141,6 +152,12 @@ impl Planner<'_, '_> {
             self.options.settings(mode),
             Rc::new(Silent),
         ))
+    }
+
+    /// The moment at which a new run begins, or a plan thinks that it does.
+    fn starts(&self, mode: Mode) -> Timestamp {
+        let planned = self.options.planned_at.filter(|_| mode == Mode::Plan);
+        planned.unwrap_or_else(|| self.open.clock.now())
     }
 
     pub(super) fn engine(
