@@ -25,8 +25,6 @@ pub struct Settings {
     pub operations_kept: Millis,
     /// After which a step gives up when it says no `timeout` itself.
     pub step_timeout: Millis,
-    /// How long "in use" and "operation in progress" are taken for passing.
-    pub busy_timeout: Millis,
     /// How long a server that gives no answer is tried.
     pub silence_timeout: Millis,
     /// How long a server that cannot be reached at all is tried.
@@ -45,7 +43,6 @@ impl Settings {
             id_window: Millis::mins(30),
             operations_kept: Millis::mins(12 * 60),
             step_timeout: Millis::mins(60),
-            busy_timeout: Millis::mins(15),
             silence_timeout: Millis::mins(2),
             unreachable_timeout: Millis::secs(30),
             guard_age: Millis::secs(30),

@@ -11,7 +11,7 @@ use super::cx::{Attempts, Cx, Halt, Stepped, known, no_answer};
 use super::operation::{self, Followed, Operation};
 use super::settle::{self, Role, Settled, role};
 use super::target::{self, Target};
-use super::{Result, again, clauses, wait};
+use super::{Result, again, clauses, patience, wait};
 use crate::catalog::{Method, OperationStyle, coerce, request};
 use crate::eval::EvalError;
 use crate::journal::{CallResult, CallState, Event, Intent, Origin, Reason, Verdict};
@@ -200,6 +200,7 @@ impl Carrier<'_, '_> {
                         method: self.method,
                         get: self.get.as_ref(),
                         accepted,
+                        repeatable: self.step.is_some_and(clauses::repeats_safely),
                     };
                     match settle::settle(self.cx, &call).await? {
                         Settled::Done(origin) => {
@@ -277,10 +278,9 @@ impl Carrier<'_, '_> {
             return Err(Halt::Stopped);
         }
         let (count, since) = attempts.failed(cx.now());
-        let pause = cx.backoff(count, error.retry_after);
-        let limit = since.plus(cx.tolerance(&error)).min(self.deadline);
-        let hopeless = error.class == ErrorClass::Credentials;
-        if hopeless || cx.now().plus(pause) >= limit {
+        let pause = patience::pause(cx, count, &error);
+        let limit = patience::limit(cx, &error).await?;
+        if cx.now().plus(pause) >= since.plus(limit).min(self.deadline) {
             if !left {
                 self.void(intent).await;
             }
@@ -318,6 +318,7 @@ impl Carrier<'_, '_> {
     }
 
     async fn done(&self, intent: &Intent, answer: Json, origin: Origin) -> Result<Changed> {
+        self.cx.shared.grants.note(&self.method.id, self.cx.now());
         let kept = if self.only_the_answer_tells() {
             answer.clone()
         } else {

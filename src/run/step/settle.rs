@@ -64,6 +64,8 @@ pub struct Lost<'a> {
     pub get: Option<&'a Request>,
     /// Whether the service is known to have taken it.
     pub accepted: bool,
+    /// `repeat safe`: the author says that sending it twice does no harm.
+    pub repeatable: bool,
 }
 
 pub async fn settle(cx: &Cx<'_>, call: &Lost<'_>) -> Result<Settled> {
@@ -144,6 +146,16 @@ fn settle_unseen(cx: &Cx<'_>, call: &Lost<'_>, looked: bool) -> Result<Settled> 
             Ok(Settled::Unsent)
         }
         SettleClass::ConvergingWrite | SettleClass::Delete | SettleClass::Reads => {
+            Ok(Settled::Unsent)
+        }
+        SettleClass::MatchedOperation
+        | SettleClass::IdAndOperation
+        | SettleClass::NamedCreate
+        | SettleClass::MarkedCreate
+        | SettleClass::OnceOnlyResult
+        | SettleClass::Unsafe
+            if call.repeatable =>
+        {
             Ok(Settled::Unsent)
         }
         SettleClass::MatchedOperation
