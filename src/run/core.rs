@@ -80,6 +80,7 @@ impl<'p> Core<'p> {
                 catalog,
                 settings,
                 grants: Grants::of(&past),
+                principal: Default::default(),
                 past,
                 nonce,
                 now: Timestamp(0).into(),

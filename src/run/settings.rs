@@ -19,8 +19,6 @@ pub struct Settings {
     pub until: Option<String>,
     /// How long one request may take, its answer included.
     pub patience: Millis,
-    /// How long a request id is honoured for certain. Compute Engine documents no period.
-    pub id_window: Millis,
     /// How long a service certainly lists an operation that it has taken.
     pub operations_kept: Millis,
     /// After which a step gives up when it says no `timeout` itself.
@@ -40,7 +38,6 @@ impl Settings {
             parallel: 16,
             until: None,
             patience: Millis::mins(1),
-            id_window: Millis::mins(30),
             operations_kept: Millis::mins(12 * 60),
             step_timeout: Millis::mins(60),
             silence_timeout: Millis::mins(2),

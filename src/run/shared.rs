@@ -21,6 +21,8 @@ pub struct Shared<'p> {
     pub catalog: Catalog,
     pub settings: Settings,
     pub grants: Grants,
+    /// The account that operations of this run name as theirs.
+    pub principal: RefCell<Option<String>>,
     /// What the journal told when this process began.
     pub past: State,
     pub nonce: String,

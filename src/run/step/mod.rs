@@ -7,6 +7,7 @@ mod cx;
 mod ensure;
 mod gate;
 mod http;
+mod look;
 mod operation;
 mod patience;
 mod point;
