@@ -100,6 +100,20 @@ impl SourceMap {
         self.get(span.source).map_or("", |s| s.slice(span))
     }
 
+    /// `file:line:column-column`: a span with the column of its last character, as far as its first
+    /// line goes.
+    pub fn stretch(&self, span: Span) -> String {
+        let place = self.place(span);
+        let Some(source) = self.get(span.source) else {
+            return place;
+        };
+        let text = source.text.get(span.start as usize..span.end as usize);
+        let line = text.and_then(|t| t.lines().next()).unwrap_or("");
+        let (_, column) = source.line_column(span.start);
+        let length = line.trim_end().chars().count().max(1);
+        format!("{place}-{}", column + length - 1)
+    }
+
     /// `file:line:column` of the start of a span.
     pub fn place(&self, span: Span) -> String {
         match self.get(span.source) {

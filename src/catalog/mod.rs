@@ -15,7 +15,7 @@ mod model;
 mod pack;
 mod record;
 pub mod request;
-mod rules;
+pub mod rules;
 mod service;
 #[cfg(test)]
 mod tests;
@@ -202,6 +202,16 @@ impl Catalog {
     pub fn collections(&self, service: &str) -> Vec<Arc<str>> {
         let found = self.services.get(service);
         found.map_or_else(Vec::new, |s| s.collections().to_vec())
+    }
+
+    /// For how long a request id of a service is trusted to make a repetition a replay.
+    pub fn replay_window(&self, service: &str) -> crate::world::Millis {
+        rules::windows::replay(service)
+    }
+
+    /// By how long the reads of a service may lag behind its writes.
+    pub fn lag(&self, service: &str) -> crate::world::Millis {
+        rules::windows::lag(service)
     }
 
     /// The collection `compute.instances`; short paths as for [`Catalog::method`].

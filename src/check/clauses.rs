@@ -10,8 +10,9 @@ use super::steps::StepPlace;
 use super::want::Want;
 use crate::diag::{Code, Diagnostic, nearest};
 use crate::source::Span;
-use crate::syntax::ast::{Clause, ClauseKind, Decision, Expr, OnOutcome};
+use crate::syntax::ast::{Clause, ClauseKind, Decision, Expr, Name, OnOutcome};
 use crate::types::{Bounds, Type};
+use crate::wire::error::ErrorClass;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum StepKind {
@@ -95,6 +96,7 @@ impl<'p> Checker<'_, 'p> {
                     | ClauseKind::FailWhen(_)
                     | ClauseKind::Expect(_)
                     | ClauseKind::When(_)
+                    | ClauseKind::Patience { .. }
             );
             if single && let Some(first) = seen.get(word) {
                 self.report(
@@ -230,6 +232,11 @@ impl<'p> Checker<'_, 'p> {
                     self.duration("every", every, &mut scope);
                 }
             }
+            ClauseKind::Patience { class, limit } => {
+                self.error_class(place, class);
+                self.duration("for", limit, &mut plain(self));
+            }
+            ClauseKind::RepeatSafe => {}
             ClauseKind::On { outcome, decision } => self.decision(clause, *outcome, *decision),
             ClauseKind::Settle { http, when } => {
                 self.http(place, http);
@@ -260,14 +267,49 @@ impl<'p> Checker<'_, 'p> {
         }
     }
 
+    /// `retry CLASS for …` names a class whose request may succeed later, and names it once.
+    fn error_class(&mut self, place: &StepPlace<'_, 'p>, class: &Name) {
+        let passing = || ErrorClass::ALL.into_iter().filter(|c| c.may_pass());
+        if !passing().any(|c| c.word() == &*class.text) {
+            let finding = Diagnostic::error(
+                Code::BAD_CLAUSE,
+                class.span,
+                format!("`{}` is no error that may pass", class.text),
+            );
+            let words: Vec<&str> = passing().map(ErrorClass::word).collect();
+            self.report(match nearest(&class.text, words.iter().copied()) {
+                Some(near) => finding
+                    .help(format!("did you mean `{near}`?"))
+                    .fix(class.span, near),
+                None => finding.help(format!("these may: {}", words.join(", "))),
+            });
+        }
+        let same = place.step.clauses.iter().find_map(|c| match &c.kind {
+            ClauseKind::Patience { class: other, .. } if other.text == class.text => Some(other),
+            _ => None,
+        });
+        if let Some(first) = same.filter(|other| other.span != class.span) {
+            self.report(
+                Diagnostic::error(
+                    Code::BAD_CLAUSE,
+                    class.span,
+                    format!("`{}` stands here twice", class.text),
+                )
+                .related(first.span, "the first one")
+                .help("remove one of the two"),
+            );
+        }
+    }
+
     fn decision(&mut self, clause: &Clause, outcome: OnOutcome, decision: Decision) {
-        use Decision::{Continue, Pause, Replace, Stop, Update};
+        use Decision::{Ask, Continue, Pause, Replace, Stop, Update};
         let (word, legal): (&str, &[Decision]) = match outcome {
             OnOutcome::Absent => ("absent", &[Stop, Continue]),
             OnOutcome::Change => ("change", &[Update, Replace, Stop]),
             OnOutcome::Deny => ("deny", &[Continue, Stop]),
             OnOutcome::Timeout => ("timeout", &[Pause, Continue, Stop]),
             OnOutcome::Failure => ("failure", &[Continue, Stop]),
+            OnOutcome::Doubt => ("doubt", &[Ask]),
         };
         if !legal.contains(&decision) {
             let known: Vec<String> = legal
@@ -375,10 +417,13 @@ fn word(kind: &ClauseKind) -> &'static str {
             OnOutcome::Deny => "on deny",
             OnOutcome::Timeout => "on timeout",
             OnOutcome::Failure => "on failure",
+            OnOutcome::Doubt => "on doubt",
         },
         ClauseKind::Expires(_) => "expires",
         ClauseKind::Expect(_) => "expect",
         ClauseKind::Settle { .. } => "settle",
+        ClauseKind::Patience { .. } => "retry … for",
+        ClauseKind::RepeatSafe => "repeat safe",
     }
 }
 
@@ -389,6 +434,7 @@ fn decision_word(decision: Decision) -> &'static str {
         Decision::Replace => "replace",
         Decision::Continue => "continue",
         Decision::Pause => "pause",
+        Decision::Ask => "ask",
     }
 }
 
@@ -416,6 +462,10 @@ fn illegal(kind: StepKind, clause: &ClauseKind) -> Option<&'static str> {
                 matches!(kind, Ensure | Call | Wait | Http),
                 "it says what follows when a `timeout` is over, and this step has none",
             ),
+            OnOutcome::Doubt => (
+                matches!(kind, Call | Http),
+                "`call` and `http` take it; an `ensure` looks at its resource again",
+            ),
             OnOutcome::Failure => (
                 kind != Run,
                 "say it at the steps of the workflow that it runs",
@@ -432,6 +482,14 @@ fn illegal(kind: StepKind, clause: &ClauseKind) -> Option<&'static str> {
         ClauseKind::Every(_) => (
             matches!(kind, Ensure | Call | Wait),
             "it says how often `until` is asked",
+        ),
+        ClauseKind::RepeatSafe => (
+            matches!(kind, Call | Http),
+            "`call` and `http` take it; an `ensure` looks at its resource again",
+        ),
+        ClauseKind::Patience { .. } => (
+            matches!(kind, Read | Ensure | Call | Wait),
+            "`read`, `ensure`, `call` and `wait` take it: it names an error of Google's APIs",
         ),
         ClauseKind::Retry { .. } => (
             matches!(kind, Ensure | Call | Http),

@@ -4,8 +4,10 @@ use super::Checker;
 use super::scope::{IT_NOWHERE, Scope};
 use super::steps::StepPlace;
 use super::want::Want;
+use crate::catalog::{Method, SettleClass};
 use crate::diag::{Code, Diagnostic, nearest};
-use crate::syntax::ast::{ClauseKind, Expr, Field, HttpCall, Key};
+use crate::source::Span;
+use crate::syntax::ast::{ClauseKind, Expr, Field, HttpCall, Key, OnOutcome, Step};
 use crate::types::Type;
 use crate::wire::Verb;
 
@@ -138,18 +140,73 @@ impl<'p> Checker<'_, 'p> {
             .clauses
             .iter()
             .any(|c| matches!(c.kind, ClauseKind::Settle { .. }));
-        if !repeatable && !settles && !Self::in_event(place.flow, place.block) {
+        if repeatable || settles || says_what_doubt_means(place.step) {
+            return;
+        }
+        if !Self::in_event(place.flow, place.block) {
             self.report(
-                Diagnostic::warning(
+                Diagnostic::error(
                     Code::UNSETTLED,
                     http.method.span,
                     format!(
-                        "when the answer of this {} is lost, the run stops and asks",
+                        "when the answer of this {} is lost, nothing tells whether it arrived",
                         http.method.text
                     ),
                 )
-                .help("add `settle http GET … when …`, which says how to see that it arrived"),
+                .help(
+                    "add `settle http GET … when …`, which says how to see that it arrived; `repeat safe` when \
+                     sending it twice does no harm; or `on doubt ask`: the run stops with exit code 7",
+                ),
             );
         }
     }
+
+    /// A call whose effect the catalogue cannot find out needs the author's word.
+    pub(super) fn unsettled_call(&mut self, step: &Step, method: &Method, span: Span) {
+        let Some(why) = doubt(method.settle).filter(|_| !says_what_doubt_means(step)) else {
+            return;
+        };
+        self.report(
+            Diagnostic::error(
+                Code::UNSETTLED,
+                span,
+                format!("when the answer of `{}` is lost, {why}", method.id),
+            )
+            .help(
+                "add `repeat safe` when sending it twice does no harm, or `on doubt ask`: the run stops with exit \
+                 code 7",
+            ),
+        );
+    }
+}
+
+/// What is lost with the answer of a call of this class; `None` where the run finds out by itself.
+fn doubt(class: SettleClass) -> Option<&'static str> {
+    match class {
+        SettleClass::Unsafe | SettleClass::MarkedCreate => {
+            Some("nothing tells whether it happened")
+        }
+        SettleClass::OnceOnlyResult => {
+            Some("what it made is there, and its secret is lost with the answer")
+        }
+        SettleClass::Reads
+        | SettleClass::IdAndOperation
+        | SettleClass::NamedCreate
+        | SettleClass::ConvergingWrite
+        | SettleClass::Delete
+        | SettleClass::MatchedOperation => None,
+    }
+}
+
+fn says_what_doubt_means(step: &Step) -> bool {
+    step.clauses.iter().any(|c| {
+        matches!(
+            c.kind,
+            ClauseKind::RepeatSafe
+                | ClauseKind::On {
+                    outcome: OnOutcome::Doubt,
+                    ..
+                }
+        )
+    })
 }

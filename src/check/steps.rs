@@ -12,7 +12,7 @@ use super::order::Ensured;
 use super::scope::{IT_NOWHERE, It, Scope};
 use super::target::Target;
 use super::want::{Api, Want};
-use crate::catalog::{Collection, InsertId, Kind, Method, OperationStyle, SettleClass};
+use crate::catalog::{Collection, InsertId, Kind, Method, OperationStyle};
 use crate::diag::{Code, Diagnostic};
 use crate::syntax::ast::{
     self, ActionKind, ApiCall, ClauseKind, Decision, Field, Key, Object, OnOutcome, Step,
@@ -412,19 +412,7 @@ impl<'p> Checker<'_, 'p> {
         self.arguments(place.flow, call, &signature, &mut scope);
         self.body(place, call, &method, &mut scope);
         self.deprecated(&method, last.span);
-        if method.settle == SettleClass::Unsafe {
-            self.report(
-                Diagnostic::warning(
-                    Code::UNSETTLED,
-                    last.span,
-                    format!(
-                        "when the answer of `{}` is lost, nothing tells whether it happened",
-                        method.id
-                    ),
-                )
-                .help("the run stops then and asks; prefer a method that can be repeated"),
-            );
-        }
+        self.unsettled_call(place.step, &method, last.span);
         let after = match &resource {
             Some(ty) => It::Is(ty.clone()),
             None => It::Is(self.answer_type(&target)),

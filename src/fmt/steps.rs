@@ -120,6 +120,11 @@ impl Printer<'_> {
                     self.worded(" every ", every, indent);
                 }
             }
+            ClauseKind::Patience { class, limit } => {
+                self.text(&format!("retry {}", class.text));
+                self.worded(" for ", limit, indent);
+            }
+            ClauseKind::RepeatSafe => self.text("repeat safe"),
             ClauseKind::On { outcome, decision } => {
                 self.text(&format!(
                     "on {} {}",
@@ -239,6 +244,7 @@ fn outcome_word(outcome: OnOutcome) -> &'static str {
         OnOutcome::Deny => "deny",
         OnOutcome::Timeout => "timeout",
         OnOutcome::Failure => "failure",
+        OnOutcome::Doubt => "doubt",
     }
 }
 
@@ -249,5 +255,6 @@ fn decision_word(decision: Decision) -> &'static str {
         Decision::Replace => "replace",
         Decision::Continue => "continue",
         Decision::Pause => "pause",
+        Decision::Ask => "ask",
     }
 }

@@ -243,7 +243,7 @@ impl Verdict {
 pub struct StepFailure {
     pub reason: Reason,
     pub message: String,
-    /// `file:line:column`
+    /// `file:line:column`, or `file:line:column-column` where the last character is known.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub place: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]

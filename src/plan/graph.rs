@@ -125,6 +125,16 @@ pub struct Frame<'p> {
     pub(super) end: Option<NodeId>,
 }
 
+impl<'p> Frame<'p> {
+    /// Where the `run` step stands that gives the inputs, and what it writes; `None` for the flow itself.
+    pub fn caller(&self) -> Option<(ScopeId, Option<&'p ast::Object>)> {
+        match self.inputs {
+            Given::Values(_) => None,
+            Given::Call { scope, inputs } => Some((scope, inputs)),
+        }
+    }
+}
+
 /// Where the inputs of a frame come from.
 #[derive(Debug)]
 pub(super) enum Given<'p> {

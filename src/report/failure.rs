@@ -32,6 +32,13 @@ pub fn text(
         look.red("×"),
         look.bold(&clean(address))
     );
+    out.push_str(&below(failure, sources, vault, look));
+    out
+}
+
+/// The line of the flow with a mark below it, the API's own words, and what to do.
+pub fn below(failure: &StepFailure, sources: &SourceMap, vault: &Vault, look: Look) -> String {
+    let mut out = String::new();
     match snippet(&failure.place, sources, look) {
         Some(snippet) => out.push_str(&snippet),
         None if !failure.place.is_empty() => {
@@ -54,21 +61,27 @@ pub fn text(
     out
 }
 
-/// The line at `file:line:column`, its word underlined.
+/// The line at `file:line:column`, its word underlined, or all up to the last column.
 fn snippet(place: &str, sources: &SourceMap, look: Look) -> Option<String> {
     let mut parts = place.rsplitn(3, ':');
-    let column: usize = parts.next()?.parse().ok()?;
+    let columns = parts.next()?;
+    let (first, last) = columns.split_once('-').unwrap_or((columns, ""));
+    let column: usize = first.parse().ok()?;
     let number: usize = parts.next()?.parse().ok()?;
     let name = parts.next()?;
     let source = sources.iter().find(|s| s.name == name)?;
     let line = source.text.lines().nth(number.checked_sub(1)?)?;
     let before: String = line.chars().take(column.checked_sub(1)?).collect();
     let rest: String = line.chars().skip(column - 1).collect();
-    let word = rest
-        .chars()
-        .take_while(|c| c.is_alphanumeric() || *c == '_')
-        .count()
-        .max(1);
+    let word = match last.parse::<usize>() {
+        Ok(last) => (last + 1)
+            .saturating_sub(column)
+            .min(rest.trim_end().chars().count()),
+        Err(_) => rest
+            .chars()
+            .take_while(|c| c.is_alphanumeric() || *c == '_')
+            .count(),
+    };
     let pad = " ".repeat(number.to_string().len());
     let indent: String = before
         .chars()
@@ -76,11 +89,11 @@ fn snippet(place: &str, sources: &SourceMap, look: Look) -> Option<String> {
         .collect();
     Some(format!(
         "  {pad}{}\n  {} {}\n  {pad} {} {indent}{}\n",
-        look.dim(&format!("╭─[{place}]")),
+        look.dim(&format!("╭─[{name}:{number}:{column}]")),
         look.dim(&format!("{number} │")),
         clean(line),
         look.dim("·"),
-        look.red(&"─".repeat(word))
+        look.red(&"─".repeat(word.max(1)))
     ))
 }
 

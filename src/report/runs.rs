@@ -5,6 +5,7 @@ use serde_json::{Value as Json, json};
 use super::style::{Look, clean, count, moment, one_line, span};
 use super::{failure, head};
 use crate::journal::{CallState, Event, Outcome, State, StepState, World};
+use crate::source::SourceMap;
 use crate::store::{Key, Vault};
 use crate::world::Timestamp;
 
@@ -214,17 +215,25 @@ impl Detail<'_> {
         );
     }
 
+    /// The program that the run recorded.
+    fn sources(&self) -> SourceMap {
+        let mut sources = SourceMap::default();
+        let started = self.state.started.as_ref();
+        for (name, text) in started.iter().flat_map(|s| &s.program) {
+            sources.add(name.as_str(), text.as_str());
+        }
+        sources
+    }
+
     /// Errors, gates and open operations of a step.
     fn below(&self, address: &str, step: &StepState, out: &mut String, look: Look) {
         let mut note = |text: String| out.push_str(&format!("      {text}\n"));
         if let Some((Outcome::Failed { failure, .. }, _)) = &step.finished {
             note(look.red(&shown(&failure.message)));
-            if !failure.place.is_empty() {
-                note(format!("at {}", clean(&failure.place)));
-            }
-            if let Some(help) = &failure.help {
-                note(format!("{} {}", look.cyan("help:"), shown(help)));
-            }
+            let vault = Vault::empty(Key::new([0; 32]));
+            let text = failure::below(failure, &self.sources(), &vault, look);
+            text.lines()
+                .for_each(|line| note(line.strip_prefix("  ").unwrap_or(line).to_owned()));
         }
         if let Some(gate) = &step.gate {
             note(format!("asked: {}", one_line(&shown(&gate.text))));

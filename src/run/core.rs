@@ -8,6 +8,7 @@ use std::task::Poll;
 use super::effect::{Effect, Reply, TaskId};
 use super::end::{End, NodeStatus, severity, status_of, stuck};
 use super::engine::Observer;
+use super::grants::Grants;
 use super::plan_item::PlanItem;
 use super::settings::{Mode, Settings};
 use super::shared::Shared;
@@ -78,6 +79,8 @@ impl<'p> Core<'p> {
                 memo: memo.into(),
                 catalog,
                 settings,
+                grants: Grants::of(&past),
+                principal: Default::default(),
                 past,
                 nonce,
                 now: Timestamp(0).into(),

@@ -17,6 +17,7 @@ mod effect;
 mod embedded;
 mod end;
 mod engine;
+mod grants;
 mod ids;
 mod plan_item;
 mod settings;

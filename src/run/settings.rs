@@ -19,14 +19,10 @@ pub struct Settings {
     pub until: Option<String>,
     /// How long one request may take, its answer included.
     pub patience: Millis,
-    /// How long a request id is honoured for certain. Compute Engine documents no period.
-    pub id_window: Millis,
     /// How long a service certainly lists an operation that it has taken.
     pub operations_kept: Millis,
     /// After which a step gives up when it says no `timeout` itself.
     pub step_timeout: Millis,
-    /// How long "in use" and "operation in progress" are taken for passing.
-    pub busy_timeout: Millis,
     /// How long a server that gives no answer is tried.
     pub silence_timeout: Millis,
     /// How long a server that cannot be reached at all is tried.
@@ -42,10 +38,8 @@ impl Settings {
             parallel: 16,
             until: None,
             patience: Millis::mins(1),
-            id_window: Millis::mins(30),
             operations_kept: Millis::mins(12 * 60),
             step_timeout: Millis::mins(60),
-            busy_timeout: Millis::mins(15),
             silence_timeout: Millis::mins(2),
             unreachable_timeout: Millis::secs(30),
             guard_age: Millis::secs(30),

@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::rc::Rc;
 use std::sync::Arc;
 
+use super::grants::Grants;
 use super::plan_item::PlanItem;
 use super::settings::Settings;
 use crate::catalog::Catalog;
@@ -19,6 +20,9 @@ pub struct Shared<'p> {
     pub memo: RefCell<Memo>,
     pub catalog: Catalog,
     pub settings: Settings,
+    pub grants: Grants,
+    /// The account that operations of this run name as theirs.
+    pub principal: RefCell<Option<String>>,
     /// What the journal told when this process began.
     pub past: State,
     pub nonce: String,
@@ -37,6 +41,10 @@ pub struct Shared<'p> {
 }
 
 impl<'p> Shared<'p> {
+    pub fn stretch(&self, span: Span) -> String {
+        self.graph.borrow().names.program.sources.stretch(span)
+    }
+
     pub fn place(&self, span: Span) -> String {
         self.graph.borrow().names.program.sources.place(span)
     }

@@ -9,6 +9,7 @@ use super::generic;
 use super::refs;
 use super::timing;
 use super::world::{Due, Object, World, pacific};
+use crate::catalog::rules::sql_operations::sql_types;
 use crate::catalog::{OperationStyle, Piece};
 use crate::world::{Millis, Timestamp};
 
@@ -98,18 +99,7 @@ fn compute_kind(method: &str, name: &str) -> String {
 
 /// Cloud SQL's operation types.
 fn sql_kind(method: &str) -> &'static str {
-    match method {
-        "sqladmin.instances.insert" => "CREATE",
-        "sqladmin.instances.delete" => "DELETE",
-        "sqladmin.instances.restart" => "RESTART",
-        "sqladmin.databases.insert" => "CREATE_DATABASE",
-        "sqladmin.databases.delete" => "DELETE_DATABASE",
-        "sqladmin.databases.patch" | "sqladmin.databases.update" => "UPDATE_DATABASE",
-        "sqladmin.users.insert" => "CREATE_USER",
-        "sqladmin.users.delete" => "DELETE_USER",
-        "sqladmin.users.update" => "UPDATE_USER",
-        _ => "UPDATE",
-    }
+    sql_types(method).map_or("UPDATE", |types| types.names[0])
 }
 
 /// Begins the operation of a call on `target` and gives the answer to the call. Methods whose answer

@@ -375,6 +375,13 @@ pub enum ClauseKind {
         times: Expr,
         every: Option<Expr>,
     },
+    /// `retry in_use for 20m`: for how long an error of this class is taken for passing.
+    Patience {
+        class: Name,
+        limit: Expr,
+    },
+    /// `repeat safe`: what was sent twice is as good as sent once.
+    RepeatSafe,
     On {
         outcome: OnOutcome,
         decision: Decision,
@@ -395,6 +402,8 @@ pub enum OnOutcome {
     Deny,
     Timeout,
     Failure,
+    /// Nobody can tell whether a call took effect.
+    Doubt,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -404,6 +413,8 @@ pub enum Decision {
     Replace,
     Continue,
     Pause,
+    /// A person decides.
+    Ask,
 }
 
 #[derive(Clone, Debug)]

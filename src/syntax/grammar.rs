@@ -73,9 +73,11 @@ pub fn is_keyword(rule: Rule) -> bool {
             | kw_on
             | kw_output
             | kw_read
+            | kw_repeat
             | kw_require
             | kw_retry
             | kw_run
+            | kw_safe
             | kw_settle
             | kw_step
             | kw_then

@@ -335,6 +335,7 @@ fn is_clause(rule: Rule) -> bool {
             | timeout_c
             | every_c
             | retry_c
+            | repeat_c
             | on_c
             | expires_c
             | expect_c
@@ -342,6 +343,7 @@ fn is_clause(rule: Rule) -> bool {
             | approve_c
             | kw_after
             | kw_unless
+            | kw_repeat
             | kw_require
             | kw_until
             | kw_fail

@@ -181,7 +181,8 @@ variants! {
     Key { Name(a), Computed(a), ; ; }
     ClauseKind {
         After(a), When(a), Unless(a), Require(a), Until(a), FailWhen(a), Timeout(a), Every(a), Expires(a), Expect(a), ;
-        Retry { times, every }, On { outcome, decision }, Settle { http, when }, ;
+        Retry { times, every }, Patience { class, limit }, On { outcome, decision }, Settle { http, when }, ;
+        RepeatSafe
     }
     ExprKind {
         Bool(a), Int(a), Float(a), Duration(a), Size(a), Percent(a), Str(a), Name(a), List(a), Object(a), Not(a),

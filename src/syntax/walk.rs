@@ -71,7 +71,7 @@ pub fn clause<'p>(clause: &'p Clause, visit: &mut Visit<'_, 'p>) {
         visit,
     };
     match &clause.kind {
-        ClauseKind::After(_) | ClauseKind::On { .. } => {}
+        ClauseKind::After(_) | ClauseKind::On { .. } | ClauseKind::RepeatSafe => {}
         ClauseKind::When(e)
         | ClauseKind::Unless(e)
         | ClauseKind::Until(e)
@@ -81,6 +81,7 @@ pub fn clause<'p>(clause: &'p Clause, visit: &mut Visit<'_, 'p>) {
         ClauseKind::Require(guard) | ClauseKind::FailWhen(guard) | ClauseKind::Expect(guard) => {
             walker.guard(guard)
         }
+        ClauseKind::Patience { limit, .. } => walker.expr(limit),
         ClauseKind::Retry { times, every } => {
             walker.expr(times);
             every.iter().for_each(|e| walker.expr(e));

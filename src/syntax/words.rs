@@ -20,8 +20,8 @@ pub const ITEMS: &[&str] = &["use", "type", "let", "workflow", "hook"];
 
 /// Begin a clause of a step or a checkpoint.
 pub const CLAUSES: &[&str] = &[
-    "after", "when", "unless", "require", "until", "fail", "timeout", "every", "retry", "on",
-    "expires", "expect", "settle", "approve",
+    "after", "when", "unless", "require", "until", "fail", "timeout", "every", "retry", "repeat",
+    "on", "expires", "expect", "settle", "approve",
 ];
 
 /// Begin what a step does.

@@ -9,6 +9,7 @@ use serde_json::Value as Json;
 
 use super::Answer;
 use super::error_table::{Facts, class_of};
+use super::policy::{Next, POLICIES, Policy};
 use crate::world::{Millis, Timestamp};
 
 /// What a refusal means for what happens next.
@@ -44,17 +45,51 @@ pub enum ErrorClass {
 }
 
 impl ErrorClass {
-    /// Whether the same request may succeed later without anybody doing anything. What is
-    /// retryable and [`ambiguous`](Self::ambiguous) is settled before it is sent again.
-    pub fn retryable(self) -> bool {
-        use ErrorClass::*;
-        matches!(self, Transient | RateLimit | InUse | OperationInProgress)
+    pub const ALL: [ErrorClass; 15] = {
+        let mut all = [ErrorClass::Transient; 15];
+        let mut at = 0;
+        while at < all.len() {
+            all[at] = POLICIES[at].class;
+            at += 1;
+        }
+        all
+    };
+
+    /// What follows from it.
+    pub fn policy(self) -> &'static Policy {
+        &POLICIES[self as usize]
     }
 
     /// Whether a mutation that got this answer may have taken effect all the same.
     pub fn ambiguous(self) -> bool {
+        self.policy().next == Next::Settle
+    }
+
+    /// Whether a flow may say for how long it is taken for passing.
+    pub fn may_pass(self) -> bool {
+        matches!(self.policy().next, Next::Again | Next::Stop) || self == ErrorClass::Transient
+    }
+
+    /// Its name in a flow and in records: `in_use`.
+    pub fn word(self) -> &'static str {
         use ErrorClass::*;
-        matches!(self, Transient | Redirect | Unreadable)
+        match self {
+            Transient => "transient",
+            RateLimit => "rate_limit",
+            Quota => "quota",
+            StockOut => "stock_out",
+            Conflict => "conflict",
+            InUse => "in_use",
+            OperationInProgress => "operation_in_progress",
+            AlreadyExists => "already_exists",
+            NotFound => "not_found",
+            Permission => "permission",
+            ApiDisabled => "api_disabled",
+            Credentials => "credentials",
+            Invalid => "invalid",
+            Redirect => "redirect",
+            Unreadable => "unreadable",
+        }
     }
 
     /// For messages: `quota`, `rate limit`.
@@ -146,7 +181,6 @@ pub fn classify(service: &str, method_reads: bool, answer: &Answer) -> Result<Js
 pub fn classify_operation_error(operation: &Json) -> ApiError {
     let error = &operation["error"];
     let first = &error["errors"][0];
-    let reason = text(&first["code"]);
     let message = [
         &first["message"],
         &error["message"],
@@ -156,17 +190,17 @@ pub fn classify_operation_error(operation: &Json) -> ApiError {
     .map(text)
     .find(|m| !m.is_empty())
     .unwrap_or_else(|| "the operation failed without saying why".into());
-    let status = operation["httpErrorStatusCode"]
-        .as_u64()
-        .and_then(|s| u16::try_from(s).ok())
+    let status = operation_status(operation)
         .or_else(|| error["code"].as_u64().map(http_status))
         .unwrap_or(0);
     let details = [&first["errorDetails"], &error["details"]]
         .into_iter()
         .find(|d| !d.is_null())
         .unwrap_or(&Json::Null);
-    let mut reasons = vec![reason.clone()];
+    let mut reasons = vec![text(&first["code"])];
     reasons.extend(detail_reasons(details));
+    let further = error["errors"].as_array().into_iter().flatten().skip(1);
+    reasons.extend(further.map(|e| text(&e["code"])));
     let facts = Facts {
         service: "",
         status,
@@ -184,6 +218,16 @@ pub fn classify_operation_error(operation: &Json) -> ApiError {
         retry_after: retry_info(details),
         details: clipped(details),
     }
+}
+
+/// The HTTP status by which an operation says how it failed. Clients go by it even where `error` is
+/// missing (reference on the wire, section 2).
+pub fn operation_status(operation: &Json) -> Option<u16> {
+    let status = &operation["httpErrorStatusCode"];
+    let number = status
+        .as_u64()
+        .or_else(|| status.as_str().and_then(|s| s.parse().ok()))?;
+    u16::try_from(number).ok().filter(|s| *s >= 400)
 }
 
 const MESSAGE_LENGTH: usize = 2000;
@@ -287,7 +331,7 @@ fn detail_reasons(details: &Json) -> Vec<String> {
 }
 
 /// `Retry-After` in seconds or as a date, the latter by the server's own clock.
-fn retry_after(answer: &Answer) -> Option<Millis> {
+pub fn retry_after(answer: &Answer) -> Option<Millis> {
     let value = answer.header("retry-after")?.trim();
     if let Ok(seconds) = value.parse::<u32>() {
         return Some(Millis::secs(i64::from(seconds)));
@@ -328,27 +372,31 @@ fn http_status(code: u64) -> u16 {
 }
 
 fn text(json: &Json) -> String {
-    json.as_str().unwrap_or_default().to_owned()
+    sanitised(json.as_str().unwrap_or_default(), MESSAGE_LENGTH)
 }
 
-/// One line without control characters, at most `length` characters.
-fn sanitised(text: &str, length: usize) -> String {
+/// One line without control characters, at most `length` characters; however long the text is, no
+/// more of it is looked at.
+pub(super) fn sanitised(text: &str, length: usize) -> String {
     let mut line = String::new();
-    let mut gap = false;
+    let (mut gap, mut taken) = (false, 0);
     for c in text.trim().chars() {
         if c.is_control() || c.is_whitespace() || is_format(c) {
             gap = true;
             continue;
         }
-        if std::mem::take(&mut gap) {
+        if taken >= length {
+            line.push('…');
+            break;
+        }
+        if std::mem::take(&mut gap) && !line.is_empty() {
             line.push(' ');
+            taken += 1;
         }
         line.push(c);
+        taken += 1;
     }
-    match line.char_indices().nth(length) {
-        Some((end, _)) => format!("{}…", &line[..end]),
-        None => line,
-    }
+    line
 }
 
 /// Characters that steer a terminal's direction of writing, or hide.

@@ -5,6 +5,8 @@
 
 pub mod error;
 mod error_table;
+pub mod named;
+pub mod policy;
 
 use std::future::Future;
 use std::pin::Pin;

@@ -85,7 +85,7 @@ const KINDS: [(&str, &str); 9] = [
     ("hook", "hook one()"),
 ];
 
-const CLAUSES: [(&str, &str); 17] = [
+const CLAUSES: [(&str, &str); 20] = [
     ("after", "after other"),
     ("when", "when 1 == 1"),
     ("require", "require 1 == 1"),
@@ -95,11 +95,14 @@ const CLAUSES: [(&str, &str); 17] = [
     ("every", "every 5s"),
     ("timeout", "timeout 5m"),
     ("retry", "retry 2"),
+    ("retry … for", "retry in_use for 20m"),
+    ("repeat safe", "repeat safe"),
     ("on absent", "on absent stop"),
     ("on change", "on change stop"),
     ("on timeout", "on timeout continue"),
     ("on failure", "on failure continue"),
     ("on deny", "on deny continue"),
+    ("on doubt", "on doubt ask"),
     ("expires", "expires 1d"),
     ("expect", "expect 1 == 1"),
     (
@@ -155,37 +158,43 @@ fn takes(action: &str, clause: &str) -> bool {
         .any(|d| d.code == Code::BAD_CLAUSE && d.message.contains("takes no"))
 }
 
+/// The classes of errors and what follows, as the steps have it.
 #[test]
-fn every_class_of_the_clouds_errors_is_told() {
-    use r5flow::wire::error::ErrorClass::{self, *};
-    const ALL: [ErrorClass; 15] = [
-        Transient,
-        RateLimit,
-        Quota,
-        StockOut,
-        Conflict,
-        InUse,
-        OperationInProgress,
-        AlreadyExists,
-        NotFound,
-        Permission,
-        ApiDisabled,
-        Credentials,
-        Invalid,
-        Redirect,
-        Unreadable,
-    ];
-    let page = read(Path::new("docs/errors-of-the-cloud.md"));
-    let page = page.split("## How long").next().unwrap_or("");
-    for class in ALL {
-        let row = format!("| {} |", class.as_str());
-        assert!(page.contains(&row), "no row for `{}`", class.as_str());
-    }
-    assert_eq!(
-        page.matches("\n| ").count() - 1,
-        ALL.len(),
-        "rows of the table"
+fn the_table_of_error_classes_is_the_one_of_the_steps() {
+    use r5flow::wire::policy::{Next, POLICIES};
+    let mut table = String::from(
+        "| class | in a flow | means | then | pauses | at most | exit code | what the reader is told |\n|---|---|---|---|---|---|--:|---|\n",
     );
+    for policy in POLICIES {
+        let (then, pauses) = match policy.next {
+            Next::Again => ("again".to_owned(), true),
+            Next::Settle => ("settled, again".to_owned(), true),
+            Next::Anew(times) => (format!("anew, {times} times"), false),
+            Next::Stop => ("stop".to_owned(), true),
+            Next::Never => ("stop".to_owned(), false),
+        };
+        let dash = || "·".to_owned();
+        let word = match policy.class.may_pass() {
+            true => format!("`{}`", policy.class.word()),
+            false => dash(),
+        };
+        let pauses = match pauses {
+            true => format!("{} … {}", policy.pauses.first, policy.pauses.longest),
+            false => dash(),
+        };
+        let limit = match policy.limit.0 {
+            0 => dash(),
+            _ => policy.limit.to_string(),
+        };
+        table.push_str(&format!(
+            "| {} | {word} | {} | {then} | {pauses} | {limit} | {} | {} |\n",
+            policy.class.as_str(),
+            policy.means,
+            policy.ends.exit_code(),
+            policy.advice.replace('|', "\\|")
+        ));
+    }
+    generated("docs/errors-of-the-cloud.md", "classes", &table);
 }
 
 /// The patience of a run, as its settings have it.
@@ -199,8 +208,8 @@ fn the_times_of_a_run_are_right() {
             s.silence_timeout,
         ),
         (
-            "a refusal that may pass is taken for passing for",
-            s.busy_timeout,
+            "a server that cannot be reached at all is tried for",
+            s.unreachable_timeout,
         ),
         ("a step without `timeout`", s.step_timeout),
         (

@@ -5,4 +5,6 @@ pub(super) mod lists;
 pub(super) mod operations;
 pub(super) mod reads;
 pub(super) mod settle;
+pub mod sql_operations;
 pub(super) mod units;
+pub(super) mod windows;

@@ -11,8 +11,8 @@ use super::cx::{Attempts, Cx, Halt, Stepped, known, no_answer};
 use super::operation::{self, Followed, Operation};
 use super::settle::{self, Role, Settled, role};
 use super::target::{self, Target};
-use super::{Result, again, clauses, wait};
-use crate::catalog::{Method, OperationStyle, coerce, request};
+use super::{Result, again, clauses, look, patience, wait};
+use crate::catalog::{Method, OperationStyle, RequestId, coerce, request};
 use crate::eval::EvalError;
 use crate::journal::{CallResult, CallState, Event, Intent, Origin, Reason, Verdict};
 use crate::syntax::ast::{ApiCall, Step};
@@ -143,7 +143,8 @@ impl Carrier<'_, '_> {
         let mut attempts = Attempts::default();
         // Once a request may have left, its intent cannot be voided any more.
         let mut left = !matches!(begin, Begin::Send);
-        let mut accepted = false;
+        let (mut accepted, mut arrived) = (false, false);
+        let mut origin = Origin::Created;
         loop {
             begin = match begin {
                 Begin::Send => match self.send(&intent).await {
@@ -162,12 +163,18 @@ impl Carrier<'_, '_> {
                         ) {
                             Some(operation) => {
                                 left = true;
+                                self.learn_principal(&json);
                                 self.record_operation(&intent, &operation).await;
                                 Begin::Follow(operation)
                             }
                             None => return self.done(&intent, json, Origin::Created).await,
                         },
                     },
+                    // An earlier sending under this id took effect.
+                    Sent::Refused(error) if left && !arrived && self.is_repeated(&error) => {
+                        arrived = true;
+                        Begin::Settle
+                    }
                     Sent::Refused(error) => return self.refused(&intent, error).await,
                     Sent::Unknown(error) => {
                         left = true;
@@ -185,7 +192,7 @@ impl Carrier<'_, '_> {
                         .await?
                     {
                         Followed::Done(json) => {
-                            return self.done(&intent, json, Origin::Created).await;
+                            return self.done(&intent, json, origin).await;
                         }
                         Followed::Failed(error) => return self.refused(&intent, error).await,
                         Followed::Forgotten => {
@@ -200,6 +207,9 @@ impl Carrier<'_, '_> {
                         method: self.method,
                         get: self.get.as_ref(),
                         accepted,
+                        arrived,
+                        deadline: self.deadline,
+                        repeatable: self.step.is_some_and(clauses::repeats_safely),
                     };
                     match settle::settle(self.cx, &call).await? {
                         Settled::Done(origin) => {
@@ -210,7 +220,8 @@ impl Carrier<'_, '_> {
                             let error = overtaken();
                             return self.refused(&intent, error).await;
                         }
-                        Settled::Follow(operation) => {
+                        Settled::Follow(operation, whose) => {
+                            origin = whose;
                             self.record_operation(&intent, &operation).await;
                             Begin::Follow(operation)
                         }
@@ -277,10 +288,9 @@ impl Carrier<'_, '_> {
             return Err(Halt::Stopped);
         }
         let (count, since) = attempts.failed(cx.now());
-        let pause = cx.backoff(count, error.retry_after);
-        let limit = since.plus(cx.tolerance(&error)).min(self.deadline);
-        let hopeless = error.class == ErrorClass::Credentials;
-        if hopeless || cx.now().plus(pause) >= limit {
+        let pause = patience::pause(cx, count, &error);
+        let limit = patience::limit(cx, &error).await?;
+        if cx.now().plus(pause) >= since.plus(limit).min(self.deadline) {
             if !left {
                 self.void(intent).await;
             }
@@ -307,6 +317,23 @@ impl Carrier<'_, '_> {
         require(self.cx, step, it.as_ref()).await
     }
 
+    /// Whether a refusal of a repetition says that the first sending arrived: an id that may be used
+    /// once only has been used.
+    fn is_repeated(&self, error: &ApiError) -> bool {
+        let once = matches!(self.method.request_id, Some(RequestId::Unique(_)));
+        once && matches!(
+            error.class,
+            ErrorClass::AlreadyExists | ErrorClass::Conflict
+        )
+    }
+
+    /// Operations name the account that began them.
+    fn learn_principal(&self, operation: &Json) {
+        if let Some(user) = operation.get("user").and_then(Json::as_str) {
+            *self.cx.shared.principal.borrow_mut() = Some(user.to_owned());
+        }
+    }
+
     async fn record_operation(&self, intent: &Intent, operation: &Operation) {
         let event = Event::Operation {
             address: self.cx.address.clone(),
@@ -318,6 +345,7 @@ impl Carrier<'_, '_> {
     }
 
     async fn done(&self, intent: &Intent, answer: Json, origin: Origin) -> Result<Changed> {
+        self.cx.shared.grants.note(&self.method.id, self.cx.now());
         let kept = if self.only_the_answer_tells() {
             answer.clone()
         } else {
@@ -593,7 +621,7 @@ pub async fn before(cx: &Cx<'_>, target: &Target, found: Option<&Json>) -> Resul
         .collection
         .as_ref()
         .is_some_and(|c| &*c.service == "sqladmin");
-    let newest = match settle::newest_operations(cx, &target.args).filter(|_| sql) {
+    let newest = match look::newest_operations(cx, &target.args).filter(|_| sql) {
         Some(list) => match cx.read(&list).await? {
             Ok(json) => json
                 .pointer("/items/0/name")
@@ -603,7 +631,8 @@ pub async fn before(cx: &Cx<'_>, target: &Target, found: Option<&Json>) -> Resul
         },
         None => None,
     };
-    Ok(settle::before(found, newest))
+    let principal = cx.shared.principal.borrow().clone();
+    Ok(settle::before(found, newest, principal))
 }
 
 /// After the call: the resource as it is now, and the predicate that the step waits for.

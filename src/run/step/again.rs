@@ -3,17 +3,14 @@
 use std::sync::Arc;
 
 use super::cx::{Attempts, Cx, Halt};
-use super::{Result, clauses};
+use super::{Result, clauses, patience};
 use crate::catalog::Method;
 use crate::journal::Reason;
 use crate::syntax::ast::Step;
 use crate::value::Value;
 use crate::wire::Request;
-use crate::wire::error::{ApiError, ErrorClass};
+use crate::wire::error::ApiError;
 use crate::world::Timestamp;
-
-/// How often a request is computed anew because something else changed its target in between.
-const CONFLICTS: u32 = 10;
 
 /// Whether a refusal is worth another try: waits as long as that takes, or is the failure.
 pub async fn forgive(
@@ -32,20 +29,20 @@ pub async fn forgive(
         body: None,
     };
     let (count, since) = refusals.failed(cx.now());
-    let again = match error.class {
-        ErrorClass::Conflict => count < CONFLICTS,
-        ErrorClass::RateLimit => cx.now() < deadline,
-        class if class.retryable() => {
-            cx.now().since(since) < cx.tolerance(error) && cx.now() < deadline
+    let again = match patience::anew(error.class) {
+        0 => {
+            let limit = patience::limit(cx, error).await?;
+            let until = since.plus(limit).min(deadline);
+            cx.now() < until
         }
-        _ => false,
+        times => count < times,
     };
     if !again {
         return Err(cx.api_failure(error.clone(), &request_like));
     }
-    let pause = cx.backoff(count, error.retry_after);
-    if error.class != ErrorClass::Conflict {
-        cx.sleep_within(pause, deadline).await;
+    if patience::anew(error.class) == 0 {
+        cx.sleep_within(patience::pause(cx, count, error), deadline)
+            .await;
     }
     if cx.stopping() {
         return Err(Halt::Stopped);

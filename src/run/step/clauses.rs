@@ -61,6 +61,21 @@ pub fn settle(step: &Step) -> Option<(&HttpCall, &Expr)> {
     })
 }
 
+/// `retry CLASS for …`
+pub fn patience<'p>(step: &'p Step, class: &str) -> Option<&'p Expr> {
+    find(step, |c| match &c.kind {
+        ClauseKind::Patience { class: said, limit } if &*said.text == class => Some(limit),
+        _ => None,
+    })
+}
+
+/// `repeat safe`
+pub fn repeats_safely(step: &Step) -> bool {
+    step.clauses
+        .iter()
+        .any(|c| matches!(c.kind, ClauseKind::RepeatSafe))
+}
+
 /// What the flow says should happen on an exceptional outcome.
 pub fn decision(step: &Step, wanted: OnOutcome) -> Option<Decision> {
     find(step, |c| match &c.kind {

@@ -9,13 +9,15 @@ use super::super::effect::{Effect, Reply};
 use super::super::plan_item::{PlanAction, PlanItem};
 use super::super::shared::{Lock, Permit, Shared};
 use super::super::task::{Ask, Given, Port};
-use super::Result;
+use super::{Result, patience};
 use crate::eval::{self, EvalError, Fault, Truth};
 use crate::journal::{CallResult, CallState, Event, Reason, StepFailure, Verdict};
 use crate::plan::{Memo, NodeId, ScopeId, View, Work};
 use crate::syntax::ast::{self, Arg, Expr};
 use crate::value::Value;
 use crate::wire::error::{ApiError, ErrorClass, classify};
+use crate::wire::named;
+use crate::wire::policy::Ends;
 use crate::wire::{Answer, NoAnswer, Request};
 use crate::world::{Millis, Timestamp};
 
@@ -380,12 +382,21 @@ impl<'p> Cx<'p> {
     }
 
     pub fn api_failure(&self, error: ApiError, request: &Request) -> Halt {
-        let (reason, help) = advice(&error);
+        let reason = match error.class.policy().ends {
+            Ends::Failed => Reason::Failed,
+            Ends::Permission => Reason::Permission,
+        };
+        let help = match error.status {
+            0 if error.class == ErrorClass::Transient => {
+                "check the network and the endpoint, then `r5flow resume`".to_owned()
+            }
+            _ => named::advice(&error),
+        };
         Halt::Failed(Box::new(StepFailure {
             reason,
             message: format!("{}: {}", request.method, error.message),
-            place: self.place(),
-            help: help.map(str::to_owned),
+            place: super::point::place(self, &error).unwrap_or_else(|| self.place()),
+            help: Some(help),
             api: Some(Box::new(error)),
         }))
     }
@@ -538,17 +549,17 @@ impl<'p> Cx<'p> {
             let error = match answer {
                 Ok(answer) => match classify(&service, true, &answer) {
                     Ok(json) => return Ok(Ok(json)),
-                    Err(error) if !error.class.retryable() => return Ok(Err(error)),
                     Err(error) => error,
                 },
-                Err(lost) => match no_answer(lost) {
-                    error if !error.class.retryable() => return Ok(Err(error)),
-                    error => error,
-                },
+                Err(lost) => no_answer(lost),
             };
-            let pause = self.backoff(attempt, error.retry_after);
+            if !patience::passes(self, &error).await? {
+                return Ok(Err(error));
+            }
+            let pause = patience::pause(self, attempt, &error);
             attempt += 1;
-            let until = begun.plus(self.tolerance(&error)).min(self.deadline.get());
+            let limit = patience::limit(self, &error).await?;
+            let until = begun.plus(limit).min(self.deadline.get());
             if self.now().plus(pause) >= until {
                 return Ok(Err(error));
             }
@@ -565,15 +576,6 @@ impl<'p> Cx<'p> {
         Millis(self.shared.settings.patience.0.min(left.0).max(1000))
     }
 
-    /// For how long an error is taken for passing.
-    pub fn tolerance(&self, error: &ApiError) -> Millis {
-        match (error.status, &*error.reason) {
-            (0, UNREACHABLE) => self.shared.settings.unreachable_timeout,
-            (0, _) => self.shared.settings.silence_timeout,
-            _ => self.shared.settings.busy_timeout,
-        }
-    }
-
     /// The resource that a request reads: `None` when it is absent. Forbidden is never absent.
     pub async fn observe(&self, request: &Request) -> Result<Option<serde_json::Value>> {
         match self.read(request).await? {
@@ -581,15 +583,6 @@ impl<'p> Cx<'p> {
             Err(error) if error.class == ErrorClass::NotFound => Ok(None),
             Err(error) => Err(self.api_failure(error, request)),
         }
-    }
-
-    /// How long to wait before the next attempt: doubling from a second to half a minute, spread by
-    /// the step's own address so that many steps do not return at once; the server's word counts more.
-    pub fn backoff(&self, attempt: u32, asked: Option<Millis>) -> Millis {
-        let base = 1000_i64 << attempt.min(5);
-        let seed = blake3::hash(format!("{}#{attempt}", self.address).as_bytes());
-        let spread = i64::from(seed.as_bytes()[0]) * base / 1024;
-        Millis((base + spread).max(asked.map_or(0, |a| a.0)))
     }
 }
 
@@ -610,7 +603,7 @@ impl Attempts {
 }
 
 /// The reason of requests that never left.
-const UNREACHABLE: &str = "unreachable";
+pub const UNREACHABLE: &str = "unreachable";
 /// The reason of requests that may have left, and were not answered.
 const SILENT: &str = "no answer";
 
@@ -628,57 +621,6 @@ pub fn no_answer(lost: NoAnswer) -> ApiError {
         message: lost.into_why(),
         retry_after: None,
         details: serde_json::Value::Null,
-    }
-}
-
-/// What a refusal means for the run, and what its reader can do.
-fn advice(error: &ApiError) -> (Reason, Option<&'static str>) {
-    match error.class {
-        ErrorClass::Permission => (
-            Reason::Permission,
-            Some("give the caller the permission that the message names, then `r5flow resume`"),
-        ),
-        ErrorClass::ApiDisabled => (
-            Reason::Permission,
-            Some(
-                "enable the API in the project (`gcloud services enable …`), then `r5flow resume`",
-            ),
-        ),
-        ErrorClass::Credentials => (
-            Reason::Permission,
-            Some("log in again (`gcloud auth application-default login`), then `r5flow resume`"),
-        ),
-        ErrorClass::Quota => (
-            Reason::Failed,
-            Some("ask for more quota or choose another place, then `r5flow resume`"),
-        ),
-        ErrorClass::StockOut => (
-            Reason::Failed,
-            Some(
-                "the zone has none left: try again later with `r5flow resume`, or choose another zone",
-            ),
-        ),
-        ErrorClass::InUse => (
-            Reason::Failed,
-            Some("remove what uses it, then `r5flow resume`"),
-        ),
-        ErrorClass::Unreadable | ErrorClass::Redirect => (
-            Reason::Failed,
-            Some(
-                "this is no answer of a Google API: check the endpoint and what stands in between",
-            ),
-        ),
-        ErrorClass::Transient if error.status == 0 => (
-            Reason::Failed,
-            Some("check the network and the endpoint, then `r5flow resume`"),
-        ),
-        ErrorClass::Transient
-        | ErrorClass::RateLimit
-        | ErrorClass::OperationInProgress
-        | ErrorClass::Conflict => (Reason::Failed, Some("`r5flow resume` tries again")),
-        ErrorClass::AlreadyExists | ErrorClass::NotFound | ErrorClass::Invalid => {
-            (Reason::Failed, None)
-        }
     }
 }
 

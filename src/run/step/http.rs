@@ -4,14 +4,14 @@ use serde_json::{Value as Json, json};
 
 use super::super::plan_item::PlanAction;
 use super::again::retry;
-use super::cx::{Cx, Halt, Stepped};
+use super::cx::{Cx, Halt, Stepped, no_answer};
 use super::operation::decode;
-use super::{Result, clauses};
+use super::{Result, clauses, patience};
 use crate::eval::EvalError;
 use crate::journal::{CallResult, CallState, Event, Intent, Origin, Reason, Verdict};
 use crate::syntax::ast::{HttpCall, Step};
 use crate::value::Value;
-use crate::wire::error::{ApiError, ErrorClass};
+use crate::wire::error::{ApiError, ErrorClass, retry_after};
 use crate::wire::{Answer, NoAnswer, Request, Verb};
 use crate::world::Timestamp;
 
@@ -159,19 +159,19 @@ async fn reading(cx: &Cx<'_>, request: &Request) -> Result<Value> {
             let _permit = cx.permit().await;
             cx.send(request, cx.patience()).await
         };
+        let error;
         match answer {
-            Ok(answer) if !matches!(answer.status, 502..=504) || attempt + 1 == ATTEMPTS => {
+            Ok(answer) if !matches!(answer.status, 429 | 502..=504) || attempt + 1 == ATTEMPTS => {
                 return Ok(value_of(&answer));
             }
-            Ok(_) => {}
+            Ok(answer) => error = stumbled(&answer),
             Err(lost) if attempt + 1 == ATTEMPTS => {
                 let why = lost.into_why();
                 return Err(cx.failure(Reason::Failed, format!("{}: {why}", request.path)));
             }
-            Err(_) => {}
+            Err(lost) => error = no_answer(lost),
         }
-        let pause = cx.backoff(attempt, None);
-        cx.sleep(pause).await;
+        cx.sleep(patience::pause(cx, attempt, &error)).await;
         if cx.stopping() {
             return Err(Halt::Stopped);
         }
@@ -240,7 +240,13 @@ async fn changing<'p>(
         left |= answer
             .as_ref()
             .map_or_else(NoAnswer::may_have_left, |_| true);
+        let error = match &answer {
+            Ok(answer) => stumbled(answer),
+            Err(lost) => no_answer(lost.clone()),
+        };
         match answer {
+            // It was turned away at the door.
+            Ok(answer) if answer.status == 429 && attempt + 1 < ATTEMPTS => {}
             // A server that stumbled may have done it before.
             Ok(answer) if !matches!(answer.status, 408 | 500..=599) => {
                 let value = value_of(&answer);
@@ -274,9 +280,8 @@ async fn changing<'p>(
             }
             Err(NoAnswer::NotSent(_) | NoAnswer::NoCredentials(_)) => {}
         }
-        let pause = cx.backoff(attempt, None);
+        cx.sleep(patience::pause(cx, attempt, &error)).await;
         attempt += 1;
-        cx.sleep(pause).await;
     }
 }
 
@@ -316,6 +321,18 @@ async fn called(cx: &Cx<'_>, intent: &Intent, result: CallResult) {
     cx.append(vec![event]).await;
 }
 
+/// A server's wish to be asked later.
+fn stumbled(answer: &Answer) -> ApiError {
+    ApiError {
+        class: match answer.status {
+            429 => ErrorClass::RateLimit,
+            _ => ErrorClass::Transient,
+        },
+        retry_after: retry_after(answer),
+        ..refused(answer.status)
+    }
+}
+
 fn refused(status: u16) -> ApiError {
     ApiError {
         class: ErrorClass::Invalid,
@@ -345,7 +362,7 @@ async fn settled<'p>(
                 if tells(&found) {
                     return Ok(None);
                 }
-                let pause = cx.backoff(attempt, None);
+                let pause = patience::pause(cx, attempt, &refused(0));
                 if cx.now().plus(pause) >= deadline || attempt >= LOOKS {
                     break;
                 }
@@ -366,6 +383,7 @@ async fn settled<'p>(
         }
         // Repeating these leaves the same state.
         None if matches!(intent.request.verb, Verb::Put | Verb::Delete) => Ok(None),
+        None if clauses::repeats_safely(step) => Ok(None),
         None => Err(cx.failure_with_help(
             Reason::Decision,
             format!(
@@ -373,7 +391,7 @@ async fn settled<'p>(
                 intent.request.verb.as_str(),
                 intent.request.path
             ),
-            "say in the flow how to find out: `settle http GET … when it.status == 200`",
+            "find out by hand; the flow can say how: `settle http GET … when it.status == 200`, or `repeat safe`",
         )),
     }
 }

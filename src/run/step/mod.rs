@@ -7,7 +7,10 @@ mod cx;
 mod ensure;
 mod gate;
 mod http;
+mod look;
 mod operation;
+mod patience;
+mod point;
 mod read;
 mod settle;
 mod target;
@@ -129,7 +132,7 @@ fn forgiveness(step: &ast::Step, failure: &StepFailure) -> Option<Forgiven> {
     match said {
         Some(Decision::Continue) => Some(Forgiven::Continue),
         Some(Decision::Pause) => Some(Forgiven::Pause),
-        Some(Decision::Stop | Decision::Update | Decision::Replace) | None => None,
+        Some(Decision::Stop | Decision::Update | Decision::Replace | Decision::Ask) | None => None,
     }
 }
 

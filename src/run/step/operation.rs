@@ -4,13 +4,15 @@ use std::sync::Arc;
 
 use serde_json::Value as Json;
 
-use super::Result;
 use super::cx::{Cx, Halt, no_answer};
+use super::{Result, patience};
 use crate::catalog::address::Args;
 use crate::catalog::{Catalog, Method, OperationScope, OperationStyle, request};
 use crate::journal::Reason;
 use crate::value::Value;
-use crate::wire::error::{ApiError, ErrorClass, classify, classify_operation_error};
+use crate::wire::error::{
+    ApiError, ErrorClass, classify, classify_operation_error, operation_status,
+};
 use crate::wire::{NoAnswer, Request};
 use crate::world::{Millis, Timestamp};
 
@@ -168,7 +170,8 @@ pub fn decode(text: &str) -> String {
 /// Whether an operation is done, and how; `None` while it runs.
 fn state(method: &Method, operation: &Json) -> Option<std::result::Result<Json, ApiError>> {
     let status = operation.get("status").and_then(Json::as_str);
-    let failed = operation.get("error").is_some_and(|e| !e.is_null());
+    let failed = operation.get("error").is_some_and(|e| !e.is_null())
+        || operation_status(operation).is_some();
     let done = match &method.operation {
         OperationStyle::None => true,
         OperationStyle::Compute(_) | OperationStyle::Sql => {
@@ -248,14 +251,15 @@ pub async fn follow(
                 Err(error) if error.class == ErrorClass::NotFound => {
                     return Ok(Followed::Forgotten);
                 }
-                Err(error) if error.class.retryable() => Some(error),
-                Err(error) => return Err(cx.api_failure(error, poll)),
+                Err(error) => Some(error),
             },
-            Err(lost) => match no_answer(lost) {
-                error if !error.class.retryable() => return Err(cx.api_failure(error, poll)),
-                error => Some(error),
-            },
+            Err(lost) => Some(no_answer(lost)),
         };
+        if let Some(error) = &error
+            && !patience::passes(cx, error).await?
+        {
+            return Err(cx.api_failure(error.clone(), poll));
+        }
         if cx.stopping() {
             return Err(Halt::Stopped);
         }
@@ -266,7 +270,7 @@ pub async fn follow(
         let wait = match error {
             Some(error) => {
                 failures += 1;
-                cx.backoff(failures, error.retry_after)
+                patience::pause(cx, failures - 1, &error)
             }
             None => {
                 failures = 0;

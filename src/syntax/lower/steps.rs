@@ -106,6 +106,7 @@ impl Lower<'_> {
             Rule::fail_c => ClauseKind::FailWhen(self.guard(pair)),
             Rule::expect_c => ClauseKind::Expect(self.guard(pair)),
             Rule::retry_c => self.retry(pair),
+            Rule::repeat_c => ClauseKind::RepeatSafe,
             Rule::on_c => on(pair),
             Rule::settle_c => self.settle(pair),
             rule => {
@@ -125,7 +126,14 @@ impl Lower<'_> {
 
     fn retry(&mut self, pair: Pair) -> ClauseKind {
         let span = self.span(&pair);
-        let mut inner = parts(pair);
+        let mut inner = parts(pair).peekable();
+        if let Some(patience) = inner.next_if(|p| p.as_rule() == Rule::patience) {
+            let mut words = parts(patience.clone());
+            return ClauseKind::Patience {
+                class: self.name(&words.next().unwrap_or(patience)),
+                limit: self.optional(words.next(), span, 0),
+            };
+        }
         ClauseKind::Retry {
             times: self.optional(inner.next(), span, 0),
             every: inner.next().map(|p| self.expr(p, 0)),
@@ -200,10 +208,12 @@ fn on(pair: Pair) -> ClauseKind {
             "change" => outcome = OnOutcome::Change,
             "deny" => outcome = OnOutcome::Deny,
             "timeout" => outcome = OnOutcome::Timeout,
+            "doubt" => outcome = OnOutcome::Doubt,
             "update" => decision = Decision::Update,
             "replace" => decision = Decision::Replace,
             "continue" => decision = Decision::Continue,
             "pause" => decision = Decision::Pause,
+            "ask" => decision = Decision::Ask,
             _ => {}
         }
     }
