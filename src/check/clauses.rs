@@ -119,7 +119,7 @@ impl<'p> Checker<'_, 'p> {
                 );
                 continue;
             }
-            self.clause(place, clause, guards);
+            self.clause(place, kind, clause, guards);
         }
         self.missing_clauses(place, kind, guards, &seen);
     }
@@ -177,7 +177,13 @@ impl<'p> Checker<'_, 'p> {
         }
     }
 
-    fn clause(&mut self, place: &StepPlace<'_, 'p>, clause: &'p Clause, guards: &Guards) {
+    fn clause(
+        &mut self,
+        place: &StepPlace<'_, 'p>,
+        kind: StepKind,
+        clause: &'p Clause,
+        guards: &Guards,
+    ) {
         let plain = |c: &Self| {
             let mut scope = c.placed(place, IT_NOWHERE);
             scope.fresh = false;
@@ -231,6 +237,8 @@ impl<'p> Checker<'_, 'p> {
                 }
             }
             ClauseKind::On { outcome, decision } => self.decision(clause, *outcome, *decision),
+            ClauseKind::Undo(undo) => self.undo(place, undo, clause.span),
+            ClauseKind::Protect => self.protect(place, kind, clause.span),
             ClauseKind::Settle { http, when } => {
                 self.http(place, http);
                 let mut scope = self.placed(place, It::Is(super::http::answer()));
@@ -379,6 +387,8 @@ fn word(kind: &ClauseKind) -> &'static str {
         ClauseKind::Expires(_) => "expires",
         ClauseKind::Expect(_) => "expect",
         ClauseKind::Settle { .. } => "settle",
+        ClauseKind::Undo(_) => "undo",
+        ClauseKind::Protect => "protect",
     }
 }
 
@@ -445,6 +455,14 @@ fn illegal(kind: StepKind, clause: &ClauseKind) -> Option<&'static str> {
         ClauseKind::Settle { .. } => (
             kind == Http,
             "methods of the catalogue are settled by themselves",
+        ),
+        ClauseKind::Undo(_) => (
+            matches!(kind, Ensure | Call | Http),
+            "only what changes something can be taken back: `ensure`, `call` and `http` take it",
+        ),
+        ClauseKind::Protect => (
+            matches!(kind, Ensure | Call),
+            "only a resource can be protected: `ensure` and `call` take it",
         ),
     };
     (!legal).then_some(help)
