@@ -6,8 +6,8 @@
 
 use serde_json::Value as Json;
 
-use super::Result;
 use super::cx::{Cx, Halt};
+use super::{Result, marks};
 use super::operation::{self, Operation, args_of};
 use crate::catalog::{
     Collection, Method, OperationStyle, RequestId, SettleClass, compare, request,
@@ -15,7 +15,7 @@ use crate::catalog::{
 use crate::journal::{Intent, Origin, Reason};
 use crate::value::Value;
 use crate::wire::Request;
-use crate::wire::error::ApiError;
+use crate::wire::error::{ApiError, ErrorClass};
 use crate::world::Millis;
 
 /// How long an absence must last before it is believed: reads may lag behind writes.
@@ -25,12 +25,18 @@ const LAG: Millis = Millis::secs(2);
 pub enum Settled {
     /// It took effect, as far as anybody can see.
     Done(Origin),
+    /// It took effect, says its operation.
+    Proved(Json),
+    /// An insert whose resource is there: by whom, and which.
+    There(Origin, Option<String>),
     /// It is under way.
     Follow(Operation),
     /// It had no effect: the recorded request may be sent again.
     Unsent,
-    /// It was taken, and failed.
-    Refused(ApiError),
+    /// It was taken, and failed, says its operation.
+    Failed(ApiError, Json),
+    /// It had no effect: what it was to create is there already, and somebody else's.
+    Foreign(ApiError),
     /// It may not be repeated, since what it was based on has changed: compute it anew.
     Overtaken,
 }
@@ -71,20 +77,23 @@ pub async fn settle(cx: &Cx<'_>, call: &Lost<'_>) -> Result<Settled> {
     let looked = look_for_operation(cx, intent, method).await?;
     match looked {
         Looked::Found(operation) => return Ok(Settled::Follow(operation)),
-        Looked::Done => return Ok(Settled::Done(Origin::Created)),
-        Looked::Failed(error) => return Ok(Settled::Refused(error)),
+        Looked::Done(operation) => return Ok(Settled::Proved(operation)),
+        Looked::Failed(error, operation) => return Ok(Settled::Failed(error, operation)),
         Looked::Several => return Err(undecidable(cx, intent)),
         Looked::None | Looked::Unseen => {}
     }
     let collection = cx.shared.catalog.collection(&method.collection);
     match (role(method, collection.as_deref()), call.get) {
         (Role::Insert, Some(get)) => {
-            if cx.observe(get).await?.is_some() {
-                return Ok(Settled::Done(Origin::Presumed));
+            let unlisted = matches!(looked, Looked::None);
+            if let Some(found) = cx.observe(get).await? {
+                return settle_there(cx, call, collection.as_deref(), &found, unlisted).await;
             }
             cx.sleep(LAG).await;
             match cx.observe(get).await? {
-                Some(_) => Ok(Settled::Done(Origin::Presumed)),
+                Some(found) => {
+                    settle_there(cx, call, collection.as_deref(), &found, unlisted).await
+                }
                 None => Ok(Settled::Unsent),
             }
         }
@@ -98,6 +107,68 @@ pub async fn settle(cx: &Cx<'_>, call: &Lost<'_>) -> Result<Settled> {
         },
         (Role::Write, Some(get)) => settle_write(cx, intent, collection.as_deref(), get).await,
         _ => settle_unseen(cx, call, matches!(looked, Looked::None)),
+    }
+}
+
+/// Whose the resource is that an insert with a lost answer was to create.
+///
+/// The run's own mark proves it. A service that lists its operations, and does not list ours, never
+/// took the request; and what is there otherwise than we wrote it is not what we wrote.
+async fn settle_there(
+    cx: &Cx<'_>,
+    call: &Lost<'_>,
+    collection: Option<&Collection>,
+    found: &Json,
+    unlisted: bool,
+) -> Result<Settled> {
+    let Lost { intent, method, .. } = *call;
+    let which = crate::journal::incarnation(found);
+    if marks::is_of_run(&cx.shared, found) {
+        return Ok(Settled::There(Origin::Created, which));
+    }
+    let still_listed = age(cx, intent).is_some_and(|a| a < cx.shared.settings.operations_kept);
+    if unlisted && !call.accepted && still_listed {
+        // Its operation may show a moment after its resource.
+        cx.sleep(LAG).await;
+        match look_for_operation(cx, intent, method).await? {
+            Looked::Found(operation) => return Ok(Settled::Follow(operation)),
+            Looked::Done(operation) => return Ok(Settled::Proved(operation)),
+            Looked::Failed(error, operation) => return Ok(Settled::Failed(error, operation)),
+            Looked::None => return Ok(Settled::Foreign(foreign(intent))),
+            Looked::Several | Looked::Unseen => {}
+        }
+    }
+    let equal = collection.is_none_or(|c| as_written(cx, c, intent, found));
+    Ok(match equal {
+        true => Settled::There(Origin::Presumed, which),
+        false => Settled::Foreign(foreign(intent)),
+    })
+}
+
+fn as_written(cx: &Cx<'_>, collection: &Collection, intent: &Intent, found: &Json) -> bool {
+    let Some(resource) = &collection.resource else {
+        return true;
+    };
+    let body = intent.request.body.clone().unwrap_or(Json::Null);
+    let written = match &collection.envelope {
+        Some(field) => body.get(&**field).cloned().unwrap_or(Json::Null),
+        None => body,
+    };
+    let wanted = marks::without(written);
+    compare::differences(&cx.shared.catalog, resource, &wanted, found).is_empty()
+}
+
+fn foreign(intent: &Intent) -> ApiError {
+    ApiError {
+        class: ErrorClass::AlreadyExists,
+        status: 409,
+        reason: "alreadyExists".into(),
+        message: format!(
+            "what `{}` was to create is there already, and this run did not create it",
+            intent.request.line()
+        ),
+        retry_after: None,
+        details: Json::Null,
     }
 }
 
@@ -168,12 +239,12 @@ fn undecidable(cx: &Cx<'_>, intent: &Intent) -> Halt {
     cx.failure_with_help(Reason::Decision, what, help)
 }
 
-fn within_window(cx: &Cx<'_>, intent: &Intent) -> bool {
+pub fn within_window(cx: &Cx<'_>, intent: &Intent) -> bool {
     age(cx, intent).is_some_and(|a| a < cx.shared.settings.id_window) && intent.request_id.is_some()
 }
 
 /// How long ago the request was made, by the server's clock.
-fn age(cx: &Cx<'_>, intent: &Intent) -> Option<Millis> {
+pub fn age(cx: &Cx<'_>, intent: &Intent) -> Option<Millis> {
     let now = cx.shared.server_time.get().unwrap_or(cx.now());
     intent.server_time.map(|then| now.since(then))
 }
@@ -247,9 +318,9 @@ fn without_preconditions(body: &Json) -> Json {
 enum Looked {
     Found(Operation),
     /// Found, and done already.
-    Done,
-    /// Found, and it had no effect.
-    Failed(ApiError),
+    Done(Json),
+    /// Found, and it failed.
+    Failed(ApiError, Json),
     Several,
     /// Not among the operations.
     None,
@@ -288,8 +359,8 @@ async fn look_for_operation(cx: &Cx<'_>, intent: &Intent, method: &Method) -> Re
     match ours.as_slice() {
         [] => Ok(Looked::None),
         [one] => Ok(match operation::at_once(method, one) {
-            Some(Err(error)) => Looked::Failed(error),
-            Some(Ok(_)) => Looked::Done,
+            Some(Err(error)) => Looked::Failed(error, (*one).clone()),
+            Some(Ok(_)) => Looked::Done((*one).clone()),
             None => operation::of_answer(&cx.shared.catalog, method, &intent.request, one)
                 .map_or(Looked::Unseen, Looked::Found),
         }),
