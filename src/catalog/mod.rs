@@ -219,6 +219,12 @@ impl Catalog {
         self.owner(path)?.collection(path)
     }
 
+    /// Whether what is created in a collection can carry labels from the beginning.
+    pub fn takes_labels(&self, collection: &Collection) -> bool {
+        let resource = collection.resource.as_ref().and_then(|id| self.schema(id));
+        resource.is_some_and(|schema| rules::marks::takes_labels(collection, &schema))
+    }
+
     pub fn schema(&self, id: &SchemaId) -> Option<Arc<Schema>> {
         self.services.get(&id.service)?.schema(&id.name)
     }

@@ -90,6 +90,11 @@ impl Method {
         self.params.iter().find(|p| &*p.name == name)
     }
 
+    /// Whether it removes something: `delete`, `deleteInstances`, every DELETE.
+    pub fn destroys(&self) -> bool {
+        self.verb == Verb::Delete || self.name.starts_with("delete")
+    }
+
     pub fn path_params(&self) -> impl Iterator<Item = &Param> {
         self.params.iter().filter(|p| p.place == Place::Path)
     }

@@ -121,7 +121,7 @@ impl<'p> Checker<'_, 'p> {
                 );
                 continue;
             }
-            self.clause(place, clause, guards);
+            self.clause(place, kind, clause, guards);
         }
         self.missing_clauses(place, kind, guards, &seen);
     }
@@ -179,7 +179,13 @@ impl<'p> Checker<'_, 'p> {
         }
     }
 
-    fn clause(&mut self, place: &StepPlace<'_, 'p>, clause: &'p Clause, guards: &Guards) {
+    fn clause(
+        &mut self,
+        place: &StepPlace<'_, 'p>,
+        kind: StepKind,
+        clause: &'p Clause,
+        guards: &Guards,
+    ) {
         let plain = |c: &Self| {
             let mut scope = c.placed(place, IT_NOWHERE);
             scope.fresh = false;
@@ -238,6 +244,8 @@ impl<'p> Checker<'_, 'p> {
             }
             ClauseKind::RepeatSafe => {}
             ClauseKind::On { outcome, decision } => self.decision(clause, *outcome, *decision),
+            ClauseKind::Undo(undo) => self.undo(place, undo, clause.span),
+            ClauseKind::Protect => self.protect(place, kind, clause.span),
             ClauseKind::Settle { http, when } => {
                 self.http(place, http);
                 let mut scope = self.placed(place, It::Is(super::http::answer()));
@@ -424,6 +432,8 @@ fn word(kind: &ClauseKind) -> &'static str {
         ClauseKind::Settle { .. } => "settle",
         ClauseKind::Patience { .. } => "retry … for",
         ClauseKind::RepeatSafe => "repeat safe",
+        ClauseKind::Undo(_) => "undo",
+        ClauseKind::Protect => "protect",
     }
 }
 
@@ -503,6 +513,14 @@ fn illegal(kind: StepKind, clause: &ClauseKind) -> Option<&'static str> {
         ClauseKind::Settle { .. } => (
             kind == Http,
             "methods of the catalogue are settled by themselves",
+        ),
+        ClauseKind::Undo(_) => (
+            matches!(kind, Ensure | Call | Http),
+            "only what changes something can be taken back: `ensure`, `call` and `http` take it",
+        ),
+        ClauseKind::Protect => (
+            matches!(kind, Ensure | Call),
+            "only a resource can be protected: `ensure` and `call` take it",
         ),
     };
     (!legal).then_some(help)

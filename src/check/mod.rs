@@ -24,6 +24,7 @@ mod signatures;
 mod steps;
 mod symbols;
 mod target;
+mod undo;
 mod want;
 
 use std::collections::{BTreeMap, HashMap, HashSet};

@@ -38,6 +38,8 @@ struct Edge {
 pub(super) struct Order {
     /// What is being checked: references found now are its edges.
     pub at: Option<Node>,
+    /// What is being checked takes `at` back afterwards, and may look at it.
+    pub undoing: bool,
     vertices: Vec<Vertex>,
     edges: Vec<Edge>,
     symbols: HashMap<(FlowId, Span), Node>,
@@ -108,7 +110,7 @@ impl Order {
     /// What is checked now refers to `to`.
     pub fn refer(&mut self, to: Node, span: Span) {
         // A loop's `by` names what the loop itself binds.
-        let own = |from: Node| from == to && !self.vertices[to.0 as usize].named;
+        let own = |from: Node| from == to && (self.undoing || !self.vertices[to.0 as usize].named);
         if let Some(from) = self.at.filter(|from| !own(*from)) {
             self.edges.push(Edge {
                 from,

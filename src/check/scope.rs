@@ -20,6 +20,9 @@ pub(super) const IT_NOWHERE: It = It::Not(
      the guards of a step, in its `until`, `fail when` and `expect`",
 );
 
+pub(super) const IT_IN_UNDO: It =
+    It::Not("is not known in an `undo`: the step's result stands under the step's own name");
+
 /// How much may be known when the expression is computed (rule C6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {

@@ -9,7 +9,7 @@ use super::clauses::{Guards, StepKind};
 use super::facts::Facts;
 use super::names::{BlockId, Flow, Global, Meaning};
 use super::order::Ensured;
-use super::scope::{IT_NOWHERE, It, Scope};
+use super::scope::{IT_IN_UNDO, IT_NOWHERE, It, Scope};
 use super::target::Target;
 use super::want::{Api, Want};
 use crate::catalog::{Collection, InsertId, Kind, Method, OperationStyle};
@@ -27,6 +27,19 @@ pub(super) struct StepPlace<'a, 'p> {
     pub step: &'p Step,
     /// What is known where the step runs: the conditions around it and its `when`.
     facts: Facts,
+    /// What is looked at is the step's `undo`, not what the step does.
+    undo: bool,
+}
+
+impl<'a, 'p> StepPlace<'a, 'p> {
+    /// The same step, for what takes it back.
+    pub fn of_undo(&self) -> StepPlace<'a, 'p> {
+        StepPlace {
+            facts: self.facts.clone(),
+            undo: true,
+            ..*self
+        }
+    }
 }
 
 impl<'p> Checker<'_, 'p> {
@@ -80,6 +93,7 @@ impl<'p> Checker<'_, 'p> {
             block,
             step,
             facts: scope.facts,
+            undo: false,
         };
         let (kind, guards) = self.action(&place, node);
         self.clauses(&place, kind, &guards);
@@ -87,8 +101,10 @@ impl<'p> Checker<'_, 'p> {
 
     /// A scope of the step with what is known where it runs.
     pub(super) fn placed(&self, place: &StepPlace<'_, 'p>, it: It) -> Scope {
+        let it = if place.undo { IT_IN_UNDO } else { it };
         let mut scope = self.request_scope(place.flow, place.block, it);
         scope.facts = place.facts.clone();
+        scope.fresh &= !place.undo;
         scope
     }
 
@@ -179,6 +195,7 @@ impl<'p> Checker<'_, 'p> {
 
     fn found_target(&mut self, place: &StepPlace<'_, 'p>, call: &'p ApiCall) -> Option<Target> {
         match self.target(&call.path) {
+            Ok(target) if place.undo => Some(target),
             Ok(target) => {
                 self.targets
                     .entry(place.flow.id)
@@ -365,7 +382,7 @@ impl<'p> Checker<'_, 'p> {
         self.report(finding);
     }
 
-    fn api_call(&mut self, place: &StepPlace<'_, 'p>, call: &'p ApiCall) -> Guards {
+    pub(super) fn api_call(&mut self, place: &StepPlace<'_, 'p>, call: &'p ApiCall) -> Guards {
         let Some(target) = self.found_target(place, call) else {
             return Guards::unknown();
         };

@@ -46,7 +46,7 @@ impl From<Exit> for ExitCode {
 impl From<RunStatus> for Exit {
     fn from(status: RunStatus) -> Exit {
         match status {
-            RunStatus::Done => Exit::Done,
+            RunStatus::Done | RunStatus::RolledBack => Exit::Done,
             RunStatus::Failed => Exit::Failed,
             RunStatus::Paused => Exit::Paused,
             RunStatus::Cancelled => Exit::Cancelled,

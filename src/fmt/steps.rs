@@ -132,6 +132,15 @@ impl Printer<'_> {
                     decision_word(*decision)
                 ));
             }
+            ClauseKind::Undo(undo) => match undo {
+                Undo::Delete => self.text("undo delete"),
+                Undo::Call(call) => self.api("undo call ", call, indent),
+                Undo::Http(http) => {
+                    self.text("undo ");
+                    self.http(http, indent);
+                }
+            },
+            ClauseKind::Protect => self.text("protect"),
             ClauseKind::Settle { http, when } => {
                 self.text("settle ");
                 self.http(http, indent);

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
+use super::undo::Undo;
 use crate::wire::Request;
 use crate::wire::error::ApiError;
 use crate::world::Timestamp;
@@ -24,6 +25,14 @@ pub enum Event {
     Resumed { by: String, host: String, pid: u32 },
     /// A `for` or an `if` got its answer.
     Grew { address: Address, to: GrewTo },
+    /// How a call is taken back, should the run be rolled back. Durable before the call's intent, as
+    /// far as it is known by then; what depends on the result stands before the step's end. The last
+    /// one counts.
+    Undo {
+        address: Address,
+        call: u32,
+        undo: Box<Undo>,
+    },
     /// A request will be sent. Durable before the first byte leaves.
     Intent {
         address: Address,
@@ -70,6 +79,17 @@ pub enum Event {
         began: Timestamp,
         outcome: Outcome,
     },
+    /// From here on the run is rolled back: to this checkpoint, or to its beginning.
+    RollingBack {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        to: Option<Address>,
+        by: String,
+        host: String,
+        pid: u32,
+    },
+    /// Nothing is left of what these did, as far as it could be undone: they are as if they had never
+    /// begun, and their calls go on counting.
+    Undone { addresses: Vec<Address> },
     /// This process stops driving the run, for good or until it is resumed.
     Ended(Box<Ended>),
 }
@@ -166,9 +186,19 @@ pub enum CallResult {
         /// The answer, where nothing but the answer shows what the call brought.
         #[serde(default, skip_serializing_if = "Json::is_null")]
         answer: Json,
+        /// What tells the resource that the call made from a later one of its name, where the answer
+        /// or the operation says it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        incarnation: Option<String>,
     },
     /// It had no effect and will not be repeated under this intent.
     Failed { error: ApiError },
+    /// It failed, and left a resource that is not whole: created, broken.
+    Broken {
+        error: ApiError,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        incarnation: Option<String>,
+    },
 }
 
 /// How sure it is that a call of this run brought about what is there.
@@ -217,6 +247,12 @@ pub enum Verdict {
     Computed,
     /// An assertion holds, or a checkpoint is reached.
     Passed,
+    /// Found as wished for after a lost answer; whether the run created it nobody can prove.
+    Presumed,
+    /// Taken back by a rollback.
+    Undone,
+    /// A rollback left it, since it is not what the run left there.
+    Kept,
 }
 
 impl Verdict {
@@ -234,6 +270,9 @@ impl Verdict {
             Verdict::Denied => "denied",
             Verdict::Computed => "computed",
             Verdict::Passed => "passed",
+            Verdict::Presumed => "presumed",
+            Verdict::Undone => "undone",
+            Verdict::Kept => "kept",
         }
     }
 }
@@ -303,6 +342,8 @@ pub enum RunStatus {
     TimedOut,
     Decision,
     Permission,
+    /// What it did is undone, as far as it can be.
+    RolledBack,
 }
 
 impl RunStatus {
@@ -315,6 +356,7 @@ impl RunStatus {
             RunStatus::TimedOut => "timed out",
             RunStatus::Decision => "needs a decision",
             RunStatus::Permission => "lacks permission",
+            RunStatus::RolledBack => "rolled back",
         }
     }
 }
@@ -324,6 +366,7 @@ impl Event {
     pub fn address(&self) -> Option<&Address> {
         match self {
             Event::Grew { address, .. }
+            | Event::Undo { address, .. }
             | Event::Intent { address, .. }
             | Event::Voided { address, .. }
             | Event::Operation { address, .. }
@@ -332,9 +375,12 @@ impl Event {
             | Event::Began { address, .. }
             | Event::Answered { address, .. }
             | Event::Finished { address, .. } => Some(address),
-            Event::Started(_) | Event::Resumed { .. } | Event::Hooked { .. } | Event::Ended(_) => {
-                None
-            }
+            Event::Started(_)
+            | Event::Resumed { .. }
+            | Event::Hooked { .. }
+            | Event::RollingBack { .. }
+            | Event::Undone { .. }
+            | Event::Ended(_) => None,
         }
     }
 }
@@ -347,7 +393,8 @@ pub const OWN_WORDS: &str = "event started resumed grew intent voided operation 
     verb path query headers body name poll result ok origin created presumed answer failed error key value text hash \
     expires approved note at began outcome done verdict skipped failure tolerated reason message place help api class \
     status retry_after details read adopted updated replaced waited gave_up denied computed passed timed_out \
-    permission decision flow outputs secret_outputs why paused cancelled true false null";
+    permission decision flow outputs secret_outputs why paused cancelled true false null undo rolling_back undone \
+    addresses delete get restore fields protected incarnation broken kept rolled_back";
 
 #[cfg(test)]
 mod tests {

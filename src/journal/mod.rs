@@ -4,12 +4,16 @@
 //! table of legal transitions in `state`; the stored form is versioned ([`FORMAT`]).
 
 mod event;
+mod ledger;
 mod state;
 #[cfg(test)]
 mod tests;
+mod undo;
 
 pub use event::{
     CallResult, Ended, Event, FORMAT, GrewTo, Intent, OWN_WORDS, Origin, Outcome, Reason,
     RunStatus, Started, StepFailure, Verdict, World,
 };
-pub use state::{CallState, Gate, Illegal, State, StepState};
+pub use ledger::{Became, Ledger, Made, Stayed, incarnation, is_undoing};
+pub use state::{CallState, Gate, Illegal, Rollback, State, StepState};
+pub use undo::Undo;

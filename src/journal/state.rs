@@ -36,6 +36,8 @@ pub enum CallState {
     },
     /// Never sent.
     Voided(Intent),
+    /// A rollback undid it, as far as it could be undone.
+    Undone(Intent),
 }
 
 impl CallState {
@@ -44,7 +46,8 @@ impl CallState {
             CallState::Open(intent)
             | CallState::Running { intent, .. }
             | CallState::Closed { intent, .. }
-            | CallState::Voided(intent) => intent,
+            | CallState::Voided(intent)
+            | CallState::Undone(intent) => intent,
         }
     }
 
@@ -55,7 +58,7 @@ impl CallState {
 
     fn apply(&mut self, event: &Event) -> Result<(), &'static str> {
         let next = match (&*self, event) {
-            (CallState::Closed { .. } | CallState::Voided(_), _) => {
+            (CallState::Closed { .. } | CallState::Voided(_) | CallState::Undone(_), _) => {
                 return Err("the call is over already");
             }
             (CallState::Running { .. }, Event::Voided { .. }) => {
@@ -181,18 +184,43 @@ impl StepState {
                 self.finished = Some((outcome.clone(), at));
                 Ok(())
             }
+            // The ledger keeps it.
+            Event::Undo { .. } => Ok(()),
             Event::Grew { .. }
             | Event::Started(_)
             | Event::Resumed { .. }
             | Event::Hooked { .. }
+            | Event::RollingBack { .. }
+            | Event::Undone { .. }
             | Event::Ended(_) => Err("this event is not about a step"),
         }
+    }
+
+    /// As if the step had never begun; its calls go on counting.
+    fn forget(&mut self) {
+        let calls = self.calls.iter().map(|c| match c {
+            CallState::Voided(intent) => CallState::Voided(intent.clone()),
+            other => CallState::Undone(other.intent().clone()),
+        });
+        *self = StepState {
+            calls: calls.collect(),
+            ..StepState::default()
+        };
     }
 
     /// The call that must be settled first.
     pub fn open_call(&self) -> Option<&CallState> {
         self.calls.last().filter(|c| c.is_open())
     }
+}
+
+/// A rollback as far as it got.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rollback {
+    /// `None`: to the beginning of the run.
+    pub to: Option<Address>,
+    /// Whether everything is undone that was to be.
+    pub over: bool,
 }
 
 /// Everything that a journal tells.
@@ -206,6 +234,8 @@ pub struct State {
     pub order: Vec<Address>,
     pub grown: HashMap<Address, GrewTo>,
     pub hooks: BTreeMap<String, Value>,
+    /// The rollback that is under way, or the last one that came to its end.
+    pub rollback: Option<Rollback>,
     /// How the last process left the run; none while one drives it, or after it died.
     pub ended: Option<Ended>,
     pub seq: u64,
@@ -242,6 +272,26 @@ impl State {
                     return Err(illegal("the graph grew here already"));
                 }
             }
+            Event::RollingBack { to, by, .. } => {
+                self.ended = None;
+                self.resumed.push((at, by.clone()));
+                self.rollback = Some(Rollback {
+                    to: to.clone(),
+                    over: false,
+                });
+            }
+            Event::Undone { addresses } => {
+                let Some(rollback) = &mut self.rollback else {
+                    return Err(illegal("nothing is undone without a rollback"));
+                };
+                rollback.over = true;
+                for address in addresses {
+                    self.grown.remove(address);
+                    if let Some(step) = self.steps.get_mut(address) {
+                        step.forget();
+                    }
+                }
+            }
             Event::Ended(ended) => self.ended = Some((**ended).clone()),
             about_step => {
                 if let Some(address) = about_step.address() {
@@ -257,6 +307,18 @@ impl State {
         self.seq = seq;
         self.at = self.at.max(at);
         Ok(())
+    }
+
+    /// Whether a rollback was begun and not brought to its end.
+    pub fn is_rolling_back(&self) -> bool {
+        self.rollback.as_ref().is_some_and(|r| !r.over)
+    }
+
+    /// Whether nothing of the run is left to go on from.
+    pub fn is_rolled_back(&self) -> bool {
+        self.rollback
+            .as_ref()
+            .is_some_and(|r| r.over && r.to.is_none())
     }
 
     /// The recorded value of a finished step.

@@ -60,6 +60,10 @@ pub enum Work<'p> {
     End,
     /// All values of one name from all iterations are there.
     Gather,
+    /// Finds out what became of a call that was left open; of a rollback only.
+    Settle,
+    /// Takes a call back; of a rollback only.
+    Undo,
 }
 
 #[derive(Clone, Debug)]

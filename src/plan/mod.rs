@@ -14,6 +14,7 @@ mod build;
 mod graph;
 mod need;
 mod order;
+mod undo;
 mod view;
 #[cfg(test)]
 mod tests;
@@ -22,4 +23,5 @@ pub use build::{Answer, BuildError, Entry};
 pub use graph::{Edge, Frame, FrameId, Graph, Node, NodeId, PoolId, Scope, ScopeId, Work};
 pub use need::step_name;
 pub use order::{CriticalPath, Cycle};
+pub use undo::Span;
 pub use view::{Memo, View, hook_declaration, hook_id};

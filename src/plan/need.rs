@@ -67,7 +67,12 @@ impl<'p> Graph<'p> {
                     .for_each(|e| walk::expr(e, &mut |r| uses.data.push(r)));
             }
             Work::If(i, ..) => walk::expr(&i.condition, &mut |r| uses.data.push(r)),
-            Work::Turn(_) | Work::TurnEnd(_) | Work::End | Work::Gather => {}
+            Work::Turn(_)
+            | Work::TurnEnd(_)
+            | Work::End
+            | Work::Gather
+            | Work::Settle
+            | Work::Undo => {}
         }
         let mut finder = Finder {
             graph: self,

@@ -63,7 +63,7 @@ impl Ending<'_> {
         }
         let status = self.end.status.as_str();
         let status = match self.end.status {
-            RunStatus::Done => look.green(status),
+            RunStatus::Done | RunStatus::RolledBack => look.green(status),
             RunStatus::Paused | RunStatus::Cancelled => look.yellow(status),
             _ => look.red(status),
         };
@@ -99,7 +99,8 @@ impl Ending<'_> {
 
     /// What to type now.
     fn next(&self) -> Vec<String> {
-        if self.end.status == RunStatus::Done {
+        let whole = self.state.is_rolled_back();
+        if self.end.status == RunStatus::Done || whole {
             return Vec::new();
         }
         let options = self.options;

@@ -9,6 +9,7 @@ mod failure;
 pub mod graph;
 pub mod plan;
 pub mod progress;
+pub mod rollback;
 pub mod runs;
 mod style;
 

@@ -4,7 +4,7 @@ use serde_json::{Value as Json, json};
 
 use super::style::{Look, clean, count, moment, one_line, span};
 use super::{failure, head};
-use crate::journal::{CallState, Event, Outcome, State, StepState, World};
+use crate::journal::{CallState, Event, Outcome, RunStatus, State, StepState, World};
 use crate::source::SourceMap;
 use crate::store::{Key, Vault};
 use crate::world::Timestamp;
@@ -83,10 +83,11 @@ impl Row {
 
 /// How a run stands; without an end its process works on it, or died.
 fn status(state: &State) -> &'static str {
-    state
-        .ended
-        .as_ref()
-        .map_or("not ended", |e| e.status.as_str())
+    match &state.ended {
+        Some(ended) => ended.status.as_str(),
+        None if state.is_rolled_back() => RunStatus::RolledBack.as_str(),
+        None => "not ended",
+    }
 }
 
 fn short(world: &World) -> &'static str {
@@ -101,7 +102,7 @@ fn painted(status: &str, width: usize, look: Look) -> String {
     let text = format!("{status:width$}");
     match status {
         "done" => look.green(&text),
-        "paused" | "not ended" | "cancelled" => look.yellow(&text),
+        "paused" | "not ended" | "cancelled" | "rolled back" => look.yellow(&text),
         _ => look.red(&text),
     }
 }
@@ -324,5 +325,6 @@ fn call(call: &CallState) -> String {
         CallState::Running { operation, .. } => format!("{method} (runs: {})", clean(operation)),
         CallState::Closed { .. } => method,
         CallState::Voided(_) => format!("{method} (never sent)"),
+        CallState::Undone(_) => format!("{method} (rolled back)"),
     }
 }

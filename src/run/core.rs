@@ -15,7 +15,7 @@ use super::shared::Shared;
 use super::step;
 use super::task::{Ask, Given, Port, Task, TaskEnd};
 use crate::catalog::Catalog;
-use crate::journal::{Outcome, RunStatus, State, StepFailure};
+use crate::journal::{Made, Outcome, RunStatus, State, StepFailure};
 use crate::plan::{FrameId, Graph, Memo, NodeId, PoolId, Work};
 use crate::value::Value;
 use crate::world::Timestamp;
@@ -34,6 +34,8 @@ pub struct Core<'p> {
     tasks: BTreeMap<TaskId, Task<'p>>,
     /// Tasks that sleep or wait for a person.
     idle_tasks: BTreeSet<TaskId>,
+    /// Tasks that were woken before their sleep was over.
+    roused: BTreeSet<TaskId>,
     want_permit: VecDeque<TaskId>,
     want_lock: VecDeque<(TaskId, String)>,
     turns: BTreeMap<PoolId, Turns>,
@@ -91,11 +93,15 @@ impl<'p> Core<'p> {
                 resources: Default::default(),
                 plan: Default::default(),
                 would_change: Default::default(),
+                protected: Default::default(),
+                removed: Default::default(),
+                undoing: Default::default(),
             }),
             status: Vec::new(),
             ready: VecDeque::new(),
             tasks: BTreeMap::new(),
             idle_tasks: Default::default(),
+            roused: Default::default(),
             want_permit: VecDeque::new(),
             want_lock: VecDeque::new(),
             turns: BTreeMap::new(),
@@ -124,6 +130,14 @@ impl<'p> Core<'p> {
 
     pub fn status(&self, node: NodeId) -> &NodeStatus {
         &self.status[node.0 as usize]
+    }
+
+    /// What a rollback undoes, each under the address of its node.
+    pub fn undo(&mut self, all: impl IntoIterator<Item = (Arc<str>, Made)>) {
+        let all = all
+            .into_iter()
+            .map(|(address, made)| (address, Rc::new(made)));
+        self.shared.undoing.borrow_mut().extend(all);
     }
 
     /// Who sees the run from now on.
@@ -156,7 +170,7 @@ impl<'p> Core<'p> {
 
     /// Fires the `upon` blocks for an event in a workflow, and in those that run it.
     fn notify(&mut self, frame: FrameId, event: &str, key: &str, value: Value) {
-        if self.shared.settings.mode == Mode::Plan || self.shared.stopping.get() {
+        if self.shared.settings.mode != Mode::Run || self.shared.stopping.get() {
             return;
         }
         let first = self.shared.graph.borrow().len() as u32;
@@ -188,6 +202,9 @@ impl<'p> Core<'p> {
     /// A reply came.
     pub fn on(&mut self, task: TaskId, reply: Reply, now: Timestamp) -> Vec<(TaskId, Effect)> {
         self.shared.now.set(now);
+        if reply == Reply::Woke && self.roused.remove(&task) {
+            return self.advance();
+        }
         // A task that was stopped while it waited is not asked for any more.
         if let Some(running) = self.tasks.get(&task) {
             running.port.give(Given::Reply(reply));
@@ -205,10 +222,22 @@ impl<'p> Core<'p> {
         self.ready.clear();
         let sleeping = std::mem::take(&mut self.idle_tasks);
         self.outstanding -= sleeping.len();
+        let (light, sleeping): (Vec<_>, Vec<_>) = sleeping.into_iter().partition(|task| {
+            let running = self.tasks.get(task);
+            running.is_some_and(|t| t.port.wakes_on_stop())
+        });
         let locked = self.want_lock.drain(..).map(|(task, _)| task);
         for task in sleeping.into_iter().chain(locked) {
             self.tasks.remove(&task);
             self.status[task.0 as usize] = NodeStatus::Stopped;
+        }
+        for task in light {
+            if let Some(running) = self.tasks.get(&task) {
+                // The sleep itself still ends some time; nobody waits for it any more.
+                self.roused.insert(task);
+                running.port.give(Given::Reply(Reply::Woke));
+                self.poll(task);
+            }
         }
         // These may have recorded an intent that was not sent: they see the stop, and void it.
         for task in std::mem::take(&mut self.want_permit) {
@@ -310,7 +339,7 @@ impl<'p> Core<'p> {
             }
             _ => {
                 let now = self.shared.now.get();
-                if let Work::Step(_) = work {
+                if let Work::Step(_) | Work::Undo = work {
                     self.observer.began(&address, now);
                 }
                 if self.recorded(node, &address) {
@@ -592,7 +621,9 @@ impl<'p> Core<'p> {
             } else if paused.is_some() {
                 end.why = paused;
                 RunStatus::Paused
-            } else if let (Some(address), Mode::Run) = (unfinished, self.shared.settings.mode) {
+            } else if let (Some(address), Mode::Run | Mode::Rollback) =
+                (unfinished, self.shared.settings.mode)
+            {
                 end.failures.push((Arc::clone(&address), stuck(&address)));
                 RunStatus::Failed
             } else {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::catalog::compare::Difference;
 use crate::plan::NodeId;
-use crate::wire::Request;
+use crate::wire::{Request, Verb};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum PlanAction {
@@ -71,4 +71,16 @@ pub struct PlanItem {
     pub differences: Vec<Difference>,
     /// What a reader should know besides: the text of a gate, fields that cannot be compared.
     pub notes: Vec<String>,
+}
+
+impl PlanItem {
+    /// Whether something is removed, for good or for a moment.
+    pub fn destroys(&self) -> bool {
+        let deletes = |request: &Request| {
+            let name = request.method.rsplit('.').next().unwrap_or("");
+            request.verb == Verb::Delete || name.starts_with("delete")
+        };
+        matches!(self.action, PlanAction::Delete | PlanAction::Replace)
+            || self.action.changes() && self.request.as_ref().is_some_and(deletes)
+    }
 }

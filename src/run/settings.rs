@@ -8,6 +8,8 @@ pub enum Mode {
     Run,
     /// Read what exists and say what would be done.
     Plan,
+    /// Take back what was done.
+    Rollback,
 }
 
 #[derive(Clone, Debug)]
@@ -29,6 +31,12 @@ pub struct Settings {
     pub unreachable_timeout: Millis,
     /// How old a guard may be when its request leaves.
     pub guard_age: Millis,
+    /// After which a request that was sent can no longer arrive.
+    pub lateness: Millis,
+    /// Whether what is created carries the marks of its run.
+    pub marks: bool,
+    /// Set in a protected environment, with its name: nothing is deleted or replaced.
+    pub spares: Option<String>,
 }
 
 impl Settings {
@@ -43,6 +51,9 @@ impl Settings {
             silence_timeout: Millis::mins(2),
             unreachable_timeout: Millis::secs(30),
             guard_age: Millis::secs(30),
+            lateness: Millis::mins(10),
+            marks: true,
+            spares: None,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What all tasks of a run see.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use super::grants::Grants;
 use super::plan_item::PlanItem;
 use super::settings::Settings;
 use crate::catalog::Catalog;
-use crate::journal::State;
+use crate::journal::{Made, State};
 use crate::plan::{Graph, Memo};
 use crate::source::Span;
 use crate::world::Timestamp;
@@ -38,6 +38,12 @@ pub struct Shared<'p> {
     pub plan: RefCell<Vec<PlanItem>>,
     /// In a plan: what reads the resources that steps so far would change.
     pub would_change: RefCell<BTreeSet<String>>,
+    /// What reads a resource that a step protects, with the step's address.
+    pub protected: RefCell<BTreeMap<String, Arc<str>>>,
+    /// What reads a resource that a step removes, with the step's address.
+    pub removed: RefCell<BTreeMap<String, Arc<str>>>,
+    /// What a rollback undoes, by the address under which it does.
+    pub undoing: RefCell<BTreeMap<Arc<str>, Rc<Made>>>,
 }
 
 impl<'p> Shared<'p> {

@@ -3,7 +3,7 @@
 //! The future never sees an executor. It hands one [`Ask`] to its port and is polled again when the
 //! answer is there, so that the whole of a run stays a function of what came back, in order.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -48,9 +48,20 @@ pub enum TaskEnd {
 pub struct Port {
     ask: Rc<RefCell<Option<Ask>>>,
     given: Rc<RefCell<Option<Given>>>,
+    wakes_on_stop: Rc<Cell<bool>>,
 }
 
 impl Port {
+    /// Whether the task wants to see the end of the run although it sleeps: it has to put something in
+    /// order first.
+    pub fn wake_on_stop(&self, wakes: bool) {
+        self.wakes_on_stop.set(wakes);
+    }
+
+    pub fn wakes_on_stop(&self) -> bool {
+        self.wakes_on_stop.get()
+    }
+
     /// Hands the ask to the core and waits for what it gives.
     pub fn ask(&self, ask: Ask) -> impl Future<Output = Given> + use<> {
         Asking {

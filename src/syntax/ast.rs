@@ -393,6 +393,18 @@ pub enum ClauseKind {
         http: HttpCall,
         when: Expr,
     },
+    Undo(Undo),
+    /// Nothing of r5flow deletes or replaces what the step keeps.
+    Protect,
+}
+
+/// What takes a step back when its run is rolled back.
+#[derive(Clone, Debug)]
+pub enum Undo {
+    /// Deletes what the step created.
+    Delete,
+    Call(ApiCall),
+    Http(HttpCall),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

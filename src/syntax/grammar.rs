@@ -72,6 +72,7 @@ pub fn is_keyword(rule: Rule) -> bool {
             | kw_matches
             | kw_on
             | kw_output
+            | kw_protect
             | kw_read
             | kw_repeat
             | kw_require
@@ -83,6 +84,7 @@ pub fn is_keyword(rule: Rule) -> bool {
             | kw_then
             | kw_timeout
             | kw_type
+            | kw_undo
             | kw_unless
             | kw_until
             | kw_upon

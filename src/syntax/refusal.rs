@@ -340,6 +340,8 @@ fn is_clause(rule: Rule) -> bool {
             | expires_c
             | expect_c
             | settle_c
+            | undo_c
+            | protect_c
             | approve_c
             | kw_after
             | kw_unless
@@ -353,6 +355,8 @@ fn is_clause(rule: Rule) -> bool {
             | kw_expires
             | kw_expect
             | kw_settle
+            | kw_undo
+            | kw_protect
     )
 }
 

@@ -180,10 +180,12 @@ variants! {
     Field { ; Pair { key, value, shorthand }, Spread { value, span }, ; }
     Key { Name(a), Computed(a), ; ; }
     ClauseKind {
-        After(a), When(a), Unless(a), Require(a), Until(a), FailWhen(a), Timeout(a), Every(a), Expires(a), Expect(a), ;
+        After(a), When(a), Unless(a), Require(a), Until(a), FailWhen(a), Timeout(a), Every(a), Expires(a), Expect(a),
+        Undo(a), ;
         Retry { times, every }, Patience { class, limit }, On { outcome, decision }, Settle { http, when }, ;
-        RepeatSafe
+        RepeatSafe, Protect
     }
+    Undo { Call(a), Http(a), ; ; Delete }
     ExprKind {
         Bool(a), Int(a), Float(a), Duration(a), Size(a), Percent(a), Str(a), Name(a), List(a), Object(a), Not(a),
         Neg(a), Paren(a), ;

@@ -2,7 +2,7 @@
 
 use super::ast::{
     Action, ActionKind, ApiCall, Arg, Binder, Clause, ClauseKind, Expr, ExprKind, Field, Guard,
-    HttpCall, Key, Name, Object, StrPart,
+    HttpCall, Key, Name, Object, StrPart, Undo,
 };
 use crate::source::Span;
 
@@ -71,7 +71,10 @@ pub fn clause<'p>(clause: &'p Clause, visit: &mut Visit<'_, 'p>) {
         visit,
     };
     match &clause.kind {
-        ClauseKind::After(_) | ClauseKind::On { .. } | ClauseKind::RepeatSafe => {}
+        ClauseKind::After(_)
+        | ClauseKind::On { .. }
+        | ClauseKind::RepeatSafe
+        | ClauseKind::Protect => {}
         ClauseKind::When(e)
         | ClauseKind::Unless(e)
         | ClauseKind::Until(e)
@@ -90,6 +93,11 @@ pub fn clause<'p>(clause: &'p Clause, visit: &mut Visit<'_, 'p>) {
             walker.http(http);
             walker.expr(when);
         }
+        ClauseKind::Undo(undo) => match undo {
+            Undo::Delete => {}
+            Undo::Call(call) => walker.api(call),
+            Undo::Http(http) => walker.http(http),
+        },
     }
 }
 

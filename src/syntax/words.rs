@@ -21,7 +21,7 @@ pub const ITEMS: &[&str] = &["use", "type", "let", "workflow", "hook"];
 /// Begin a clause of a step or a checkpoint.
 pub const CLAUSES: &[&str] = &[
     "after", "when", "unless", "require", "until", "fail", "timeout", "every", "retry", "repeat",
-    "on", "expires", "expect", "settle", "approve",
+    "on", "expires", "expect", "settle", "undo", "protect", "approve",
 ];
 
 /// Begin what a step does.

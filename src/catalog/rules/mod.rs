@@ -2,6 +2,7 @@
 
 pub(super) mod bounds;
 pub(super) mod lists;
+pub(super) mod marks;
 pub(super) mod operations;
 pub(super) mod reads;
 pub(super) mod settle;

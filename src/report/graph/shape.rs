@@ -66,7 +66,9 @@ pub fn is_drawn(graph: &Graph<'_>, node: NodeId) -> bool {
             true
         }
         Work::Enter(step) => condition(step).is_some(),
-        Work::Turn(_) | Work::TurnEnd(_) | Work::End | Work::Gather => false,
+        Work::Turn(_) | Work::TurnEnd(_) | Work::End | Work::Gather | Work::Settle | Work::Undo => {
+            false
+        }
     }
 }
 
@@ -111,9 +113,12 @@ impl Shape {
                 let title = format!("run {}{}", step.name.text, when.unwrap_or_default());
                 (title, String::new(), Kind::Growth, step.name.span)
             }
-            Work::Turn(_) | Work::TurnEnd(_) | Work::End | Work::Gather => {
-                (String::new(), String::new(), Kind::Growth, Span::default())
-            }
+            Work::Turn(_)
+            | Work::TurnEnd(_)
+            | Work::End
+            | Work::Gather
+            | Work::Settle
+            | Work::Undo => (String::new(), String::new(), Kind::Growth, Span::default()),
         };
         Shape {
             address: graph.node(node).address.to_string(),

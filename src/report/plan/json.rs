@@ -2,7 +2,7 @@
 
 use serde_json::{Value as Json, json};
 
-use super::{Plan, is_destructive};
+use super::Plan;
 use crate::report::{failure, head};
 use crate::run::PlanItem;
 
@@ -34,7 +34,7 @@ impl Plan<'_> {
             "address": item.address,
             "action": item.action.as_str(),
             "changes": item.action.changes(),
-            "destructive": is_destructive(item),
+            "destructive": item.destroys(),
             "wave": wave,
             "request": item.request,
             "differences": differences,
@@ -59,6 +59,7 @@ impl Plan<'_> {
             "kind": "summary",
             "changes": self.changes(),
             "counts": counts,
+            "destroys": self.items.iter().filter(|i| i.destroys()).map(|i| &i.address).collect::<Vec<_>>(),
             "open_blocks": self.open_blocks(),
             "estimate_ms": self.estimate.map(|p| p.length.0),
             "critical_path": path,

@@ -82,8 +82,3 @@ impl Plan<'_> {
         self.items.iter().any(|i| i.action.changes())
     }
 }
-
-/// Whether something is removed, for good or for a moment.
-fn is_destructive(item: &PlanItem) -> bool {
-    matches!(item.action, PlanAction::Delete | PlanAction::Replace)
-}

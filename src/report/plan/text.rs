@@ -2,7 +2,7 @@
 
 use serde_json::Value as Json;
 
-use super::{Plan, is_destructive};
+use super::Plan;
 use crate::report::failure;
 use crate::report::style::{Look, clean, fit, one_line, span};
 use crate::run::{PlanAction, PlanItem};
@@ -102,11 +102,11 @@ impl Plan<'_> {
     }
 
     fn destructive(&self, out: &mut String, look: Look) {
-        let all: Vec<&PlanItem> = self.items.iter().filter(|i| is_destructive(i)).collect();
+        let all: Vec<&PlanItem> = self.items.iter().filter(|i| i.destroys()).collect();
         if all.is_empty() {
             return;
         }
-        out.push_str(&format!("\n{}\n", look.red("removes")));
+        out.push_str(&format!("\n{}\n", look.red("destroys")));
         for item in all {
             let line = item.request.as_ref().map(|r| r.line()).unwrap_or_default();
             let line = format!("{}: {}", item.address, line);

@@ -112,11 +112,14 @@ impl Words {
                 named(address, text)
             }
             Event::Resumed { by, .. } => Some(format!("resumed by {}", self.plain(by))),
+            Event::RollingBack { by, .. } => Some(format!("rolled back by {}", self.plain(by))),
             Event::Started(_)
             | Event::Grew { .. }
             | Event::Voided { .. }
             | Event::Began { .. }
             | Event::Operation { .. }
+            | Event::Undo { .. }
+            | Event::Undone { .. }
             | Event::Called { .. }
             | Event::Hooked { .. }
             | Event::Ended(_) => None,
@@ -145,12 +148,21 @@ impl Words {
                 verdict: Verdict::GaveUp,
                 ..
             } => look.yellow(&format!("gave up waiting after {took}; the flow goes on")),
+            Outcome::Done {
+                verdict: Verdict::Kept,
+                value,
+            } => {
+                let why = value["why"].as_str().unwrap_or_default();
+                look.yellow(&format!("left as it is: {}", self.plain(why)))
+            }
             Outcome::Done { verdict, .. } => {
                 let word = verdict.as_str();
                 let word = match verdict {
-                    Verdict::Created | Verdict::Updated | Verdict::Replaced | Verdict::Called => {
-                        look.green(word)
-                    }
+                    Verdict::Created
+                    | Verdict::Updated
+                    | Verdict::Replaced
+                    | Verdict::Called
+                    | Verdict::Undone => look.green(word),
                     _ => word.to_owned(),
                 };
                 format!("{word} in {took}")

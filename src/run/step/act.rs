@@ -11,15 +11,15 @@ use super::cx::{Attempts, Cx, Halt, Stepped, known, no_answer};
 use super::operation::{self, Followed, Operation};
 use super::settle::{self, Role, Settled, role};
 use super::target::{self, Target};
-use super::{Result, again, clauses, look, patience, wait};
+use super::{Result, again, back, clauses, look, marks, patience, spare, wait};
 use crate::catalog::{Method, OperationStyle, RequestId, coerce, request};
 use crate::eval::EvalError;
-use crate::journal::{CallResult, CallState, Event, Intent, Origin, Reason, Verdict};
+use crate::journal::{CallResult, CallState, Event, Intent, Origin, Reason, Undo, Verdict};
 use crate::syntax::ast::{ApiCall, Step};
 use crate::value::Value;
 use crate::wire::error::{ApiError, ErrorClass, classify};
 use crate::wire::{NoAnswer, Request};
-use crate::world::Timestamp;
+use crate::world::{Millis, Timestamp};
 
 /// One change that is to be made.
 pub struct Change<'a> {
@@ -32,6 +32,8 @@ pub struct Change<'a> {
     /// When its guards were evaluated.
     pub guarded: Timestamp,
     pub deadline: Timestamp,
+    /// What takes it back; `None`: nothing does, or the step's result tells.
+    pub undo: Option<Undo>,
 }
 
 /// What became of a change.
@@ -48,6 +50,7 @@ pub enum Changed {
 
 /// Makes a change: its intent is durable before it leaves, its outcome before this returns.
 pub async fn perform(cx: &Cx<'_>, step: Option<&Step>, change: Change<'_>) -> Result<Changed> {
+    spare::destruction(cx, change.method, change.get.as_ref())?;
     let call = cx.next_call();
     let mut sent = change.request;
     let id = change.method.request_id.as_ref().map(|id| {
@@ -70,12 +73,18 @@ pub async fn perform(cx: &Cx<'_>, step: Option<&Step>, change: Change<'_>) -> Re
         get: change.get,
         deadline: change.deadline,
         guarded: change.guarded.into(),
+        abandons: false,
     };
+    let told = change.undo.map(|undo| Event::Undo {
+        address: cx.address.clone(),
+        call,
+        undo: Box::new(undo),
+    });
     let event = Event::Intent {
         address: cx.address.clone(),
         intent: Box::new(intent.clone()),
     };
-    cx.append(vec![event]).await;
+    cx.append(told.into_iter().chain([event]).collect()).await;
     crate::world::failpoint("intent-durable", &change.method.id);
     if cx.stopping() {
         carrier.void(&intent).await;
@@ -96,6 +105,27 @@ pub async fn resume_call(
     get: Option<Request>,
     deadline: Timestamp,
 ) -> Result<Changed> {
+    take_up(cx, step, open, get, deadline, false).await
+}
+
+/// Finds out what became of the call that an earlier process left open, and never sends it again.
+pub async fn abandon_call(
+    cx: &Cx<'_>,
+    open: CallState,
+    get: Option<Request>,
+    deadline: Timestamp,
+) -> Result<Changed> {
+    take_up(cx, None, open, get, deadline, true).await
+}
+
+async fn take_up(
+    cx: &Cx<'_>,
+    step: Option<&Step>,
+    open: CallState,
+    get: Option<Request>,
+    deadline: Timestamp,
+    abandons: bool,
+) -> Result<Changed> {
     let intent = open.intent().clone();
     let Some(method) = cx.shared.catalog.method(&intent.request.method) else {
         let what = format!("the catalogue no longer has `{}`", intent.request.method);
@@ -108,6 +138,7 @@ pub async fn resume_call(
         get,
         deadline,
         guarded: cx.now().into(),
+        abandons,
     };
     let begin = match open {
         CallState::Running {
@@ -136,6 +167,8 @@ struct Carrier<'a, 'p> {
     deadline: Timestamp,
     /// When the guards were evaluated.
     guarded: Cell<Timestamp>,
+    /// What had no effect is given up instead of sent again.
+    abandons: bool,
 }
 
 impl Carrier<'_, '_> {
@@ -154,7 +187,7 @@ impl Carrier<'_, '_> {
                     }
                     Sent::Answer(json) => match operation::at_once(self.method, &json) {
                         Some(Ok(done)) => return self.done(&intent, done, Origin::Created).await,
-                        Some(Err(error)) => return self.refused(&intent, error).await,
+                        Some(Err(error)) => return self.failed(&intent, error, &json).await,
                         None => match operation::of_answer(
                             &self.cx.shared.catalog,
                             self.method,
@@ -194,7 +227,9 @@ impl Carrier<'_, '_> {
                         Followed::Done(json) => {
                             return self.done(&intent, json, origin).await;
                         }
-                        Followed::Failed(error) => return self.refused(&intent, error).await,
+                        Followed::Failed(error, operation) => {
+                            return self.failed(&intent, error, &operation).await;
+                        }
                         Followed::Forgotten => {
                             accepted = true;
                             Begin::Settle
@@ -215,7 +250,16 @@ impl Carrier<'_, '_> {
                         Settled::Done(origin) => {
                             return self.done(&intent, Json::Null, origin).await;
                         }
-                        Settled::Refused(error) => return self.refused(&intent, error).await,
+                        Settled::Proved(operation) => {
+                            return self.done(&intent, operation, Origin::Created).await;
+                        }
+                        Settled::There(origin, which) => {
+                            return self.recorded(&intent, Json::Null, origin, which).await;
+                        }
+                        Settled::Failed(error, operation) => {
+                            return self.failed(&intent, error, &operation).await;
+                        }
+                        Settled::Foreign(error) => return self.refused(&intent, error).await,
                         Settled::Overtaken => {
                             let error = overtaken();
                             return self.refused(&intent, error).await;
@@ -224,6 +268,16 @@ impl Carrier<'_, '_> {
                             origin = whose;
                             self.record_operation(&intent, &operation).await;
                             Begin::Follow(operation)
+                        }
+                        Settled::Unsent if self.abandons => {
+                            match self.lateness(&intent) {
+                                Some(wait) => self.cx.sleep(wait).await,
+                                None => return self.refused(&intent, abandoned()).await,
+                            }
+                            if self.cx.stopping() {
+                                return Err(Halt::Stopped);
+                            }
+                            Begin::Settle
                         }
                         Settled::Unsent => {
                             if self.cx.stopping() {
@@ -296,8 +350,26 @@ impl Carrier<'_, '_> {
             }
             return Err(cx.api_failure(error, &intent.request));
         }
-        cx.sleep(pause).await;
+        match left {
+            true => cx.sleep(pause).await,
+            // An intent that was never sent is not left behind when the run stops meanwhile.
+            false => {
+                cx.sleep_lightly(pause).await;
+                if cx.stopping() {
+                    self.void(intent).await;
+                    return Err(Halt::Stopped);
+                }
+            }
+        }
         Ok(())
+    }
+
+    /// For how long the request may still arrive late; none when it cannot any more (rule 6 of
+    /// settling).
+    fn lateness(&self, intent: &Intent) -> Option<Millis> {
+        let age = settle::age(self.cx, intent).unwrap_or(Millis(0));
+        let left = self.cx.shared.settings.lateness.0 - age.0;
+        (left > 0).then_some(Millis(left))
     }
 
     /// The step's guards once more, on a fresh look at its resource.
@@ -351,12 +423,64 @@ impl Carrier<'_, '_> {
         } else {
             Json::Null
         };
+        let incarnation = match self.is_insert() {
+            true => operation::incarnation(self.method, &answer),
+            false => None,
+        };
         let result = CallResult::Ok {
             origin,
             answer: kept,
+            incarnation,
         };
         self.called(intent, result).await;
         Ok(Changed::Done { answer, origin })
+    }
+
+    async fn recorded(
+        &self,
+        intent: &Intent,
+        answer: Json,
+        origin: Origin,
+        incarnation: Option<String>,
+    ) -> Result<Changed> {
+        let result = CallResult::Ok {
+            origin,
+            answer: answer.clone(),
+            incarnation,
+        };
+        self.called(intent, result).await;
+        Ok(Changed::Done { answer, origin })
+    }
+
+    fn is_insert(&self) -> bool {
+        let collection = self.cx.shared.catalog.collection(&self.method.collection);
+        role(self.method, collection.as_deref()) == Role::Insert
+    }
+
+    /// The operation failed. It may have left a resource that is not whole: that is this run's.
+    async fn failed(&self, intent: &Intent, error: ApiError, operation: &Json) -> Result<Changed> {
+        let get = self.get.as_ref().filter(|_| self.is_insert());
+        let found = match get {
+            Some(get) if error.class != ErrorClass::AlreadyExists => self.cx.observe(get).await?,
+            _ => None,
+        };
+        let Some(found) = found else {
+            return self.refused(intent, error).await;
+        };
+        let there = crate::journal::incarnation(&found);
+        let ours = match operation::incarnation(self.method, operation) {
+            Some(ours) => there.as_ref() == Some(&ours),
+            None => intent.before.is_null(),
+        };
+        if !ours {
+            return self.refused(intent, error).await;
+        }
+        let result = CallResult::Broken {
+            error: error.clone(),
+            incarnation: there,
+        };
+        self.called(intent, result).await;
+        Ok(Changed::Refused(error))
     }
 
     /// Whether reading the target again would not bring what the answer says.
@@ -417,6 +541,18 @@ fn overtaken() -> ApiError {
     }
 }
 
+/// A recorded request that had no effect, and is not sent any more.
+fn abandoned() -> ApiError {
+    ApiError {
+        class: ErrorClass::Transient,
+        status: 0,
+        reason: "abandoned".into(),
+        message: "it had no effect, and a rollback gave it up".into(),
+        retry_after: None,
+        details: Json::Null,
+    }
+}
+
 /// Evaluates the step's `require` clauses.
 pub async fn require(cx: &Cx<'_>, step: &Step, it: Option<&Value>) -> Result<()> {
     let null = Value::Null;
@@ -441,6 +577,11 @@ pub async fn call<'p>(cx: &Cx<'p>, step: &'p Step, call: &'p ApiCall) -> Result<
         return Err(cx.failure(Reason::Flow, "`call` needs a method"));
     };
     let _lock = cx.lock(target.domain(&cx.address)).await;
+    if role(&method, target.collection.as_deref()) == Role::Delete
+        && let Some(Ok(get)) = target.get().filter(|_| target.known())
+    {
+        spare::removal(cx, &method, Some(&get))?;
+    }
     if let Some((sent, answer)) = cx.made_call() {
         return finish(cx, step, &target, &method, answer, Some(&sent)).await;
     }
@@ -491,6 +632,7 @@ async fn attempt<'p>(
             return Ok(Stepped::Done(Verdict::Adopted, it.unwrap_or(Value::Null)));
         }
         let body = body(cx, call, method, it.as_ref()).await?;
+        let body = marks::on_insert(cx, method, body);
         let request = request::build(method, &target.strict_args_for(method), body)
             .map_err(|p| target::problems(cx, call, &p))?;
         if cx.planning() {
@@ -505,15 +647,19 @@ async fn attempt<'p>(
             }
             return Ok(cx.planned(action, Some(request)));
         }
+        if let Some(get) = read_back(target, method, Some(&request)) {
+            spare::protect(cx, step, &get)?;
+        }
         require(cx, step, it.as_ref()).await?;
         let found = it.as_ref().map(Value::to_json);
         let change = Change {
             method,
             before: before(cx, target, found.as_ref()).await?,
             get: read_back(target, method, Some(&request)),
-            request,
             guarded: cx.now(),
             deadline,
+            undo: back::of_call(cx, step, target, method, &request).await?,
+            request,
         };
         let request = change.request.clone();
         match perform(cx, Some(step), change).await? {
@@ -540,7 +686,7 @@ fn is_gone(error: &ApiError, method: &Method, target: &Target) -> bool {
         && role(method, target.collection.as_deref()) == Role::Delete
 }
 
-async fn body(
+pub async fn body(
     cx: &Cx<'_>,
     call: &ApiCall,
     method: &Method,
@@ -672,7 +818,7 @@ async fn finish<'p>(
 }
 
 /// The request that reads what the call left: for an insert the resource of the name in its body.
-fn read_back(target: &Target, method: &Method, sent: Option<&Request>) -> Option<Request> {
+pub fn read_back(target: &Target, method: &Method, sent: Option<&Request>) -> Option<Request> {
     let collection = target.collection.as_ref()?;
     let get = collection.get.as_ref()?;
     let mut args = target.args_for(get);

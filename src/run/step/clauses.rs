@@ -1,6 +1,8 @@
 //! The clauses of a step, found by their kind.
 
-use crate::syntax::ast::{Clause, ClauseKind, Decision, Expr, Guard, HttpCall, OnOutcome, Step};
+use crate::syntax::ast::{
+    Clause, ClauseKind, Decision, Expr, Guard, HttpCall, OnOutcome, Step, Undo,
+};
 
 fn find<'p, T>(step: &'p Step, pick: impl Fn(&'p Clause) -> Option<T>) -> Option<T> {
     step.clauses.iter().find_map(pick)
@@ -69,11 +71,26 @@ pub fn patience<'p>(step: &'p Step, class: &str) -> Option<&'p Expr> {
     })
 }
 
+/// What takes the step back when its run is rolled back.
+pub fn undo(step: &Step) -> Option<(&Clause, &Undo)> {
+    find(step, |c| match &c.kind {
+        ClauseKind::Undo(undo) => Some((c, undo)),
+        _ => None,
+    })
+}
+
 /// `repeat safe`
 pub fn repeats_safely(step: &Step) -> bool {
     step.clauses
         .iter()
         .any(|c| matches!(c.kind, ClauseKind::RepeatSafe))
+}
+
+pub fn protects(step: &Step) -> bool {
+    find(step, |c| {
+        matches!(c.kind, ClauseKind::Protect).then_some(())
+    })
+    .is_some()
 }
 
 /// What the flow says should happen on an exceptional outcome.

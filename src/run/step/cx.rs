@@ -11,7 +11,7 @@ use super::super::shared::{Lock, Permit, Shared};
 use super::super::task::{Ask, Given, Port};
 use super::{Result, patience};
 use crate::eval::{self, EvalError, Fault, Truth};
-use crate::journal::{CallResult, CallState, Event, Reason, StepFailure, Verdict};
+use crate::journal::{CallResult, CallState, Event, Origin, Reason, StepFailure, Verdict};
 use crate::plan::{Memo, NodeId, ScopeId, View, Work};
 use crate::syntax::ast::{self, Arg, Expr};
 use crate::value::Value;
@@ -145,15 +145,16 @@ impl<'p> Cx<'p> {
     }
 
     /// The request of the newest call of earlier processes that took effect.
-    pub fn last_success(&self) -> Option<Request> {
+    pub fn last_success(&self) -> Option<(Request, Origin)> {
         let past = self.shared.past.steps.get(&self.address)?;
-        past.calls.iter().rev().find_map(|call| match call {
-            CallState::Closed {
-                intent,
-                result: CallResult::Ok { .. },
-            } => Some(intent.request.clone()),
-            _ => None,
-        })
+        past.calls.iter().rev().find_map(success)
+    }
+
+    /// The requests of all calls of earlier processes that took effect.
+    pub fn successes(&self) -> Vec<Request> {
+        let past = self.shared.past.steps.get(&self.address);
+        let calls = past.iter().flat_map(|s| &s.calls).filter_map(success);
+        calls.map(|(request, _)| request).collect()
     }
 
     pub fn set_deadline(&self, at: Timestamp) {
@@ -364,6 +365,7 @@ impl<'p> Cx<'p> {
             Work::Checkpoint(checkpoint) => checkpoint.name.span,
             Work::For(f, _) => f.source.span,
             Work::If(i, ..) => i.condition.span,
+            Work::Undo | Work::Settle => return String::new(),
             Work::Turn(_) | Work::TurnEnd(_) | Work::End | Work::Gather => return String::new(),
         };
         self.shared.place(span)
@@ -496,6 +498,13 @@ impl<'p> Cx<'p> {
         self.effect(Effect::Sleep { until }).await;
     }
 
+    /// Sleeps, and wakes at once when the run stops.
+    pub async fn sleep_lightly(&self, span: Millis) {
+        self.port.wake_on_stop(true);
+        self.sleep(span).await;
+        self.port.wake_on_stop(false);
+    }
+
     /// Sleeps, but not beyond the deadline.
     pub async fn sleep_within(&self, span: Millis, deadline: Timestamp) {
         let until = self.now().plus(span).min(deadline);
@@ -583,6 +592,16 @@ impl<'p> Cx<'p> {
             Err(error) if error.class == ErrorClass::NotFound => Ok(None),
             Err(error) => Err(self.api_failure(error, request)),
         }
+    }
+}
+
+fn success(call: &CallState) -> Option<(Request, Origin)> {
+    match call {
+        CallState::Closed {
+            intent,
+            result: CallResult::Ok { origin, .. },
+        } => Some((intent.request.clone(), *origin)),
+        _ => None,
     }
 }
 

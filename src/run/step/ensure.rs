@@ -10,10 +10,10 @@ use super::act::{self, Change, Changed, perform};
 use super::cx::{Attempts, Cx, Stepped};
 use super::settle::{Role, role};
 use super::target::{self, Target};
-use super::{Result, again, clauses, wait};
+use super::{Result, again, back, clauses, marks, spare, wait};
 use crate::catalog::compare::{Comparison, Difference};
 use crate::catalog::{Collection, Kind, Method, SchemaId, address, coerce, compare, request};
-use crate::journal::{Origin, Reason, Verdict};
+use crate::journal::{Origin, Reason, Undo, Verdict};
 use crate::syntax::ast::{ApiCall, Decision, OnOutcome, Step};
 use crate::value::Value;
 use crate::wire::Request;
@@ -54,7 +54,9 @@ pub async fn ensure<'p>(cx: &Cx<'p>, step: &'p Step, call: &'p ApiCall) -> Resul
         resource,
         deadline,
         made_anew: false.into(),
+        removed: false.into(),
     };
+    ensuring.removed.set(ensuring.removed_before());
     ensuring.converge().await
 }
 
@@ -68,6 +70,8 @@ struct Ensuring<'a, 'p> {
     deadline: Timestamp,
     /// Whether the newest call created the resource, which may then take a moment to show.
     made_anew: Cell<bool>,
+    /// Whether this step deleted the resource in order to create it anew.
+    removed: Cell<bool>,
 }
 
 impl<'p> Ensuring<'_, 'p> {
@@ -79,6 +83,7 @@ impl<'p> Ensuring<'_, 'p> {
         }
         let get = self.get()?;
         target::keep(cx, get.clone());
+        spare::protect(cx, self.step, &get)?;
         if cx.will_have_changed(&get) {
             let wanted = self.wanted(Some(&Value::later("it"))).await?;
             return Ok(cx.planned(PlanAction::Update, self.patch_like(wanted)));
@@ -90,7 +95,11 @@ impl<'p> Ensuring<'_, 'p> {
             match act::resume_call(cx, Some(self.step), open, Some(get.clone()), self.deadline)
                 .await?
             {
-                Changed::Done { .. } => verdict = was,
+                Changed::Done { origin, .. } => {
+                    self.removed
+                        .set(self.removed.get() || was == Verdict::Replaced);
+                    verdict = proven(was, origin, verdict);
+                }
                 Changed::Refused(error) if error.class == ErrorClass::AlreadyExists => {}
                 Changed::Refused(error) => {
                     let method = self.method_like(&was);
@@ -105,7 +114,8 @@ impl<'p> Ensuring<'_, 'p> {
         let mut retries = None;
         let (mut writes, mut creations) = (0, 0);
         loop {
-            let made = matches!(verdict, Verdict::Created) || self.made_anew.get();
+            let made =
+                matches!(verdict, Verdict::Created | Verdict::Presumed) || self.made_anew.get();
             let found = wait::settled_read(cx, &get, made).await?;
             let it = found.as_ref().map_or(Value::Null, Value::from_json);
             let wanted = self.wanted(Some(&it)).await?;
@@ -141,9 +151,12 @@ impl<'p> Ensuring<'_, 'p> {
             match self.act(&todo, wanted, found.as_ref(), &get).await? {
                 (Changed::Done { origin, .. }, how) => {
                     refusals = Attempts::default();
-                    self.made_anew.set(matches!(todo, Todo::Insert));
-                    writes += u32::from(how != Verdict::Created);
-                    creations += u32::from(how == Verdict::Created);
+                    let created = matches!(todo, Todo::Insert);
+                    self.made_anew.set(created);
+                    self.removed
+                        .set(self.removed.get() || matches!(todo, Todo::Replace(_)));
+                    writes += u32::from(!created);
+                    creations += u32::from(created);
                     verdict = proven(how, origin, verdict);
                 }
                 (Changed::Stale, _) => {}
@@ -223,11 +236,11 @@ impl<'p> Ensuring<'_, 'p> {
         let path = &self.collection.path;
         let Some(found) = found else {
             let decision = clauses::decision(self.step, OnOutcome::Absent);
-            if decision == Some(Decision::Continue) && !self.replaced_before() {
+            if decision == Some(Decision::Continue) && !self.removed.get() {
                 return Ok(Todo::Leave);
             }
             let stops = clauses::decision(self.step, OnOutcome::Absent) == Some(Decision::Stop)
-                && !self.replaced_before();
+                && !self.removed.get();
             return if stops || !self.collection.can_ensure() {
                 Err(cx.failure(
                     Reason::Failed,
@@ -318,6 +331,9 @@ impl<'p> Ensuring<'_, 'p> {
             Todo::Replace(comparison) => {
                 let notes = notes(&comparison);
                 let request = self.insert_request(wanted)?;
+                if let Some(delete) = &self.collection.delete {
+                    spare::removal(cx, delete, Some(&self.get()?))?;
+                }
                 cx.plan(
                     PlanAction::Replace,
                     Some(request),
@@ -336,23 +352,34 @@ impl<'p> Ensuring<'_, 'p> {
         found: Option<&Json>,
         get: &Request,
     ) -> Result<(Changed, Verdict)> {
-        let (method, request, verdict) = match todo {
+        let (method, request, verdict, undo) = match todo {
             Todo::Insert => {
                 let method = self.need(&self.collection.insert, "created")?;
-                let verdict = match self.replaced_before() {
+                let verdict = match self.removed.get() {
                     true => Verdict::Replaced,
                     false => Verdict::Created,
                 };
-                (method, self.insert_request(wanted)?, verdict)
+                let request = self.insert_request(wanted)?;
+                // What was there before is gone for good: without the new one nothing would be there.
+                let undo = match self.removed.get() {
+                    true => None,
+                    false => self.deletion(get),
+                };
+                (method, request, verdict, undo)
             }
             Todo::Replace(_) => {
                 let method = self.need(&self.collection.delete, "deleted")?;
                 let request = self.request(&method, None)?;
-                (method, request, Verdict::Replaced)
+                (method, request, Verdict::Replaced, None)
             }
             Todo::Write(comparison) => {
                 let (method, request) = self.write_request(&wanted, found, comparison)?;
-                (method, request, Verdict::Updated)
+                let before = found.unwrap_or(&Json::Null);
+                let undo = Undo::Restore {
+                    get: get.clone(),
+                    fields: back::fields_before(&wanted, before, &comparison.differences),
+                };
+                (method, request, Verdict::Updated, Some(undo))
             }
             Todo::Adopt | Todo::Leave => return Ok((Changed::Stale, Verdict::Adopted)),
         };
@@ -363,15 +390,33 @@ impl<'p> Ensuring<'_, 'p> {
             before: act::before(self.cx, &self.target, found).await?,
             guarded: self.cx.now(),
             deadline: self.deadline,
+            undo: back::of_ensure(self.cx, self.step, undo).await?,
         };
         let changed = perform(self.cx, Some(self.step), change).await?;
         Ok((changed, verdict))
     }
 
-    /// Whether this step deleted the resource in order to create it anew.
-    fn replaced_before(&self) -> bool {
-        clauses::decision(self.step, OnOutcome::Change) == Some(Decision::Replace)
-            && self.cx.calls_made() > 0
+    /// Whether an earlier process saw this step delete the resource.
+    fn removed_before(&self) -> bool {
+        self.cx
+            .successes()
+            .iter()
+            .any(|request| self.is_delete(request))
+    }
+
+    fn is_delete(&self, request: &Request) -> bool {
+        let delete = self.collection.delete.as_ref();
+        delete.is_some_and(|method| method.id == request.method)
+    }
+
+    /// What takes an insert back.
+    fn deletion(&self, get: &Request) -> Option<Undo> {
+        let delete = self.collection.delete.as_ref()?;
+        let delete = request::build(delete, &self.target.args_for(delete), None).ok()?;
+        Some(Undo::Delete {
+            get: get.clone(),
+            delete,
+        })
     }
 
     fn need(&self, method: &Option<Arc<Method>>, what: &str) -> Result<Arc<Method>> {
@@ -398,6 +443,8 @@ impl<'p> Ensuring<'_, 'p> {
             );
             return Err(self.cx.failure(Reason::Flow, what));
         };
+        let mut body = body;
+        marks::put(self.cx, &self.collection, &mut body);
         request::build(&insert, &args, Some(body))
             .map_err(|p| target::problems(self.cx, self.call, &p))
     }
@@ -494,6 +541,7 @@ impl<'p> Ensuring<'_, 'p> {
     fn verdict_of(&self, request: &Request) -> Verdict {
         let method = self.cx.shared.catalog.method(&request.method);
         match method.map(|m| role(&m, Some(&self.collection))) {
+            Some(Role::Insert) if self.removed.get() => Verdict::Replaced,
             Some(Role::Insert) => Verdict::Created,
             Some(Role::Delete) => Verdict::Replaced,
             _ => Verdict::Updated,
@@ -506,12 +554,14 @@ impl<'p> Ensuring<'_, 'p> {
             return verdict;
         }
         let made = self.cx.last_success();
-        made.map_or(verdict, |request| self.verdict_of(&request))
+        made.map_or(verdict, |(request, origin)| {
+            proven(self.verdict_of(&request), origin, verdict)
+        })
     }
 
     fn method_like(&self, verdict: &Verdict) -> Arc<Method> {
         let wanted = match verdict {
-            Verdict::Created => &self.collection.insert,
+            Verdict::Created | Verdict::Presumed => &self.collection.insert,
             Verdict::Replaced => &self.collection.delete,
             _ => &self.collection.patch,
         };
@@ -533,6 +583,7 @@ impl<'p> Ensuring<'_, 'p> {
 fn proven(how: Verdict, origin: Origin, before: Verdict) -> Verdict {
     match (how, origin, before) {
         (Verdict::Updated, _, Verdict::Created | Verdict::Replaced) => before,
+        (Verdict::Created, Origin::Presumed, _) => Verdict::Presumed,
         (how, ..) => how,
     }
 }
@@ -591,7 +642,7 @@ fn changed_part(
 }
 
 /// What is there, with what the flow writes on top.
-fn merged(found: &Json, wanted: &Json) -> Json {
+pub fn merged(found: &Json, wanted: &Json) -> Json {
     match (found, wanted) {
         (Json::Object(found), Json::Object(wanted)) => {
             let mut out = found.clone();
@@ -609,7 +660,7 @@ fn merged(found: &Json, wanted: &Json) -> Json {
 }
 
 /// A resource without the fields that only the server writes.
-fn writable(catalog: &crate::catalog::Catalog, id: &SchemaId, resource: &Json) -> Json {
+pub fn writable(catalog: &crate::catalog::Catalog, id: &SchemaId, resource: &Json) -> Json {
     let (Some(schema), Json::Object(fields)) = (catalog.schema(id), resource) else {
         return resource.clone();
     };
@@ -628,7 +679,7 @@ fn writable(catalog: &crate::catalog::Catalog, id: &SchemaId, resource: &Json) -
 }
 
 /// Fingerprint, etag or version as observed: the write fails when somebody else was faster.
-fn add_preconditions(
+pub fn add_preconditions(
     catalog: &crate::catalog::Catalog,
     id: &SchemaId,
     found: &Json,

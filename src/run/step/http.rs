@@ -6,7 +6,7 @@ use super::super::plan_item::PlanAction;
 use super::again::retry;
 use super::cx::{Cx, Halt, Stepped, no_answer};
 use super::operation::decode;
-use super::{Result, clauses, patience};
+use super::{Result, back, clauses, patience, spare};
 use crate::eval::EvalError;
 use crate::journal::{CallResult, CallState, Event, Intent, Origin, Reason, Verdict};
 use crate::syntax::ast::{HttpCall, Step};
@@ -37,7 +37,7 @@ pub async fn http<'p>(cx: &Cx<'p>, step: &'p Step, call: &'p HttpCall) -> Result
         let answer = match (request.verb, made.take()) {
             (Verb::Get | Verb::Head, _) => reading(cx, &request).await?,
             (_, Some(answer)) => answer,
-            (_, None) => match changing(cx, step, &request, deadline).await? {
+            (_, None) => match changing(cx, Some(step), &request, deadline).await? {
                 Sent::Answered(answer) => answer,
                 // What `settle` read is no answer of the request, so `expect` does not judge it.
                 Sent::Settled(found) => return Ok(Stepped::Done(Verdict::Called, found)),
@@ -197,13 +197,13 @@ fn tells(found: &Value) -> bool {
 /// A request that changes something: recorded before it leaves, and settled when its answer is lost.
 async fn changing<'p>(
     cx: &Cx<'p>,
-    step: &'p Step,
+    step: Option<&'p Step>,
     request: &Request,
     deadline: Timestamp,
 ) -> Result<Sent> {
     let (intent, lost) = match cx.open_call() {
         Some(CallState::Open(intent)) => (intent, true),
-        _ => (record_intent(cx, request).await?, false),
+        _ => (record_intent(cx, step, request).await?, false),
     };
     let mut settle_first = lost;
     let mut left = lost;
@@ -216,6 +216,7 @@ async fn changing<'p>(
                     &intent,
                     CallResult::Ok {
                         origin: Origin::Presumed,
+                        incarnation: None,
                         answer: value.to_json(),
                     },
                 )
@@ -253,6 +254,7 @@ async fn changing<'p>(
                 let result = match answer.status {
                     200..=399 => CallResult::Ok {
                         origin: Origin::Created,
+                        incarnation: None,
                         answer: value.to_json(),
                     },
                     status => CallResult::Failed {
@@ -285,7 +287,35 @@ async fn changing<'p>(
     }
 }
 
-async fn record_intent(cx: &Cx<'_>, request: &Request) -> Result<Intent> {
+/// The request that takes an `http` step back: what it was to remove may be gone already.
+pub async fn take_back(cx: &Cx<'_>, request: &Request, deadline: Timestamp) -> Result<Stepped> {
+    let done = Stepped::Done(Verdict::Undone, Value::Null);
+    if cx.made_call().is_some() {
+        return Ok(done);
+    }
+    match changing(cx, None, request, deadline).await? {
+        Sent::Settled(_) => Ok(done),
+        Sent::Answered(answer) => match answer.get("status") {
+            Some(Value::Int(200..=399 | 404 | 410)) => Ok(done),
+            status => {
+                let status = status.map(Value::to_string).unwrap_or_default();
+                let what = format!(
+                    "{} {}: answered {status}",
+                    request.verb.as_str(),
+                    request.path
+                );
+                Err(cx.failure(Reason::Failed, what))
+            }
+        },
+    }
+}
+
+async fn record_intent(cx: &Cx<'_>, step: Option<&Step>, request: &Request) -> Result<Intent> {
+    spare::http_destruction(cx, request)?;
+    let undo = match step {
+        Some(step) => back::of_http(cx, step).await?,
+        None => None,
+    };
     let call = cx.next_call();
     let intent = Intent {
         call,
@@ -299,7 +329,12 @@ async fn record_intent(cx: &Cx<'_>, request: &Request) -> Result<Intent> {
         address: cx.address.clone(),
         intent: Box::new(intent.clone()),
     };
-    cx.append(vec![event]).await;
+    let told = undo.map(|undo| Event::Undo {
+        address: cx.address.clone(),
+        call,
+        undo: Box::new(undo),
+    });
+    cx.append(told.into_iter().chain([event]).collect()).await;
     Ok(intent)
 }
 
@@ -347,11 +382,11 @@ fn refused(status: u16) -> ApiError {
 /// Whether a request whose answer was lost took effect: `None` means it did not, and may be repeated.
 async fn settled<'p>(
     cx: &Cx<'p>,
-    step: &'p Step,
+    step: Option<&'p Step>,
     intent: &Intent,
     deadline: Timestamp,
 ) -> Result<Option<Value>> {
-    match clauses::settle(step) {
+    match step.and_then(clauses::settle) {
         Some((http, when)) => {
             let request = request(cx, http).await?;
             for attempt in 0.. {
@@ -383,7 +418,7 @@ async fn settled<'p>(
         }
         // Repeating these leaves the same state.
         None if matches!(intent.request.verb, Verb::Put | Verb::Delete) => Ok(None),
-        None if clauses::repeats_safely(step) => Ok(None),
+        None if step.is_some_and(clauses::repeats_safely) => Ok(None),
         None => Err(cx.failure_with_help(
             Reason::Decision,
             format!(

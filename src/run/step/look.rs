@@ -23,10 +23,10 @@ use crate::world::{Millis, Timestamp};
 pub enum Looked {
     /// It runs. The origin says whether it is certainly that of the call.
     Found(Operation, Origin),
-    /// It is done already.
-    Done(Origin),
+    /// It is done already: whose it is, and the operation.
+    Done(Origin, Json),
     /// It had no effect.
-    Failed(ApiError),
+    Failed(ApiError, Json),
     /// Several may be it, and nobody can tell.
     Several,
     /// Not among the operations.
@@ -132,8 +132,8 @@ fn found(cx: &Cx<'_>, one: &Json, intent: &Intent, method: &Method) -> Looked {
         false => Origin::Presumed,
     };
     match operation::at_once(method, one) {
-        Some(Err(error)) => Looked::Failed(error),
-        Some(Ok(_)) => Looked::Done(origin),
+        Some(Err(error)) => Looked::Failed(error, one.clone()),
+        Some(Ok(_)) => Looked::Done(origin, one.clone()),
         None => operation::of_answer(&cx.shared.catalog, method, &intent.request, one)
             .map_or(Looked::Unseen, |operation| Looked::Found(operation, origin)),
     }

@@ -2,18 +2,22 @@
 
 mod act;
 mod again;
+mod back;
 mod clauses;
 mod cx;
 mod ensure;
 mod gate;
 mod http;
 mod look;
+mod marks;
 mod operation;
 mod patience;
 mod point;
 mod read;
 mod settle;
+mod spare;
 mod target;
+mod undoing;
 mod wait;
 
 use std::collections::BTreeMap;
@@ -43,6 +47,8 @@ pub fn task<'p>(shared: Rc<Shared<'p>>, node: NodeId, port: Port) -> TaskFuture<
                 conclude(&cx, gate::checkpoint(&cx, checkpoint).await, None).await
             }
             Work::For(..) | Work::If(..) | Work::Enter(_) => growth(&cx).await,
+            Work::Undo => conclude(&cx, undoing::take_back(&cx).await, None).await,
+            Work::Settle => settled(&cx).await,
             Work::Turn(_) | Work::TurnEnd(_) | Work::End | Work::Gather => TaskEnd::Passed,
         }
     })
@@ -79,8 +85,45 @@ async fn step_outcome<'p>(cx: &Cx<'p>, step: &'p ast::Step) -> Result<Stepped> {
     }
 }
 
+/// What became of the call that a step left open: its outcome is the call's.
+async fn settled(cx: &Cx<'_>) -> TaskEnd {
+    let undo = cx.shared.undoing.borrow().get(&cx.address).cloned();
+    let undo = undo.as_ref().and_then(|made| made.undo.as_ref());
+    match undoing::settle_open(cx, undo).await {
+        Ok(()) => TaskEnd::Passed,
+        Err(Halt::Stopped) => TaskEnd::Stopped,
+        Err(Halt::Paused(why)) => TaskEnd::Paused(why),
+        Err(Halt::Failed(failure)) => TaskEnd::Finished(Outcome::Failed {
+            failure,
+            tolerated: false,
+        }),
+    }
+}
+
+/// What a step came to, with what only its result tells of how it is taken back.
+async fn completed(
+    cx: &Cx<'_>,
+    stepped: Stepped,
+    step: Option<&ast::Step>,
+) -> Result<(Stepped, Option<Event>)> {
+    let (Stepped::Done(_, value), Some(step)) = (&stepped, step) else {
+        return Ok((stepped, None));
+    };
+    cx.set_value(value);
+    let undo = back::with_result(cx, step).await?;
+    Ok((stepped, undo))
+}
+
 /// Records how a node ended; only then may anything depend on it.
 async fn conclude(cx: &Cx<'_>, stepped: Result<Stepped>, step: Option<&ast::Step>) -> TaskEnd {
+    let mut events = Vec::new();
+    let stepped = match stepped {
+        Ok(stepped) => completed(cx, stepped, step).await.map(|(stepped, undo)| {
+            events.extend(undo);
+            stepped
+        }),
+        Err(halt) => Err(halt),
+    };
     let outcome = match stepped {
         Ok(Stepped::Done(verdict, value)) => {
             cx.set_value(&value);
@@ -110,7 +153,8 @@ async fn conclude(cx: &Cx<'_>, stepped: Result<Stepped>, step: Option<&ast::Step
         began: cx.began,
         outcome: outcome.clone(),
     };
-    cx.append(vec![event]).await;
+    events.push(event);
+    cx.append(events).await;
     TaskEnd::Finished(outcome)
 }
 

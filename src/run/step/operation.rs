@@ -24,8 +24,8 @@ const WAIT_PATIENCE: Millis = Millis::secs(150);
 pub enum Followed {
     /// Done: the operation, or its response.
     Done(Json),
-    /// Done, with an error: it had no lasting effect.
-    Failed(ApiError),
+    /// Done, with an error: the operation besides, which may name what it left behind.
+    Failed(ApiError, Json),
     /// The service does not know it any more; only the target can tell.
     Forgotten,
 }
@@ -204,6 +204,20 @@ fn state(method: &Method, operation: &Json) -> Option<std::result::Result<Json, 
     Some(Ok(response.unwrap_or(operation).clone()))
 }
 
+/// Which resource a done operation, or an answer that is the resource, tells of.
+pub fn incarnation(method: &Method, answer: &Json) -> Option<String> {
+    match &method.operation {
+        OperationStyle::Compute(_) => answer
+            .get("targetId")
+            .and_then(Json::as_str)
+            .map(str::to_owned),
+        OperationStyle::Sql | OperationStyle::Container { .. } | OperationStyle::Dns { .. } => None,
+        OperationStyle::None | OperationStyle::LongRunning { .. } => {
+            crate::journal::incarnation(answer)
+        }
+    }
+}
+
 /// Whether a document of Compute Engine or Cloud SQL is an operation, its status set aside.
 fn is_operation(json: &Json) -> bool {
     let kind = json.get("kind").and_then(Json::as_str);
@@ -245,7 +259,7 @@ pub async fn follow(
                 ))),
                 Ok(json) => match state(method, &json) {
                     Some(Ok(done)) => return Ok(Followed::Done(done)),
-                    Some(Err(error)) => return Ok(Followed::Failed(error)),
+                    Some(Err(error)) => return Ok(Followed::Failed(error, json)),
                     None => None,
                 },
                 Err(error) if error.class == ErrorClass::NotFound => {

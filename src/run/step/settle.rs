@@ -6,26 +6,32 @@
 
 use serde_json::Value as Json;
 
-use super::Result;
 use super::cx::{Cx, Halt};
 use super::look::{self, Looked};
 use super::operation::Operation;
+use super::{Result, marks};
 use crate::catalog::{Collection, Method, OperationStyle, RequestId, SettleClass, compare};
 use crate::journal::{Intent, Origin, Reason};
 use crate::wire::Request;
-use crate::wire::error::ApiError;
+use crate::wire::error::{ApiError, ErrorClass};
 use crate::world::{Millis, Timestamp};
 
 /// What is known of a call whose answer was lost.
 pub enum Settled {
     /// It took effect, as far as anybody can see.
     Done(Origin),
+    /// It took effect, says its operation.
+    Proved(Json),
+    /// An insert whose resource is there: by whom, and which.
+    There(Origin, Option<String>),
     /// It is under way.
     Follow(Operation, Origin),
     /// It had no effect: the recorded request may be sent again.
     Unsent,
-    /// It was taken, and failed.
-    Refused(ApiError),
+    /// It was taken, and failed, says its operation.
+    Failed(ApiError, Json),
+    /// It had no effect: what it was to create is there already, and somebody else's.
+    Foreign(ApiError),
     /// It may not be repeated, since what it was based on has changed: compute it anew.
     Overtaken,
 }
@@ -72,24 +78,24 @@ pub async fn settle(cx: &Cx<'_>, call: &Lost<'_>) -> Result<Settled> {
     let collection = cx.shared.catalog.collection(&method.collection);
     let role = role(method, collection.as_deref());
     let sql = method.operation == OperationStyle::Sql;
+    let mut unlisted = false;
     if sql && role == Role::Write && call.get.is_some() {
         // A finished update may be anybody's: only the fields tell.
         look::until_idle(cx, call).await?;
     } else {
         match look::for_operation(cx, call).await? {
-            Looked::Found(operation, origin) => return Ok(Settled::Follow(operation, origin)),
-            Looked::Done(origin) => return Ok(Settled::Done(origin)),
-            Looked::Failed(error) => return Ok(Settled::Refused(error)),
-            Looked::Several => return Err(undecidable(cx, intent)),
             Looked::None if call.get.is_none() || role == Role::Other => {
                 return settle_unseen(cx, call, true);
             }
-            Looked::None | Looked::Unseen => {}
+            Looked::None => unlisted = true,
+            Looked::Unseen => {}
+            seen => return by_operation(cx, intent, seen),
         }
     }
+    let collection = collection.as_deref();
     match (role, call.get) {
         (Role::Insert, Some(get)) => match observe_twice(cx, method, get).await? {
-            Some(_) => Ok(Settled::Done(Origin::Presumed)),
+            Some(found) => settle_there(cx, call, collection, &found, unlisted).await,
             None => Ok(Settled::Unsent),
         },
         (Role::Delete, Some(get)) => match observe_twice(cx, method, get).await? {
@@ -100,8 +106,19 @@ pub async fn settle(cx: &Cx<'_>, call: &Lost<'_>) -> Result<Settled> {
             // Another resource of the name: ours is gone.
             Some(_) => Ok(Settled::Done(Origin::Presumed)),
         },
-        (Role::Write, Some(get)) => settle_write(cx, call, collection.as_deref(), get).await,
+        (Role::Write, Some(get)) => settle_write(cx, call, collection, get).await,
         _ => settle_unseen(cx, call, false),
+    }
+}
+
+/// What the operation of the call says.
+fn by_operation(cx: &Cx<'_>, intent: &Intent, looked: Looked) -> Result<Settled> {
+    match looked {
+        Looked::Found(operation, origin) => Ok(Settled::Follow(operation, origin)),
+        Looked::Done(Origin::Created, operation) => Ok(Settled::Proved(operation)),
+        Looked::Done(origin, _) => Ok(Settled::Done(origin)),
+        Looked::Failed(error, operation) => Ok(Settled::Failed(error, operation)),
+        Looked::Several | Looked::None | Looked::Unseen => Err(undecidable(cx, intent)),
     }
 }
 
@@ -115,6 +132,65 @@ async fn observe_twice(cx: &Cx<'_>, method: &Method, get: &Request) -> Result<Op
         return Err(Halt::Stopped);
     }
     cx.observe(get).await
+}
+
+/// Whose the resource is that an insert with a lost answer was to create.
+///
+/// The run's own mark proves it. A service that lists its operations, and does not list ours, never
+/// took the request; and what is there otherwise than we wrote it is not what we wrote.
+async fn settle_there(
+    cx: &Cx<'_>,
+    call: &Lost<'_>,
+    collection: Option<&Collection>,
+    found: &Json,
+    unlisted: bool,
+) -> Result<Settled> {
+    let Lost { intent, .. } = *call;
+    let which = crate::journal::incarnation(found);
+    if marks::is_of_run(&cx.shared, found) {
+        return Ok(Settled::There(Origin::Created, which));
+    }
+    let still_listed = age(cx, intent).is_some_and(|a| a < cx.shared.settings.operations_kept);
+    if unlisted && !call.accepted && still_listed {
+        // Its operation may show a moment after its resource.
+        match look::for_operation(cx, call).await? {
+            Looked::None => return Ok(Settled::Foreign(foreign(intent))),
+            Looked::Several | Looked::Unseen => {}
+            seen => return by_operation(cx, intent, seen),
+        }
+    }
+    let equal = collection.is_none_or(|c| as_written(cx, c, intent, found));
+    Ok(match equal {
+        true => Settled::There(Origin::Presumed, which),
+        false => Settled::Foreign(foreign(intent)),
+    })
+}
+
+fn as_written(cx: &Cx<'_>, collection: &Collection, intent: &Intent, found: &Json) -> bool {
+    let Some(resource) = &collection.resource else {
+        return true;
+    };
+    let body = intent.request.body.clone().unwrap_or(Json::Null);
+    let written = match &collection.envelope {
+        Some(field) => body.get(&**field).cloned().unwrap_or(Json::Null),
+        None => body,
+    };
+    let wanted = marks::without(written);
+    compare::differences(&cx.shared.catalog, resource, &wanted, found).is_empty()
+}
+
+fn foreign(intent: &Intent) -> ApiError {
+    ApiError {
+        class: ErrorClass::AlreadyExists,
+        status: 409,
+        reason: "alreadyExists".into(),
+        message: format!(
+            "what `{}` was to create is there already, and this run did not create it",
+            intent.request.line()
+        ),
+        retry_after: None,
+        details: Json::Null,
+    }
 }
 
 async fn settle_write(

@@ -240,6 +240,10 @@ pub fn remember(cx: &Cx<'_>, step: &ast::Step) {
     if let std::task::Poll::Ready(Ok(target)) = future.as_mut().poll(&mut context)
         && let Some(Ok(request)) = target.get()
     {
+        if super::clauses::protects(step) {
+            let mut protected = cx.shared.protected.borrow_mut();
+            protected.insert(request.line(), Arc::clone(&cx.address));
+        }
         keep(cx, request);
     }
 }

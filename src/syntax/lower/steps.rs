@@ -109,6 +109,8 @@ impl Lower<'_> {
             Rule::repeat_c => ClauseKind::RepeatSafe,
             Rule::on_c => on(pair),
             Rule::settle_c => self.settle(pair),
+            Rule::undo_c => self.undo(pair),
+            Rule::protect_c => ClauseKind::Protect,
             rule => {
                 let value = self.optional(parts(pair).next(), span, 0);
                 match rule {
@@ -148,6 +150,15 @@ impl Lower<'_> {
             http,
             when: self.optional(inner.next(), span, 0),
         }
+    }
+
+    fn undo(&mut self, pair: Pair) -> ClauseKind {
+        let action = parts(pair).next().map(|p| self.action(p).kind);
+        ClauseKind::Undo(match action {
+            Some(ActionKind::Call(call)) => Undo::Call(call),
+            Some(ActionKind::Http(http)) => Undo::Http(http),
+            _ => Undo::Delete,
+        })
     }
 
     pub(super) fn references(&mut self, pair: Pair) -> Vec<Expr> {
