@@ -22,6 +22,9 @@ pub enum Event {
     Started(Box<Started>),
     /// Another process goes on.
     Resumed { by: String, host: String, pid: u32 },
+    /// A person changed the flow, or wants steps done again. What is recorded counts from here on
+    /// only as far as this says.
+    Edited(Box<super::Edited>),
     /// A `for` or an `if` got its answer.
     Grew { address: Address, to: GrewTo },
     /// A request will be sent. Durable before the first byte leaves.
@@ -332,9 +335,11 @@ impl Event {
             | Event::Began { address, .. }
             | Event::Answered { address, .. }
             | Event::Finished { address, .. } => Some(address),
-            Event::Started(_) | Event::Resumed { .. } | Event::Hooked { .. } | Event::Ended(_) => {
-                None
-            }
+            Event::Started(_)
+            | Event::Resumed { .. }
+            | Event::Edited(_)
+            | Event::Hooked { .. }
+            | Event::Ended(_) => None,
         }
     }
 }
@@ -347,7 +352,8 @@ pub const OWN_WORDS: &str = "event started resumed grew intent voided operation 
     verb path query headers body name poll result ok origin created presumed answer failed error key value text hash \
     expires approved note at began outcome done verdict skipped failure tolerated reason message place help api class \
     status retry_after details read adopted updated replaced waited gave_up denied computed passed timed_out \
-    permission decision flow outputs secret_outputs why paused cancelled true false null";
+    permission decision flow outputs secret_outputs why paused cancelled true false null edited source steps from \
+    keep update redo orphaned forgotten again asked meant kind target guards refs";
 
 #[cfg(test)]
 mod tests {

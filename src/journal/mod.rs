@@ -3,11 +3,13 @@
 //! A run is the fold of its events. Its recovery and the history that people read both use the one
 //! table of legal transitions in `state`; the stored form is versioned ([`FORMAT`]).
 
+mod edited;
 mod event;
 mod state;
 #[cfg(test)]
 mod tests;
 
+pub use edited::{Again, Became, EditVerdict, Edited, Meaning, Source};
 pub use event::{
     CallResult, Ended, Event, FORMAT, GrewTo, Intent, OWN_WORDS, Origin, Outcome, Reason,
     RunStatus, Started, StepFailure, Verdict, World,

@@ -66,29 +66,8 @@ impl<'p> Core<'p> {
         settings: Settings,
         observer: Rc<dyn Observer>,
     ) -> Self {
-        let nonce = past
-            .started
-            .as_ref()
-            .map(|s| s.nonce.clone())
-            .unwrap_or_default();
-        let permits = settings.parallel.max(1);
         let mut core = Core {
-            shared: Rc::new(Shared {
-                graph: graph.into(),
-                memo: memo.into(),
-                catalog,
-                settings,
-                past,
-                nonce,
-                now: Timestamp(0).into(),
-                server_time: None.into(),
-                stopping: false.into(),
-                permits: permits.into(),
-                locks: Default::default(),
-                resources: Default::default(),
-                plan: Default::default(),
-                would_change: Default::default(),
-            }),
+            shared: Rc::new(Shared::new(graph, memo, past, catalog, settings)),
             status: Vec::new(),
             ready: VecDeque::new(),
             tasks: BTreeMap::new(),
@@ -325,13 +304,10 @@ impl<'p> Core<'p> {
 
     /// A step that an earlier process finished keeps its result.
     fn recorded(&mut self, node: NodeId, address: &str) -> bool {
-        let outcome = match self
-            .shared
-            .past
-            .steps
-            .get(address)
-            .and_then(|s| s.finished.as_ref())
-        {
+        let past = self.shared.past.steps.get(address);
+        // What it stands on was done again: its task compares first.
+        let past = past.filter(|s| s.meant.is_none());
+        let outcome = match past.and_then(|s| s.finished.as_ref()) {
             Some((outcome @ (Outcome::Done { .. } | Outcome::Skipped), _)) => outcome.clone(),
             Some((
                 outcome @ Outcome::Failed {

@@ -13,6 +13,7 @@
 //! The same core makes plans, on an engine that never sees a mutation ([`Mode::Plan`]).
 
 mod core;
+pub mod edit;
 mod effect;
 mod embedded;
 mod end;

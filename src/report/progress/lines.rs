@@ -112,6 +112,7 @@ impl Words {
                 named(address, text)
             }
             Event::Resumed { by, .. } => Some(format!("resumed by {}", self.plain(by))),
+            Event::Edited(edited) => Some(format!("edited by {}", self.plain(&edited.by))),
             Event::Started(_)
             | Event::Grew { .. }
             | Event::Voided { .. }

@@ -8,7 +8,7 @@ use serde_json::{Map, Value as Json};
 use super::super::plan_item::PlanAction;
 use super::act::{self, Change, Changed, perform};
 use super::cx::{Attempts, Cx, Stepped};
-use super::settle::{Role, role};
+use super::settle::{self, Role, role};
 use super::target::{self, Target};
 use super::{Result, again, clauses, wait};
 use crate::catalog::compare::{Comparison, Difference};
@@ -87,10 +87,16 @@ impl<'p> Ensuring<'_, 'p> {
         let mut verdict = Verdict::Adopted;
         if let Some(open) = cx.open_call() {
             let was = self.verdict_of(&open.intent().request);
-            match act::resume_call(cx, Some(self.step), open, Some(get.clone()), self.deadline)
-                .await?
-            {
+            let earlier = cx.is_earlier(&open);
+            let target = match earlier {
+                true => settle::reads_target(&cx.shared.catalog, &open.intent().request),
+                false => Some(get.clone()),
+            };
+            let same = target.as_ref() == Some(&get);
+            match act::resume_call(cx, Some(self.step), open, target, self.deadline).await? {
+                Changed::Done { .. } if !same => {}
                 Changed::Done { .. } => verdict = was,
+                Changed::Refused(_) if earlier => {}
                 Changed::Refused(error) if error.class == ErrorClass::AlreadyExists => {}
                 Changed::Refused(error) => {
                     let method = self.method_like(&was);
