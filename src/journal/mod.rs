@@ -11,7 +11,7 @@ mod tests;
 
 pub use edited::{Again, Became, EditVerdict, Edited, Meaning, Source};
 pub use event::{
-    CallResult, Ended, Event, FORMAT, GrewTo, Intent, OWN_WORDS, Origin, Outcome, Reason,
+    Address, CallResult, Ended, Event, FORMAT, GrewTo, Intent, OWN_WORDS, Origin, Outcome, Reason,
     RunStatus, Started, StepFailure, Verdict, World,
 };
 pub use state::{CallState, Gate, Illegal, State, StepState};

@@ -1,16 +1,17 @@
 //! `ensure`: converge one resource.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 
 use serde_json::{Map, Value as Json};
 
+use super::super::edit::{hidden_changes, unlike};
 use super::super::plan_item::PlanAction;
 use super::act::{self, Change, Changed, perform};
 use super::cx::{Attempts, Cx, Stepped};
 use super::settle::{self, Role, role};
 use super::target::{self, Target};
-use super::{Result, again, clauses, wait};
+use super::{Result, again, clauses, meaning, wait};
 use crate::catalog::compare::{Comparison, Difference};
 use crate::catalog::{Collection, Kind, Method, SchemaId, address, coerce, compare, request};
 use crate::journal::{Origin, Reason, Verdict};
@@ -54,8 +55,48 @@ pub async fn ensure<'p>(cx: &Cx<'p>, step: &'p Step, call: &'p ApiCall) -> Resul
         resource,
         deadline,
         made_anew: false.into(),
+        edit: Edit::of(cx, step).await?,
     };
     ensuring.converge().await
+}
+
+/// What comparing with the resource cannot show of an edit.
+struct Edit {
+    /// What the step wrote before it, while nothing is written since.
+    written: RefCell<Option<Json>>,
+    /// Something that the resource is made of was made anew under the same name.
+    remade: Cell<bool>,
+}
+
+impl Edit {
+    async fn of<'p>(cx: &Cx<'p>, step: &'p Step) -> Result<Edit> {
+        let meant = {
+            let past = cx.past();
+            let began_now = past.current_calls().is_empty();
+            past.meant.clone().filter(|_| began_now)
+        };
+        let mut edit = Edit {
+            written: RefCell::new(None),
+            remade: false.into(),
+        };
+        let Some(meant) = meant.filter(|_| !cx.planning()) else {
+            return Ok(edit);
+        };
+        let now = meaning::meaning(cx, step, &Value::Null).await;
+        cx.mean_it();
+        let replaces = clauses::decision(step, OnOutcome::Change) == Some(Decision::Replace);
+        if let Ok(now) = now {
+            let remade = !unlike(&cx.shared.catalog, &meant, &now).remade.is_empty();
+            edit.remade = (remade && replaces).into();
+            edit.written = RefCell::new((meant.target == now.target).then_some(meant.body));
+        }
+        Ok(edit)
+    }
+
+    fn is_written(&self) {
+        self.written.replace(None);
+        self.remade.set(false);
+    }
 }
 
 struct Ensuring<'a, 'p> {
@@ -68,6 +109,7 @@ struct Ensuring<'a, 'p> {
     deadline: Timestamp,
     /// Whether the newest call created the resource, which may then take a moment to show.
     made_anew: Cell<bool>,
+    edit: Edit,
 }
 
 impl<'p> Ensuring<'_, 'p> {
@@ -146,6 +188,7 @@ impl<'p> Ensuring<'_, 'p> {
             act::require(cx, self.step, Some(&it)).await?;
             match self.act(&todo, wanted, found.as_ref(), &get).await? {
                 (Changed::Done { origin, .. }, how) => {
+                    self.edit.is_written();
                     refusals = Attempts::default();
                     self.made_anew.set(matches!(todo, Todo::Insert));
                     writes += u32::from(how != Verdict::Created);
@@ -244,6 +287,9 @@ impl<'p> Ensuring<'_, 'p> {
             };
         };
         let comparison = self.compare(wanted, found);
+        if self.edit.remade.get() {
+            return Ok(Todo::Replace(comparison));
+        }
         if comparison.differences.is_empty() {
             return Ok(Todo::Adopt);
         }
@@ -264,13 +310,20 @@ impl<'p> Ensuring<'_, 'p> {
     fn compare(&self, wanted: &Json, found: &Json) -> Comparison {
         let mut wanted = wanted.clone();
         drop_created_only(&self.resource, &mut wanted, found);
-        compare::compare(
-            &self.cx.shared.catalog,
-            &self.resource,
-            &wanted,
-            found,
-            &Default::default(),
-        )
+        let catalog = &self.cx.shared.catalog;
+        let mut compared =
+            compare::compare(catalog, &self.resource, &wanted, found, &Default::default());
+        if let Some(written) = &*self.edit.written.borrow() {
+            let hidden = hidden_changes(written, &wanted, &compared.not_comparable);
+            compared
+                .differences
+                .extend(hidden.into_iter().map(|f| Difference {
+                    path: f.path,
+                    wanted: f.new,
+                    found: f.old,
+                }));
+        }
+        compared
     }
 
     fn differs(&self, differences: &[Difference], help: &str) -> super::cx::Halt {
