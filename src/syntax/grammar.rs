@@ -70,6 +70,7 @@ pub fn is_keyword(rule: Rule) -> bool {
             | kw_let
             | kw_limit
             | kw_matches
+            | kw_moved
             | kw_on
             | kw_output
             | kw_read
@@ -80,6 +81,7 @@ pub fn is_keyword(rule: Rule) -> bool {
             | kw_step
             | kw_then
             | kw_timeout
+            | kw_to
             | kw_type
             | kw_unless
             | kw_until
