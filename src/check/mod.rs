@@ -16,6 +16,7 @@ mod inputs;
 mod lints;
 mod member;
 mod misfit;
+mod moved;
 pub mod names;
 mod operators;
 mod order;
@@ -239,6 +240,7 @@ impl<'c, 'p> Checker<'c, 'p> {
                     ast::Item::Hook(hook) => {
                         self.hook(module.id, hook, hook_syntax);
                     }
+                    ast::Item::Moved(moved) => self.moved(module.id, moved),
                     ast::Item::Use(_) | ast::Item::Workflow(_) | ast::Item::Broken(_) => {}
                 }
             }

@@ -183,6 +183,24 @@ pub struct Resume {
     /// Go on although another process, or a copy elsewhere, holds the run
     #[arg(long)]
     pub take_over: bool,
+    /// Read the flow's files anew, show what that makes of every step, ask, and go on with them
+    #[arg(long)]
+    pub edited: bool,
+    /// Do everything behind this checkpoint again
+    #[arg(long, value_name = "CHECKPOINT")]
+    pub from: Option<String>,
+    /// Do this step again, and what writes the same after it
+    #[arg(long, value_name = "STEP")]
+    pub redo: Vec<String>,
+    /// What is recorded of this step counts, whatever the flow says now
+    #[arg(long, value_name = "STEP")]
+    pub keep: Vec<String>,
+    /// Drop what is recorded of this step, although a call of it may be open
+    #[arg(long, value_name = "STEP")]
+    pub forget: Vec<String>,
+    /// Do not look whether somebody changed what the run made
+    #[arg(long)]
+    pub no_refresh: bool,
     #[command(flatten)]
     pub driving: Driving,
 }

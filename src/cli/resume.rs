@@ -1,13 +1,18 @@
 //! `r5flow resume`
 
+use std::collections::BTreeMap;
+
 use super::args::Resume;
 use super::failure::{Exit, Failure};
 use super::session::{self, ResumeOrder};
 use super::settings::Settings;
 use super::talk::Speaker;
 use super::world::Choice;
-use super::{inputs, order};
-use crate::journal::{Outcome, State};
+use super::{flow, inputs, order};
+use crate::catalog::Catalog;
+use crate::check::Given;
+use crate::journal::{Outcome, Started, State};
+use crate::run::edit::Wishes;
 
 pub fn resume(args: &Resume, settings: &Settings) -> Result<Exit, Failure> {
     let options = order::options(&args.driving, settings)?;
@@ -20,7 +25,10 @@ pub fn resume(args: &Resume, settings: &Settings) -> Result<Exit, Failure> {
         Some(started) => (started.secrets.clone(), Some(started.world.clone())),
         None => (Vec::new(), None),
     };
-    let given = inputs::gather_again(&secrets, &args.driving.inputs, settings)?;
+    let given = match (&past.started, args.edited) {
+        (Some(started), true) => edited_inputs(args, started, &options.catalog, settings)?,
+        _ => inputs::gather_again(&secrets, &args.driving.inputs, settings)?,
+    };
     let shown = match (&world, recorded) {
         (None, Some(recorded)) => {
             Choice::recorded(&recorded, &options.catalog, Default::default()).map_err(blame)?
@@ -35,10 +43,36 @@ pub fn resume(args: &Resume, settings: &Settings) -> Result<Exit, Failure> {
         world,
         settings: Default::default(),
         take_over: args.take_over,
+        edited: args.edited,
+        wishes: Wishes {
+            from: args.from.clone(),
+            redo: args.redo.iter().cloned().collect(),
+            keep: args.keep.iter().cloned().collect(),
+            forget: args.forget.iter().cloned().collect(),
+            moved: Vec::new(),
+        },
+        refresh: !args.no_refresh,
         options,
     };
     let report = session::resume(&order, &speaker).map_err(blame)?;
     speaker.ended(&report)
+}
+
+/// What is given for the flow as its files say it now; recorded inputs need not be given again.
+fn edited_inputs(
+    args: &Resume,
+    started: &Started,
+    catalog: &Catalog,
+    settings: &Settings,
+) -> Result<BTreeMap<String, Given>, Failure> {
+    let (program, parsed) = flow::read(&started.file)?;
+    let checked = flow::check(&program, parsed, catalog);
+    flow::refuse_errors(&checked, settings)?;
+    let id =
+        session::choose(&checked, Some(&started.workflow)).map_err(|e| Failure::of(e, settings))?;
+    let mut given = inputs::gather(&checked, id, &args.driving.inputs, settings)?;
+    inputs::ask_for_secrets(&checked, id, &mut given, settings);
+    Ok(given)
 }
 
 /// Steps that need not be told again.

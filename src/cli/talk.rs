@@ -6,13 +6,14 @@ use std::io::Write;
 use std::rc::Rc;
 
 use super::failure::{Exit, Failure};
-use super::session::{self, PlanView, Report, Talk};
+use super::session::{self, EditView, PlanView, Report, Talk};
 use super::settings::Settings;
 use super::terminal;
 use super::world::Choice;
 use crate::diag::{Diagnostic, render};
 use crate::journal::{Started, State};
 use crate::package::Program;
+use crate::report::edit::Review;
 use crate::report::end::Ending;
 use crate::report::plan::Plan;
 use crate::report::progress::{Form, observer};
@@ -124,6 +125,26 @@ impl Talk for Speaker<'_> {
         let answer = terminal.ask(question);
         self.declined.set(answer == Some(false));
         answer
+    }
+
+    fn review(&self, edit: &EditView<'_>, asks: bool) -> Option<bool> {
+        let terminal = &self.settings.terminal;
+        let review = Review {
+            run: edit.run,
+            lines: edit.lines,
+            vault: edit.mask,
+        };
+        match self.json {
+            // Whether it can be read is the reader's affair; the question below is not.
+            true => review.json().into_iter().for_each(|line| {
+                let _ = terminal.line(line);
+            }),
+            false => terminal.tell(&review.text(terminal.err)),
+        }
+        match asks {
+            true => terminal.ask("\nGo on with the run so?"),
+            false => Some(true),
+        }
     }
 
     fn begins(&self, run: &str, started: &Started, resumed: bool) {

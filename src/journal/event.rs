@@ -23,6 +23,9 @@ pub enum Event {
     Started(Box<Started>),
     /// Another process goes on.
     Resumed { by: String, host: String, pid: u32 },
+    /// A person changed the flow, or wants steps done again. What is recorded counts from here on
+    /// only as far as this says.
+    Edited(Box<super::Edited>),
     /// A `for` or an `if` got its answer.
     Grew { address: Address, to: GrewTo },
     /// How a call is taken back, should the run be rolled back. Durable before the call's intent, as
@@ -377,6 +380,7 @@ impl Event {
             | Event::Finished { address, .. } => Some(address),
             Event::Started(_)
             | Event::Resumed { .. }
+            | Event::Edited(_)
             | Event::Hooked { .. }
             | Event::RollingBack { .. }
             | Event::Undone { .. }
@@ -394,7 +398,8 @@ pub const OWN_WORDS: &str = "event started resumed grew intent voided operation 
     expires approved note at began outcome done verdict skipped failure tolerated reason message place help api class \
     status retry_after details read adopted updated replaced waited gave_up denied computed passed timed_out \
     permission decision flow outputs secret_outputs why paused cancelled true false null undo rolling_back undone \
-    addresses delete get restore fields protected incarnation broken kept rolled_back";
+    addresses delete get restore fields protected incarnation broken kept rolled_back edited source steps from \
+    keep update redo orphaned forgotten again asked meant kind target guards refs";
 
 #[cfg(test)]
 mod tests {

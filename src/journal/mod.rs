@@ -3,6 +3,7 @@
 //! A run is the fold of its events. Its recovery and the history that people read both use the one
 //! table of legal transitions in `state`; the stored form is versioned ([`FORMAT`]).
 
+mod edited;
 mod event;
 mod ledger;
 mod state;
@@ -10,8 +11,9 @@ mod state;
 mod tests;
 mod undo;
 
+pub use edited::{Again, CarriedOver, EditVerdict, Edited, Meaning, Source};
 pub use event::{
-    CallResult, Ended, Event, FORMAT, GrewTo, Intent, OWN_WORDS, Origin, Outcome, Reason,
+    Address, CallResult, Ended, Event, FORMAT, GrewTo, Intent, OWN_WORDS, Origin, Outcome, Reason,
     RunStatus, Started, StepFailure, Verdict, World,
 };
 pub use ledger::{Became, Ledger, Made, Stayed, incarnation, is_undoing};

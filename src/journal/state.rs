@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde_json::Value as Json;
 
+use super::edited::{Again, CarriedOver, Edited, Meaning};
 use super::event::{Address, CallResult, Ended, Event, GrewTo, Intent, Outcome, Started};
 use crate::value::Value;
 use crate::wire::Request;
@@ -103,15 +104,57 @@ pub struct Gate {
 pub struct StepState {
     pub calls: Vec<CallState>,
     pub gate: Option<Gate>,
+    /// The hash of the last question of an earlier beginning: its answer must not count again.
+    pub asked_earlier: Option<String>,
     pub began: Option<Timestamp>,
     pub finished: Option<(Outcome, Timestamp)>,
+    /// How many of the calls were made before the step was begun anew.
+    pub earlier: usize,
+    /// The call that was open when an edit began the step anew, by its number: if it took effect,
+    /// the edited step may be one too many.
+    pub unsettled: Option<u32>,
+    /// What the step meant when it was done, after an edit of it or of what it stands on.
+    pub meant: Option<Meaning>,
 }
 
 impl StepState {
-    /// A step that failed may be tried again; one that is done may not.
+    /// Begins the step anew; what it did stays recorded.
+    pub fn begin_anew(&mut self, why: Again) {
+        let open = self.open_call().map(|c| c.intent().call);
+        self.unsettled = open.filter(|_| why == Again::Edited);
+        self.earlier = self.calls.len();
+        self.finished = None;
+        self.began = None;
+        self.asked_earlier = self
+            .gate
+            .take()
+            .map(|g| g.hash)
+            .or(self.asked_earlier.take());
+    }
+
+    /// The calls since the step was begun, or begun anew.
+    pub fn current_calls(&self) -> &[CallState] {
+        self.calls.get(self.earlier..).unwrap_or_default()
+    }
+
+    /// A step that failed may be tried again; one that is done may not, unless it must be compared
+    /// once more and turned out different.
     fn reopen(&mut self) -> Result<(), &'static str> {
         match &self.finished {
             None => Ok(()),
+            Some((
+                Outcome::Failed {
+                    tolerated: false, ..
+                },
+                _,
+            )) => {
+                self.finished = None;
+                Ok(())
+            }
+            Some(_) if self.meant.is_some() => {
+                self.begin_anew(Again::Asked);
+                Ok(())
+            }
             Some((Outcome::Failed { .. }, _)) => {
                 self.finished = None;
                 Ok(())
@@ -181,6 +224,9 @@ impl StepState {
                     return Err("a call is still open");
                 }
                 self.began = Some(*began);
+                if matches!(outcome, Outcome::Done { .. } | Outcome::Skipped) {
+                    self.meant = None;
+                }
                 self.finished = Some((outcome.clone(), at));
                 Ok(())
             }
@@ -189,6 +235,7 @@ impl StepState {
             Event::Grew { .. }
             | Event::Started(_)
             | Event::Resumed { .. }
+            | Event::Edited(_)
             | Event::Hooked { .. }
             | Event::RollingBack { .. }
             | Event::Undone { .. }
@@ -223,12 +270,27 @@ pub struct Rollback {
     pub over: bool,
 }
 
+impl CarriedOver {
+    fn apply(&self, step: &mut StepState) {
+        if let Some(why) = self.again {
+            step.begin_anew(why);
+        }
+        if self.again.is_some() || self.meant.is_some() {
+            step.meant = self.meant.clone();
+        }
+    }
+}
+
 /// Everything that a journal tells.
 #[derive(Clone, Debug, Default)]
 pub struct State {
     pub started: Option<Started>,
     pub began: Timestamp,
     pub resumed: Vec<(Timestamp, String)>,
+    /// Every edit with the moment at which it was made.
+    pub edits: Vec<(Timestamp, Edited)>,
+    /// No intent before the newest edit had a higher generation; those after it go on from here.
+    pub generation: u32,
     pub steps: HashMap<Address, StepState>,
     /// Addresses in the order in which they were first heard of.
     pub order: Vec<Address>,
@@ -263,6 +325,11 @@ impl State {
             Event::Resumed { by, .. } => {
                 self.ended = None;
                 self.resumed.push((at, by.clone()));
+            }
+            Event::Edited(edited) => {
+                self.edit(edited).map_err(|what| illegal(&what))?;
+                self.ended = None;
+                self.edits.push((at, (**edited).clone()));
             }
             Event::Hooked { key, value } => {
                 self.hooks.insert(key.clone(), Value::from_json(value));
@@ -319,6 +386,53 @@ impl State {
         self.rollback
             .as_ref()
             .is_some_and(|r| r.over && r.to.is_none())
+    }
+
+    /// What an edit makes of what is known.
+    fn edit(&mut self, edited: &Edited) -> Result<(), String> {
+        let calls = self.steps.values().flat_map(|s| &s.calls);
+        self.generation = calls
+            .map(|c| c.intent().generation)
+            .fold(self.generation, u32::max);
+        let mut old = std::mem::take(&mut self.steps);
+        let mut order = std::mem::take(&mut self.order);
+        if let Some(source) = &edited.source {
+            self.grown.clear();
+            self.hooks.clear();
+            if let Some(started) = &mut self.started {
+                started.program = source.program.clone();
+                started.inputs = source.inputs.clone();
+                started.secrets = source.secrets.clone();
+                started.catalog = source.catalog.clone();
+            }
+        }
+        let mut moved: BTreeMap<Address, Address> = BTreeMap::new();
+        for became in &edited.steps {
+            let Some(mut step) = old.remove(&became.from) else {
+                return Err(format!("{}: nothing of it is recorded", became.from));
+            };
+            let Some(to) = &became.to else { continue };
+            became.apply(&mut step);
+            if self.steps.insert(Arc::clone(to), step).is_some() {
+                return Err(format!("{to}: two steps became one"));
+            }
+            moved.insert(Arc::clone(&became.from), Arc::clone(to));
+        }
+        if edited.source.is_none() {
+            for (address, step) in old {
+                moved.insert(Arc::clone(&address), Arc::clone(&address));
+                self.steps.entry(address).or_insert(step);
+            }
+        }
+        order.retain_mut(|address| match moved.get(address) {
+            Some(to) => {
+                *address = Arc::clone(to);
+                true
+            }
+            None => false,
+        });
+        self.order = order;
+        Ok(())
     }
 
     /// The recorded value of a finished step.

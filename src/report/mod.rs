@@ -4,6 +4,7 @@
 //! first carries the version of the form ([`FORMAT`]) and what follows.
 
 pub mod check;
+pub mod edit;
 pub mod end;
 mod failure;
 pub mod graph;

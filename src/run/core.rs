@@ -8,7 +8,6 @@ use std::task::Poll;
 use super::effect::{Effect, Reply, TaskId};
 use super::end::{End, NodeStatus, severity, status_of, stuck};
 use super::engine::Observer;
-use super::grants::Grants;
 use super::plan_item::PlanItem;
 use super::settings::{Mode, Settings};
 use super::shared::Shared;
@@ -69,34 +68,8 @@ impl<'p> Core<'p> {
         settings: Settings,
         observer: Rc<dyn Observer>,
     ) -> Self {
-        let nonce = past
-            .started
-            .as_ref()
-            .map(|s| s.nonce.clone())
-            .unwrap_or_default();
-        let permits = settings.parallel.max(1);
         let mut core = Core {
-            shared: Rc::new(Shared {
-                graph: graph.into(),
-                memo: memo.into(),
-                catalog,
-                settings,
-                grants: Grants::of(&past),
-                principal: Default::default(),
-                past,
-                nonce,
-                now: Timestamp(0).into(),
-                server_time: None.into(),
-                stopping: false.into(),
-                permits: permits.into(),
-                locks: Default::default(),
-                resources: Default::default(),
-                plan: Default::default(),
-                would_change: Default::default(),
-                protected: Default::default(),
-                removed: Default::default(),
-                undoing: Default::default(),
-            }),
+            shared: Rc::new(Shared::new(graph, memo, past, catalog, settings)),
             status: Vec::new(),
             ready: VecDeque::new(),
             tasks: BTreeMap::new(),
@@ -357,13 +330,10 @@ impl<'p> Core<'p> {
 
     /// A step that an earlier process finished keeps its result.
     fn recorded(&mut self, node: NodeId, address: &str) -> bool {
-        let outcome = match self
-            .shared
-            .past
-            .steps
-            .get(address)
-            .and_then(|s| s.finished.as_ref())
-        {
+        let past = self.shared.past.steps.get(address);
+        // What it stands on was done again: its task compares first.
+        let past = past.filter(|s| s.meant.is_none());
+        let outcome = match past.and_then(|s| s.finished.as_ref()) {
             Some((outcome @ (Outcome::Done { .. } | Outcome::Skipped), _)) => outcome.clone(),
             Some((
                 outcome @ Outcome::Failed {

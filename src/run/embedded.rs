@@ -199,6 +199,13 @@ pub fn unsealed(vault: &Vault, entry: &Entry) -> Result<Event, String> {
     serde_json::from_value(json).map_err(|e| e.to_string())
 }
 
+/// The same where secrets may have changed since the entry was written.
+pub fn unsealed_as_known(vault: &Vault, entry: &Entry) -> Result<Event, String> {
+    let json: serde_json::Value = serde_json::from_str(&entry.body).map_err(|e| e.to_string())?;
+    let json = vault.unseal_known(&json).map_err(|e| e.to_string())?;
+    serde_json::from_value(json).map_err(|e| e.to_string())
+}
+
 impl Engine for Embedded {
     fn begin(&mut self, task: TaskId, effect: Effect) {
         match effect {

@@ -13,6 +13,7 @@
 //! The same core makes plans, on an engine that never sees a mutation ([`Mode::Plan`]).
 
 mod core;
+pub mod edit;
 mod effect;
 mod embedded;
 mod end;
@@ -30,7 +31,7 @@ mod tests;
 
 pub use core::Core;
 pub use effect::{Effect, GateAnswer, GateQuestion, Reply, TaskId};
-pub use embedded::{Embedded, Hooks, InboxSource, Local, Parts, unsealed};
+pub use embedded::{Embedded, Hooks, InboxSource, Local, Parts, unsealed, unsealed_as_known};
 pub use end::{End, NodeStatus};
 pub use engine::{Engine, Happening, Observer, drive};
 pub use ids::request_id;

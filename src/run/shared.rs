@@ -51,6 +51,38 @@ impl<'p> Shared<'p> {
         self.graph.borrow().names.program.sources.stretch(span)
     }
 
+    pub fn new(
+        graph: Graph<'p>,
+        memo: Memo,
+        past: State,
+        catalog: Catalog,
+        settings: Settings,
+    ) -> Self {
+        let nonce = past.started.as_ref().map(|s| s.nonce.clone());
+        let permits = settings.parallel.max(1);
+        Shared {
+            graph: graph.into(),
+            memo: memo.into(),
+            catalog,
+            settings,
+            grants: Grants::of(&past),
+            principal: Default::default(),
+            past,
+            nonce: nonce.unwrap_or_default(),
+            now: Timestamp(0).into(),
+            server_time: None.into(),
+            stopping: false.into(),
+            permits: permits.into(),
+            locks: Default::default(),
+            resources: Default::default(),
+            plan: Default::default(),
+            would_change: Default::default(),
+            protected: Default::default(),
+            removed: Default::default(),
+            undoing: Default::default(),
+        }
+    }
+
     pub fn place(&self, span: Span) -> String {
         self.graph.borrow().names.program.sources.place(span)
     }

@@ -29,7 +29,7 @@ pub use lock::{EnvLock, LockInfo};
 pub use memory::MemoryJournal;
 pub use run_folder::RunFolder;
 pub use state_dir::StateDir;
-pub use vault::{Key, UnknownSecret, Vault, VaultError};
+pub use vault::{Key, UnknownSecret, Vault, VaultError, holds_marker};
 
 /// One line of a journal.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -107,6 +107,11 @@ struct Form {
     name: String,
 }
 
+/// Whether a text holds the marker of a secret whose value is not here.
+pub fn holds_marker(text: &str) -> bool {
+    text.contains(OPEN)
+}
+
 /// The secrets of one run.
 pub struct Vault {
     key: Key,
@@ -303,6 +308,25 @@ impl Vault {
             }
             other => other.clone(),
         })
+    }
+
+    /// The same where secrets may have changed since: a marker whose value is not here stays, and is
+    /// no value's equal.
+    pub fn unseal_known(&self, json: &Json) -> Result<Json, UnknownSecret> {
+        match json {
+            Json::Array(items) => items.iter().map(|item| self.unseal_known(item)).collect(),
+            Json::Object(fields) => {
+                let known = fields.iter().map(|(key, value)| {
+                    let key = self.unseal(key).unwrap_or_else(|_| key.clone());
+                    Ok((key, self.unseal_known(value)?))
+                });
+                Ok(Json::Object(known.collect::<Result<_, _>>()?))
+            }
+            leaf => match self.unseal_json(leaf) {
+                Err(UnknownSecret::Missing(_) | UnknownSecret::Changed(_)) => Ok(leaf.clone()),
+                other => other,
+            },
+        }
     }
 
     /// For people: [`Vault::mask`] over a whole document.

@@ -30,6 +30,7 @@ pub enum Item {
     Type(TypeDef),
     Workflow(Workflow),
     Hook(HookDef),
+    Moved(Moved),
     Broken(Broken),
 }
 
@@ -65,6 +66,36 @@ pub struct Workflow {
     pub body: Block,
     pub doc: Doc,
     pub span: Span,
+}
+
+/// `moved group to regional.group`: what is recorded of the one belongs to the other.
+#[derive(Clone, Debug)]
+pub struct Moved {
+    /// As written: names with dots, keys in brackets.
+    pub old: Name,
+    pub new: Name,
+    pub span: Span,
+}
+
+impl Moved {
+    /// Both ends as addresses of a run.
+    pub fn addresses(&self) -> (String, String) {
+        (address(&self.old.text), address(&self.new.text))
+    }
+}
+
+/// `take.group["a.b"]` as `take/group["a.b"]`.
+fn address(path: &str) -> String {
+    let mut quoted = false;
+    path.chars()
+        .map(|c| {
+            quoted ^= c == '"';
+            match c {
+                '.' if !quoted => '/',
+                c => c,
+            }
+        })
+        .collect()
 }
 
 /// `hook spread(zones: list<string>) -> map<int> = """rhai … """`

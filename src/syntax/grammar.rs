@@ -70,6 +70,7 @@ pub fn is_keyword(rule: Rule) -> bool {
             | kw_let
             | kw_limit
             | kw_matches
+            | kw_moved
             | kw_on
             | kw_output
             | kw_protect
@@ -83,6 +84,7 @@ pub fn is_keyword(rule: Rule) -> bool {
             | kw_step
             | kw_then
             | kw_timeout
+            | kw_to
             | kw_type
             | kw_undo
             | kw_unless

@@ -393,12 +393,14 @@ fn is_item(rule: Rule) -> bool {
             | type_def
             | workflow
             | hook_def
+            | moved
             | workflow_head
             | one_item
             | file
             | kw_use
             | kw_type
             | kw_workflow
+            | kw_moved
     )
 }
 

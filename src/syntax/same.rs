@@ -86,6 +86,7 @@ fields! {
     Use { path, alias, names, span }
     TypeDef { name, ty, doc, span }
     Workflow { name, body, doc, span }
+    Moved { old, new, span }
     HookDef { name, params, result, body, doc, span }
     Param { name, ty }
     TypeExpr { kind, span }
@@ -162,7 +163,7 @@ impl<A: Same, B: Same> SameParts for (&A, &B) {
 }
 
 variants! {
-    Item { Use(a), Let(a), Type(a), Workflow(a), Hook(a), Broken(a), ; ; }
+    Item { Use(a), Let(a), Type(a), Workflow(a), Hook(a), Moved(a), Broken(a), ; ; }
     HookBody { Inline(a, b), File(a), ; ; }
     TypeKind {
         Literal(a), List(a), Map(a), Record(a), Path(a), Nullable(a), Union(a), ;

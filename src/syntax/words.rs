@@ -16,7 +16,7 @@ pub const STATEMENTS: &[&str] = &[
 ];
 
 /// Begin an item of a file.
-pub const ITEMS: &[&str] = &["use", "type", "let", "workflow", "hook"];
+pub const ITEMS: &[&str] = &["use", "type", "let", "workflow", "hook", "moved"];
 
 /// Begin a clause of a step or a checkpoint.
 pub const CLAUSES: &[&str] = &[

@@ -142,6 +142,7 @@ pub(super) fn run_checked<'p>(
             folder,
             past,
             first,
+            edited: None,
             resumed: false,
         };
         driven.drive().await
@@ -191,6 +192,8 @@ pub(super) struct Driving<'a, 'p> {
     pub(super) past: State,
     /// The first event of this process.
     pub(super) first: Event,
+    /// What an edit makes of the past; recorded behind the first event.
+    pub(super) edited: Option<Event>,
     pub(super) resumed: bool,
 }
 
@@ -208,7 +211,12 @@ impl Driving<'_, '_> {
             return Err(SessionError::Journal("the journal has no beginning".into()));
         };
         self.talk.begins(&started.run, &started, self.resumed);
-        let mut core = planner.core(Mode::Run, self.past.clone())?;
+        let mut past = self.past.clone();
+        if let Some(edited) = &self.edited {
+            past.apply(past.seq, open.clock.now(), edited)
+                .map_err(|e| SessionError::Journal(e.to_string()))?;
+        }
+        let mut core = planner.core(Mode::Run, past)?;
         core.watch(Rc::clone(&observer));
         let next_seq = if self.resumed { self.past.seq + 1 } else { 1 };
         let mut engine = Embedded::new(Parts {
@@ -223,6 +231,9 @@ impl Driving<'_, '_> {
             stops,
         });
         engine.record(self.first.clone()).await?;
+        if let Some(edited) = &self.edited {
+            engine.record(edited.clone()).await?;
+        }
         listen_for_signals(stop.clone());
         listen_for_cancel(self.folder.clone(), stop);
         let end = drive(&mut core, &mut engine, open.clock.now()).await?;

@@ -1,6 +1,7 @@
 //! A run, assembled: program, inputs, world, graph, core, engine; and its end.
 
 mod drive;
+mod edit;
 mod history;
 mod load;
 mod plan;
@@ -24,9 +25,10 @@ use crate::catalog::Catalog;
 use crate::check::{Given, InputProblem};
 use crate::cli::world::Choice;
 use crate::diag::Diagnostic;
-use crate::journal::{self, Started};
+use crate::journal::{self, EditVerdict, Started};
 use crate::package::Program;
 use crate::plan::{CriticalPath, Graph};
+use crate::run::edit::{Reviewed, Wishes};
 use crate::run::{End, Mode, Observer, PlanItem, Settings};
 use crate::store::{StoreError, Vault, VaultError};
 use crate::world::clock::Clock;
@@ -129,7 +131,47 @@ pub struct ResumeOrder {
     pub world: Option<Choice>,
     pub settings: crate::cloud::Settings,
     pub take_over: bool,
+    /// The flow's files are read anew.
+    pub edited: bool,
+    pub wishes: Wishes,
+    /// Whether what the run made is looked at, when it stood still for long.
+    pub refresh: bool,
     pub options: Options,
+}
+
+impl ResumeOrder {
+    /// Whether more is wanted than going on.
+    fn edits(&self) -> bool {
+        let Wishes {
+            from,
+            redo,
+            keep,
+            forget,
+            moved: _,
+        } = &self.wishes;
+        self.edited || from.is_some() || ![redo, keep, forget].iter().all(|names| names.is_empty())
+    }
+}
+
+/// What an edit makes of a run, before anything is sent.
+pub struct EditView<'v> {
+    pub run: &'v str,
+    pub lines: &'v [Reviewed],
+    pub mask: &'v Vault,
+}
+
+impl EditView<'_> {
+    /// Whether only a person can say what some step is.
+    pub fn undecided(&self) -> usize {
+        let undecided = |l: &&Reviewed| l.verdict == EditVerdict::Decide;
+        self.lines.iter().filter(undecided).count()
+    }
+
+    /// Whether anything that is recorded counts no more, or is done again.
+    pub fn changes(&self) -> bool {
+        let quiet = |l: &Reviewed| matches!(l.verdict, EditVerdict::Keep | EditVerdict::New);
+        !self.lines.iter().all(quiet)
+    }
 }
 
 /// What a plan found.
@@ -171,6 +213,8 @@ pub trait Talk {
     fn warnings(&self, program: &Program, findings: &[Diagnostic]);
     /// The plan of a run, before anything changes. `None`: nobody is there to answer.
     fn confirm(&self, plan: &PlanView<'_>) -> Option<bool>;
+    /// What an edit makes of a run. `None`: nobody is there to answer.
+    fn review(&self, edit: &EditView<'_>, asks: bool) -> Option<bool>;
     /// A run begins, or goes on.
     fn begins(&self, run: &str, started: &Started, resumed: bool);
     /// Sees the events of the run; what it shows is masked by the vault.

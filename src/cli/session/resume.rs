@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::drive::Driving;
+use super::edit;
 use super::history::{find_run, history};
 use super::load::{checked, choose, has_errors, load, runtime};
 use super::plan::Planner;
@@ -16,8 +17,8 @@ use crate::cli::until;
 use crate::cli::world::{self, Choice};
 use crate::journal::{Event, RunStatus, Started, State};
 use crate::package::Program;
-use crate::run::{End, unsealed};
-use crate::store::{LockInfo, RunFolder, StateDir, Vault};
+use crate::run::{End, unsealed, unsealed_as_known};
+use crate::store::{EnvLock, LockInfo, RunFolder, StateDir, Vault};
 use crate::value::Value;
 use crate::world::{Machine, Timestamp};
 
@@ -38,6 +39,9 @@ pub fn resume(order: &ResumeOrder, talk: &dyn Talk) -> Result<Report, SessionErr
             "run {id} stopped before it had recorded anything, so nothing was done: start anew with `r5flow run`"
         )));
     };
+    if order.edits() {
+        return edit::resume_edited(order, talk, state, shown, started);
+    }
     if let Some(ended) = shown
         .state
         .ended
@@ -56,23 +60,9 @@ pub fn resume(order: &ResumeOrder, talk: &dyn Talk) -> Result<Report, SessionErr
             ended.secret_outputs.clone(),
         );
     }
-    let choice = match &order.world {
-        Some(choice) => {
-            world::same_world(&started.world, &choice.pinned()).map_err(SessionError::Decision)?;
-            choice.clone()
-        }
-        None => Choice::recorded(&started.world, &options.catalog, order.settings.clone())?,
-    };
+    let choice = world_of(order, &started)?;
     let machine = Machine::here();
-    let info = LockInfo::new(&id, &machine, Timestamp::now());
-    let _lock = match order.take_over {
-        true => state.take_over_lock(&started.environment, info)?,
-        false => state.lock(&started.environment, info)?,
-    };
-    let folder = match order.take_over {
-        true => shown.folder.take_over()?,
-        false => shown.folder,
-    };
+    let (_lock, folder) = held(order, &state, &started, shown.folder)?;
     let (program, findings) = load(&started.file, &started.program)?;
     let ended = {
         let (checked, findings) = checked(&program, findings, &options.catalog);
@@ -117,11 +107,43 @@ pub fn resume(order: &ResumeOrder, talk: &dyn Talk) -> Result<Report, SessionErr
             folder,
             past,
             first: resumed,
+            edited: None,
             resumed: true,
         };
         runtime.block_on(driving.drive())
     }?;
     Ok(ended.report(program))
+}
+
+/// The world in which the run began, or the one that is named, if it is the same.
+pub(super) fn world_of(order: &ResumeOrder, started: &Started) -> Result<Choice, SessionError> {
+    match &order.world {
+        Some(choice) => {
+            world::same_world(&started.world, &choice.pinned()).map_err(SessionError::Decision)?;
+            Ok(choice.clone())
+        }
+        None => {
+            let settings = order.settings.clone();
+            Choice::recorded(&started.world, &order.options.catalog, settings)
+        }
+    }
+}
+
+/// The environment and the run's folder, for this process alone.
+pub(super) fn held(
+    order: &ResumeOrder,
+    state: &StateDir,
+    started: &Started,
+    folder: RunFolder,
+) -> Result<(EnvLock, RunFolder), SessionError> {
+    let info = LockInfo::new(&started.run, &Machine::here(), Timestamp::now());
+    Ok(match order.take_over {
+        true => (
+            state.take_over_lock(&started.environment, info)?,
+            folder.take_over()?,
+        ),
+        false => (state.lock(&started.environment, info)?, folder),
+    })
 }
 
 pub(super) fn finished_already(
@@ -151,9 +173,22 @@ pub(super) fn finished_already(
 ///
 /// The vault learns from it what hooks made of secrets, so it must be the one that seals what follows.
 pub(super) fn recovered(vault: &Vault, folder: &RunFolder) -> Result<State, SessionError> {
+    let entries = folder.read()?.entries;
+    // An edit may have come with other secrets; those from then on are the ones that count.
+    let edited =
+        |body: &str| body.starts_with("{\"event\":\"edited\"") && body.contains("\"source\"");
+    let newest = entries
+        .iter()
+        .filter(|e| edited(&e.body))
+        .map(|e| e.seq)
+        .max();
     let mut past = State::default();
-    for entry in folder.read()?.entries {
-        let event = unsealed(vault, &entry).map_err(|why| {
+    for entry in entries {
+        let event = match newest.is_some_and(|newest| entry.seq < newest) {
+            true => unsealed_as_known(vault, &entry),
+            false => unsealed(vault, &entry),
+        };
+        let event = event.map_err(|why| {
             SessionError::Decision(format!("entry {} of the journal: {why}", entry.seq))
         })?;
         past.apply(entry.seq, entry.at, &event)

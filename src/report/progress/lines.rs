@@ -113,6 +113,7 @@ impl Words {
             }
             Event::Resumed { by, .. } => Some(format!("resumed by {}", self.plain(by))),
             Event::RollingBack { by, .. } => Some(format!("rolled back by {}", self.plain(by))),
+            Event::Edited(edited) => Some(format!("edited by {}", self.plain(&edited.by))),
             Event::Started(_)
             | Event::Grew { .. }
             | Event::Voided { .. }

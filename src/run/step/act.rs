@@ -52,15 +52,16 @@ pub enum Changed {
 pub async fn perform(cx: &Cx<'_>, step: Option<&Step>, change: Change<'_>) -> Result<Changed> {
     spare::destruction(cx, change.method, change.get.as_ref())?;
     let call = cx.next_call();
+    let generation = cx.generation(call);
     let mut sent = change.request;
     let id = change.method.request_id.as_ref().map(|id| {
-        let drawn = request_id(&cx.shared.nonce, &cx.address, call, call, &sent);
+        let drawn = request_id(&cx.shared.nonce, &cx.address, generation, call, &sent);
         sent.query.push((id.param().to_string(), drawn.clone()));
         drawn
     });
     let intent = Intent {
         call,
-        generation: call,
+        generation,
         request: sent,
         request_id: id,
         before: change.before,
@@ -261,7 +262,7 @@ impl Carrier<'_, '_> {
                         }
                         Settled::Foreign(error) => return self.refused(&intent, error).await,
                         Settled::Overtaken => {
-                            let error = overtaken();
+                            let error = changed_meanwhile();
                             return self.refused(&intent, error).await;
                         }
                         Settled::Follow(operation, whose) => {
@@ -530,7 +531,7 @@ enum Sent {
     Old,
 }
 
-fn overtaken() -> ApiError {
+fn changed_meanwhile() -> ApiError {
     ApiError {
         class: ErrorClass::Conflict,
         status: 412,
@@ -587,8 +588,14 @@ pub async fn call<'p>(cx: &Cx<'p>, step: &'p Step, call: &'p ApiCall) -> Result<
     }
     if let Some(open) = cx.open_call() {
         let sent = open.intent().request.clone();
-        let get = read_back(&target, &method, Some(&sent));
+        let earlier = cx.is_earlier(&open);
+        let get = match earlier {
+            true => settle::reads_target(&cx.shared.catalog, &sent),
+            false => read_back(&target, &method, Some(&sent)),
+        };
         match resume_call(cx, Some(step), open, get, deadline).await? {
+            Changed::Done { .. } if earlier => overtaken(cx, &sent, &method, &target)?,
+            Changed::Refused(_) if earlier => {}
             Changed::Done { answer, .. } => {
                 return finish(cx, step, &target, &method, answer, Some(&sent)).await;
             }
@@ -600,8 +607,38 @@ pub async fn call<'p>(cx: &Cx<'p>, step: &'p Step, call: &'p ApiCall) -> Result<
             }
             Changed::Stale => {}
         }
+    } else if let Some(sent) = cx.overtaken() {
+        overtaken(cx, &sent, &method, &target)?;
     }
     attempt(cx, step, call, target, &method, deadline).await
+}
+
+/// What an edit found open took effect. A write may follow it; of anything else only a person knows
+/// whether the edited call is wanted besides.
+fn overtaken(cx: &Cx<'_>, sent: &Request, method: &Method, target: &Target) -> Result<()> {
+    let known_first = cx.past().unsettled.is_none();
+    if known_first || converges(method, target.collection.as_deref()) {
+        return Ok(());
+    }
+    Err(cx.failure_with_help(
+        Reason::Decision,
+        format!(
+            "`{}` took effect as it was before the edit; whether the edited call is wanted besides, only a person knows",
+            sent.line()
+        ),
+        format!(
+            "`r5flow resume --redo {0}` makes the edited call, `--keep {0}` lets the first one stand",
+            cx.address
+        ),
+    ))
+}
+
+/// Whether making the call once more, with other values, leaves just those values.
+pub fn converges(method: &Method, collection: Option<&crate::catalog::Collection>) -> bool {
+    use crate::wire::Verb;
+    role(method, collection) == Role::Write
+        || method.settle == crate::catalog::SettleClass::ConvergingWrite
+        || matches!(method.verb, Verb::Put | Verb::Patch)
 }
 
 async fn attempt<'p>(

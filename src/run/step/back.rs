@@ -89,7 +89,7 @@ pub async fn with_result(cx: &Cx<'_>, step: &Step) -> Result<Option<Event>> {
     }
     Ok(resolved(cx, undo).await?.map(|undo| Event::Undo {
         address: cx.address.clone(),
-        call: cx.calls_made(),
+        call: cx.newest_call(),
         undo: Box::new(undo),
     }))
 }

@@ -1,6 +1,6 @@
 //! What the protocol of a step stands on: evaluation, the journal, requests, time.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, Ref, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -11,7 +11,9 @@ use super::super::shared::{Lock, Permit, Shared};
 use super::super::task::{Ask, Given, Port};
 use super::{Result, patience};
 use crate::eval::{self, EvalError, Fault, Truth};
-use crate::journal::{CallResult, CallState, Event, Origin, Reason, StepFailure, Verdict};
+use crate::journal::{
+    Again, CallResult, CallState, Event, Origin, Reason, StepFailure, StepState, Verdict,
+};
 use crate::plan::{Memo, NodeId, ScopeId, View, Work};
 use crate::syntax::ast::{self, Arg, Expr};
 use crate::value::Value;
@@ -65,6 +67,10 @@ pub struct Cx<'p> {
     open: RefCell<Option<CallState>>,
     /// Whether the newest intent has no outcome yet.
     call_open: Cell<bool>,
+    /// What the journal tells of the step.
+    past: RefCell<StepState>,
+    /// Whether only its meaning is wanted: `fresh` stands for what will be read.
+    symbolic: Cell<bool>,
     port: Port,
 }
 
@@ -79,12 +85,11 @@ impl<'p> Cx<'p> {
             (found.scope, Arc::clone(&found.address))
         };
         let here = shared.now.get();
-        let past = shared.past.steps.get(&address);
-        let began = past.and_then(|s| s.began).unwrap_or(here);
-        let calls = past
-            .and_then(|s| s.calls.last())
-            .map_or(0, |c| c.intent().call);
-        let open = past.and_then(|s| s.open_call()).cloned();
+        let past = shared.past.steps.get(&address).cloned();
+        let past = past.unwrap_or_default();
+        let began = past.began.unwrap_or(here);
+        let calls = past.calls.last().map_or(0, |c| c.intent().call);
+        let open = past.open_call().cloned();
         Cx {
             shared,
             node,
@@ -96,8 +101,30 @@ impl<'p> Cx<'p> {
             calls: calls.into(),
             call_open: open.is_some().into(),
             open: open.into(),
+            past: past.into(),
+            symbolic: false.into(),
             port,
         }
+    }
+
+    /// What the journal tells of the step; nothing, of one that never began.
+    pub fn past(&self) -> Ref<'_, StepState> {
+        self.past.borrow()
+    }
+
+    /// The step is done again, since it no longer means what it meant.
+    pub fn begin_anew(&self) {
+        self.past.borrow_mut().begin_anew(Again::Edited);
+    }
+
+    /// From here on `fresh` reads nothing.
+    pub fn only_mean(&self) {
+        self.symbolic.set(true);
+    }
+
+    /// The meaning is known, and the step goes on.
+    pub fn mean_it(&self) {
+        self.symbolic.set(false);
     }
 
     /// The number of the next call of this step.
@@ -106,13 +133,24 @@ impl<'p> Cx<'p> {
         self.calls.get()
     }
 
+    /// The generation of a call: above all that an edit or a redo left behind.
+    pub fn generation(&self, call: u32) -> u32 {
+        self.shared.past.generation + call
+    }
+
     /// Whether a call of this step has an intent and no outcome yet.
     pub fn is_call_open(&self) -> bool {
         self.call_open.get()
     }
 
-    pub fn calls_made(&self) -> u32 {
+    /// The number of the newest call of the step; 0 before the first.
+    pub fn newest_call(&self) -> u32 {
         self.calls.get()
+    }
+
+    /// Calls since the step was begun, or begun anew.
+    pub fn calls_made(&self) -> usize {
+        (self.calls.get() as usize).saturating_sub(self.past().earlier)
     }
 
     /// The call that an earlier process left open, the first time it is asked for.
@@ -123,8 +161,7 @@ impl<'p> Cx<'p> {
     /// The newest call, when an earlier process saw it through but did not conclude the step: its
     /// request and the recorded answer. It is not made again.
     pub fn made_call(&self) -> Option<(Request, serde_json::Value)> {
-        let past = self.shared.past.steps.get(&self.address)?;
-        match past.calls.last()? {
+        match self.past().current_calls().last()? {
             CallState::Closed {
                 intent,
                 result: CallResult::Ok { answer, .. },
@@ -133,27 +170,49 @@ impl<'p> Cx<'p> {
         }
     }
 
+    /// The call that an edit found open, once it is known that it took effect: what the step asks
+    /// for now may be one too many.
+    pub fn overtaken(&self) -> Option<Request> {
+        let past = self.past();
+        let number = past.unsettled?;
+        past.calls.iter().find_map(|call| match call {
+            CallState::Closed {
+                intent,
+                result: CallResult::Ok { .. },
+            } if intent.call == number => Some(intent.request.clone()),
+            _ => None,
+        })
+    }
+
+    /// Whether a call belongs to what the step was before it was begun anew.
+    pub fn is_earlier(&self, call: &CallState) -> bool {
+        let past = self.past();
+        let earlier = past.calls.get(..past.earlier).unwrap_or_default();
+        earlier
+            .iter()
+            .any(|c| c.intent().call == call.intent().call)
+    }
+
     /// Whether the journal tells of this step already.
     pub fn is_known(&self) -> bool {
-        self.shared.past.steps.contains_key(&self.address)
+        self.past().began.is_some()
     }
 
     /// Whether an earlier process gave the step up.
     pub fn failed_before(&self) -> bool {
-        let past = self.shared.past.steps.get(&self.address);
-        past.is_some_and(|s| s.finished.is_some())
+        self.past().finished.is_some()
     }
 
     /// The request of the newest call of earlier processes that took effect.
     pub fn last_success(&self) -> Option<(Request, Origin)> {
-        let past = self.shared.past.steps.get(&self.address)?;
-        past.calls.iter().rev().find_map(success)
+        let past = self.past();
+        past.current_calls().iter().rev().find_map(success)
     }
 
     /// The requests of all calls of earlier processes that took effect.
     pub fn successes(&self) -> Vec<Request> {
-        let past = self.shared.past.steps.get(&self.address);
-        let calls = past.iter().flat_map(|s| &s.calls).filter_map(success);
+        let past = self.past();
+        let calls = past.current_calls().iter().filter_map(success);
         calls.map(|(request, _)| request).collect()
     }
 
@@ -314,6 +373,9 @@ impl<'p> Cx<'p> {
     }
 
     async fn read_afresh(&self, step: &Arc<str>, span: crate::source::Span) -> Result<Value> {
+        if self.symbolic.get() {
+            return Ok(Value::later(step));
+        }
         let request = self.shared.resources.borrow().get(step).cloned();
         let Some(request) = request else {
             if self.planning() {

@@ -1,16 +1,17 @@
 //! `ensure`: converge one resource.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 
 use serde_json::{Map, Value as Json};
 
+use super::super::edit::{hidden_changes, unlike};
 use super::super::plan_item::PlanAction;
 use super::act::{self, Change, Changed, perform};
 use super::cx::{Attempts, Cx, Stepped};
-use super::settle::{Role, role};
+use super::settle::{self, Role, role};
 use super::target::{self, Target};
-use super::{Result, again, back, clauses, marks, spare, wait};
+use super::{Result, again, back, clauses, marks, meaning, spare, wait};
 use crate::catalog::compare::{Comparison, Difference};
 use crate::catalog::{Collection, Kind, Method, SchemaId, address, coerce, compare, request};
 use crate::journal::{Origin, Reason, Undo, Verdict};
@@ -55,9 +56,49 @@ pub async fn ensure<'p>(cx: &Cx<'p>, step: &'p Step, call: &'p ApiCall) -> Resul
         deadline,
         made_anew: false.into(),
         removed: false.into(),
+        edit: Edit::of(cx, step).await?,
     };
     ensuring.removed.set(ensuring.removed_before());
     ensuring.converge().await
+}
+
+/// What comparing with the resource cannot show of an edit.
+struct Edit {
+    /// What the step wrote before it, while nothing is written since.
+    written: RefCell<Option<Json>>,
+    /// Something that the resource is made of was made anew under the same name.
+    remade: Cell<bool>,
+}
+
+impl Edit {
+    async fn of<'p>(cx: &Cx<'p>, step: &'p Step) -> Result<Edit> {
+        let meant = {
+            let past = cx.past();
+            let began_now = past.current_calls().is_empty();
+            past.meant.clone().filter(|_| began_now)
+        };
+        let mut edit = Edit {
+            written: RefCell::new(None),
+            remade: false.into(),
+        };
+        let Some(meant) = meant.filter(|_| !cx.planning()) else {
+            return Ok(edit);
+        };
+        let now = meaning::meaning(cx, step, &Value::Null).await;
+        cx.mean_it();
+        let replaces = clauses::decision(step, OnOutcome::Change) == Some(Decision::Replace);
+        if let Ok(now) = now {
+            let remade = !unlike(&cx.shared.catalog, &meant, &now).remade.is_empty();
+            edit.remade = (remade && replaces).into();
+            edit.written = RefCell::new((meant.target == now.target).then_some(meant.body));
+        }
+        Ok(edit)
+    }
+
+    fn is_written(&self) {
+        self.written.replace(None);
+        self.remade.set(false);
+    }
 }
 
 struct Ensuring<'a, 'p> {
@@ -72,6 +113,7 @@ struct Ensuring<'a, 'p> {
     made_anew: Cell<bool>,
     /// Whether this step deleted the resource in order to create it anew.
     removed: Cell<bool>,
+    edit: Edit,
 }
 
 impl<'p> Ensuring<'_, 'p> {
@@ -92,14 +134,20 @@ impl<'p> Ensuring<'_, 'p> {
         let mut verdict = Verdict::Adopted;
         if let Some(open) = cx.open_call() {
             let was = self.verdict_of(&open.intent().request);
-            match act::resume_call(cx, Some(self.step), open, Some(get.clone()), self.deadline)
-                .await?
-            {
+            let earlier = cx.is_earlier(&open);
+            let target = match earlier {
+                true => settle::reads_target(&cx.shared.catalog, &open.intent().request),
+                false => Some(get.clone()),
+            };
+            let same = target.as_ref() == Some(&get);
+            match act::resume_call(cx, Some(self.step), open, target, self.deadline).await? {
+                Changed::Done { .. } if !same => {}
                 Changed::Done { origin, .. } => {
                     self.removed
                         .set(self.removed.get() || was == Verdict::Replaced);
                     verdict = proven(was, origin, verdict);
                 }
+                Changed::Refused(_) if earlier => {}
                 Changed::Refused(error) if error.class == ErrorClass::AlreadyExists => {}
                 Changed::Refused(error) => {
                     let method = self.method_like(&was);
@@ -150,6 +198,7 @@ impl<'p> Ensuring<'_, 'p> {
             act::require(cx, self.step, Some(&it)).await?;
             match self.act(&todo, wanted, found.as_ref(), &get).await? {
                 (Changed::Done { origin, .. }, how) => {
+                    self.edit.is_written();
                     refusals = Attempts::default();
                     let created = matches!(todo, Todo::Insert);
                     self.made_anew.set(created);
@@ -251,6 +300,9 @@ impl<'p> Ensuring<'_, 'p> {
             };
         };
         let comparison = self.compare(wanted, found);
+        if self.edit.remade.get() {
+            return Ok(Todo::Replace(comparison));
+        }
         if comparison.differences.is_empty() {
             return Ok(Todo::Adopt);
         }
@@ -271,13 +323,20 @@ impl<'p> Ensuring<'_, 'p> {
     fn compare(&self, wanted: &Json, found: &Json) -> Comparison {
         let mut wanted = wanted.clone();
         drop_created_only(&self.resource, &mut wanted, found);
-        compare::compare(
-            &self.cx.shared.catalog,
-            &self.resource,
-            &wanted,
-            found,
-            &Default::default(),
-        )
+        let catalog = &self.cx.shared.catalog;
+        let mut compared =
+            compare::compare(catalog, &self.resource, &wanted, found, &Default::default());
+        if let Some(written) = &*self.edit.written.borrow() {
+            let hidden = hidden_changes(written, &wanted, &compared.not_comparable);
+            compared
+                .differences
+                .extend(hidden.into_iter().map(|f| Difference {
+                    path: f.path,
+                    wanted: f.new,
+                    found: f.old,
+                }));
+        }
+        compared
     }
 
     fn differs(&self, differences: &[Difference], help: &str) -> super::cx::Halt {

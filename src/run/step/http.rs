@@ -201,12 +201,18 @@ async fn changing<'p>(
     request: &Request,
     deadline: Timestamp,
 ) -> Result<Sent> {
-    let (intent, lost) = match cx.open_call() {
+    let open = cx.open_call();
+    let earlier = open.as_ref().is_some_and(|call| cx.is_earlier(call));
+    if open.is_none() && cx.overtaken().is_some() {
+        return Err(one_too_many(cx, request));
+    }
+    let (mut intent, lost) = match open {
         Some(CallState::Open(intent)) => (intent, true),
         _ => (record_intent(cx, step, request).await?, false),
     };
     let mut settle_first = lost;
     let mut left = lost;
+    let mut edited = earlier && intent.request != *request;
     let mut attempt = 0;
     loop {
         if settle_first {
@@ -221,9 +227,18 @@ async fn changing<'p>(
                     },
                 )
                 .await;
+                if edited {
+                    return Err(one_too_many(cx, request));
+                }
                 return Ok(Sent::Settled(value));
             }
             settle_first = false;
+            if edited {
+                // It had no effect, and is not wanted any more.
+                voided(cx, &intent).await;
+                intent = record_intent(cx, step, request).await?;
+                (edited, left) = (false, false);
+            }
         }
         if cx.stopping() {
             if !left {
@@ -310,6 +325,22 @@ pub async fn take_back(cx: &Cx<'_>, request: &Request, deadline: Timestamp) -> R
     }
 }
 
+/// What an edit found open took effect: whether the edited request is wanted besides, nobody can tell.
+fn one_too_many(cx: &Cx<'_>, request: &Request) -> Halt {
+    cx.failure_with_help(
+        Reason::Decision,
+        format!(
+            "this request took effect as it was before the edit; whether {} {} is wanted besides, only a person knows",
+            request.verb.as_str(),
+            request.path
+        ),
+        format!(
+            "`r5flow resume --redo {0}` sends it, `--keep {0}` lets the first one stand",
+            cx.address
+        ),
+    )
+}
+
 async fn record_intent(cx: &Cx<'_>, step: Option<&Step>, request: &Request) -> Result<Intent> {
     spare::http_destruction(cx, request)?;
     let undo = match step {
@@ -319,7 +350,7 @@ async fn record_intent(cx: &Cx<'_>, step: Option<&Step>, request: &Request) -> R
     let call = cx.next_call();
     let intent = Intent {
         call,
-        generation: call,
+        generation: cx.generation(call),
         request: request.clone(),
         request_id: None,
         before: Json::Null,

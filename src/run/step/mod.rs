@@ -3,20 +3,22 @@
 mod act;
 mod again;
 mod back;
-mod clauses;
-mod cx;
+pub(super) mod clauses;
+pub(super) mod cx;
 mod ensure;
 mod gate;
 mod http;
+pub(super) mod judge;
 mod look;
 mod marks;
+pub(super) mod meaning;
 mod operation;
 mod patience;
 mod point;
 mod read;
-mod settle;
+pub(super) mod settle;
 mod spare;
-mod target;
+pub(super) mod target;
 mod undoing;
 mod wait;
 
@@ -41,7 +43,12 @@ pub fn task<'p>(shared: Rc<Shared<'p>>, node: NodeId, port: Port) -> TaskFuture<
     Box::pin(async move {
         let work = cx.work();
         match work {
-            Work::Step(step) => conclude(&cx, step_outcome(&cx, step).await, Some(step)).await,
+            Work::Step(step) => {
+                if let Some(end) = judge::still_counts(&cx, step).await {
+                    return end;
+                }
+                conclude(&cx, step_outcome(&cx, step).await, Some(step)).await
+            }
             Work::Assert(assert) => conclude(&cx, gate::assert(&cx, assert).await, None).await,
             Work::Checkpoint(checkpoint) => {
                 conclude(&cx, gate::checkpoint(&cx, checkpoint).await, None).await
@@ -114,6 +121,20 @@ async fn completed(
     Ok((stepped, undo))
 }
 
+/// What a step brings that changes nothing: a read, or a hook. `None`: it does change something, or
+/// brings nothing now.
+pub(super) async fn look<'p>(cx: &Cx<'p>, step: &'p ast::Step) -> Result<Option<Value>> {
+    let looked = match &step.action.kind {
+        ActionKind::Read(call) => read::read(cx, step, call).await?,
+        ActionKind::Hook { name, args } => cx.hook_step(name, args).await?,
+        _ => return Ok(None),
+    };
+    Ok(match looked {
+        Stepped::Done(_, value) => Some(value),
+        Stepped::Skipped => None,
+    })
+}
+
 /// Records how a node ended; only then may anything depend on it.
 async fn conclude(cx: &Cx<'_>, stepped: Result<Stepped>, step: Option<&ast::Step>) -> TaskEnd {
     let mut events = Vec::new();
@@ -182,29 +203,19 @@ fn forgiveness(step: &ast::Step, failure: &StepFailure) -> Option<Forgiven> {
 
 /// A `for`, an `if` or a `run … when`: evaluated once, recorded, and the same in every resumed run.
 async fn growth(cx: &Cx<'_>) -> TaskEnd {
-    let answer = loop {
-        let found = {
-            let graph = cx.shared.graph.borrow();
-            let memo = cx.shared.memo.borrow();
-            graph.answer(cx.node, &memo)
-        };
-        match found {
-            Ok(Some(answer)) => break answer,
-            Ok(None) => {
-                // Only in a plan: everything behind it shows as known later.
-                cx.plan(
-                    PlanAction::Undecided,
-                    None,
-                    Vec::new(),
-                    vec![cx.growth_text()],
-                );
-                return TaskEnd::Paused("it grows during the run".into());
-            }
-            Err(fault) => match cx.bring(fault).await {
-                Ok(()) => {}
-                Err(halt) => return conclude(cx, Err(halt), None).await,
-            },
+    let answer = match grown(cx).await {
+        Ok(Some(answer)) => answer,
+        Ok(None) => {
+            // Only in a plan: everything behind it shows as known later.
+            cx.plan(
+                PlanAction::Undecided,
+                None,
+                Vec::new(),
+                vec![cx.growth_text()],
+            );
+            return TaskEnd::Paused("it grows during the run".into());
         }
+        Err(halt) => return conclude(cx, Err(halt), None).await,
     };
     let to = match &answer {
         Answer::Entries(entries, _) => {
@@ -227,6 +238,21 @@ async fn growth(cx: &Cx<'_>) -> TaskEnd {
         }
     }
     TaskEnd::Grown(answer)
+}
+
+/// What a growth leads to; `None`: a later step decides it.
+pub(super) async fn grown(cx: &Cx<'_>) -> Result<Option<Answer>> {
+    loop {
+        let found = {
+            let graph = cx.shared.graph.borrow();
+            let memo = cx.shared.memo.borrow();
+            graph.answer(cx.node, &memo)
+        };
+        match found {
+            Ok(found) => return Ok(found),
+            Err(fault) => cx.bring(fault).await?,
+        }
+    }
 }
 
 /// A failure that the flow itself causes with these values.

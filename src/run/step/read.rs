@@ -3,7 +3,7 @@
 use serde_json::Value as Json;
 
 use super::super::plan_item::PlanAction;
-use super::cx::{Cx, Halt, Stepped};
+use super::cx::{Cx, Halt, It, Stepped};
 use super::target::{self, Target};
 use super::{Result, clauses, read_verdict};
 use crate::catalog::{Method, coerce, request};
@@ -54,11 +54,26 @@ pub fn method_of(cx: &Cx<'_>, call: &ApiCall, target: &Target) -> Result<std::sy
 }
 
 pub async fn build(cx: &Cx<'_>, call: &ApiCall, target: &Target) -> Result<Request> {
+    request_of(cx, call, target, None).await
+}
+
+/// The request of a call as its line and its body.
+pub async fn line_and_body(
+    cx: &Cx<'_>,
+    call: &ApiCall,
+    target: &Target,
+    it: It<'_>,
+) -> Result<(String, Json)> {
+    let request = request_of(cx, call, target, it).await?;
+    Ok((request.line(), request.body.unwrap_or(Json::Null)))
+}
+
+async fn request_of(cx: &Cx<'_>, call: &ApiCall, target: &Target, it: It<'_>) -> Result<Request> {
     let method = method_of(cx, call, target)?;
     let body = match &call.body {
         None => None,
         Some(object) => {
-            let value = cx.object(object, None).await?;
+            let value = cx.object(object, it).await?;
             let json = coerce::body_for(&cx.shared.catalog, &method, &value)
                 .map_err(|p| target::problems(cx, call, &p))?;
             Some(json)

@@ -8,13 +8,39 @@ use serde_json::Value as Json;
 
 use super::cx::{Cx, Halt};
 use super::look::{self, Looked};
-use super::operation::Operation;
+use super::operation::{Operation, args_of};
 use super::{Result, marks};
-use crate::catalog::{Collection, Method, OperationStyle, RequestId, SettleClass, compare};
+use crate::catalog::{
+    Collection, InsertId, Method, OperationStyle, RequestId, SettleClass, compare, request,
+};
 use crate::journal::{Intent, Origin, Reason};
+use crate::value::Value;
 use crate::wire::Request;
 use crate::wire::error::{ApiError, ErrorClass};
 use crate::world::{Millis, Timestamp};
+
+/// Reads the target of a recorded request, whatever its step is about by now.
+pub fn reads_target(catalog: &crate::catalog::Catalog, sent: &Request) -> Option<Request> {
+    let method = catalog.method(&sent.method)?;
+    let collection = catalog.collection(&method.collection)?;
+    let get = collection.get.as_ref()?;
+    let mut args = args_of(&method, sent);
+    if let Some(id) = collection.id.as_ref().filter(|id| !args.contains_key(*id)) {
+        let in_body = |field: &str| sent.body.as_ref()?.get(field).map(Value::from_json);
+        let in_query = |name: &str| {
+            let mut query = sent.query.iter();
+            query.find(|(n, _)| n == name).map(|(_, v)| Value::str(v))
+        };
+        let name = match &collection.insert_id {
+            InsertId::BodyField(field) | InsertId::EnvelopeField(field) => in_body(field),
+            InsertId::QueryParam(param) => in_query(param),
+            InsertId::PathParam(_) | InsertId::ServerChosen => None,
+        };
+        args.insert(std::sync::Arc::clone(id), name?);
+    }
+    args.retain(|name, _| get.param(name).is_some() || get.parts().contains(name));
+    request::build(get, &args, None).ok()
+}
 
 /// What is known of a call whose answer was lost.
 pub enum Settled {
@@ -297,7 +323,7 @@ pub fn age(cx: &Cx<'_>, intent: &Intent) -> Option<Millis> {
 }
 
 /// What tells a resource from a later one of the same name.
-fn incarnation(resource: &Json) -> Option<&Json> {
+pub fn incarnation(resource: &Json) -> Option<&Json> {
     ["id", "uid", "createTime", "creationTimestamp"]
         .iter()
         .find_map(|field| resource.get(field).filter(|v| !v.is_null()))

@@ -14,6 +14,7 @@ impl Lower<'_> {
             Rule::let_stmt => Item::Let(self.let_stmt(pair)),
             Rule::type_def => Item::Type(self.type_def(pair)),
             Rule::hook_def => Item::Hook(self.hook_def(pair)),
+            Rule::moved => Item::Moved(self.moved(pair)),
             _ => Item::Broken(Broken {
                 name: None,
                 span: self.span(&pair),
@@ -101,6 +102,16 @@ impl Lower<'_> {
             result,
             body,
             doc: self.doc(span),
+            span,
+        }
+    }
+
+    fn moved(&mut self, pair: Pair) -> Moved {
+        let span = self.span(&pair);
+        let mut inner = parts(pair.clone());
+        Moved {
+            old: self.next_name(&pair, &mut inner),
+            new: self.next_name(&pair, &mut inner),
             span,
         }
     }

@@ -1,0 +1,277 @@
+//! Going on with an edited flow, or doing steps again: the verdicts first, then consent, then the run.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use super::drive::Driving;
+use super::history::History;
+use super::load::{checked, choose, has_errors, load, runtime, secret_names};
+use super::plan::{Planner, Silent};
+use super::recorded::{plain, tagged, untagged};
+use super::resume::{held, world_of};
+use super::{EditView, Report, ResumeOrder, SessionError, Talk};
+use crate::check::names::FlowId;
+use crate::check::{self, Checked, Given};
+use crate::cli::until;
+use crate::cli::world;
+use crate::journal::{CarriedOver, Edited, Event, Source, Started, State};
+use crate::package::{Disk, Program};
+use crate::plan::{Graph, Memo};
+use crate::run::edit::{Compared, Reviewed, Side, Wishes, review};
+use crate::run::unsealed_as_known;
+use crate::store::{MemoryJournal, RunFolder, StateDir, Vault};
+use crate::syntax::ast::Item;
+use crate::value::Value;
+use crate::world::Machine;
+
+type Inputs = BTreeMap<Arc<str>, Value>;
+
+pub(super) fn resume_edited(
+    order: &ResumeOrder,
+    talk: &dyn Talk,
+    state: StateDir,
+    shown: History,
+    started: Started,
+) -> Result<Report, SessionError> {
+    let choice = world_of(order, &started)?;
+    let (_lock, folder) = held(order, &state, &started, shown.folder)?;
+    let catalog = &order.options.catalog;
+    let (recorded, _) = load(&started.file, &started.program)?;
+    let (program, findings) = match order.edited {
+        true => load(&started.file, &Disk)?,
+        false => load(&started.file, &started.program)?,
+    };
+    let ended = {
+        let (old_checked, _) = checked(&recorded, Vec::new(), catalog);
+        let (new_checked, findings) = checked(&program, findings, catalog);
+        if has_errors(&findings) {
+            drop(new_checked);
+            return Err(SessionError::Findings(Box::new(program), findings));
+        }
+        if order.edited {
+            talk.warnings(&program, &findings);
+        }
+        let old_flow = choose(&old_checked, Some(&started.workflow))?;
+        let flow = choose(&new_checked, Some(&started.workflow))?;
+        until::known(&new_checked, flow, order.options.until.as_deref())?;
+        let inputs = inputs(&new_checked, flow, &started, order)?;
+        let runtime = runtime()?;
+        let _entered = runtime.enter();
+        let open = world::open(&choice, catalog, &state, shown.state.at)?;
+        let planner = Planner {
+            program: &program,
+            checked: &new_checked,
+            flow,
+            inputs,
+            options: &order.options,
+            choice: &choice,
+            open: &open,
+            state: &state,
+        };
+        let vault = Rc::new(planner.vault()?);
+        let past = known(&vault, &folder)?;
+        let editing = Editing {
+            order,
+            talk,
+            planner: &planner,
+            vault: Rc::clone(&vault),
+            past: &past,
+        };
+        let old = Planner {
+            program: &recorded,
+            checked: &old_checked,
+            flow: old_flow,
+            inputs: recorded_inputs(&past),
+            ..planner
+        };
+        runtime.block_on(async {
+            let lines = editing.review(&old).await?;
+            editing.consent(&lines)?;
+            let edited = editing.event(&lines);
+            let machine = Machine::here();
+            let driving = Driving {
+                planner: &planner,
+                vault,
+                talk,
+                folder,
+                past: past.clone(),
+                first: Event::Resumed {
+                    by: order.options.by.clone(),
+                    host: machine.host,
+                    pid: machine.pid,
+                },
+                edited: Some(edited),
+                resumed: true,
+            };
+            driving.drive().await
+        })
+    }?;
+    Ok(ended.report(program))
+}
+
+struct Editing<'a, 'p> {
+    order: &'a ResumeOrder,
+    talk: &'a dyn Talk,
+    planner: &'a Planner<'a, 'p>,
+    vault: Rc<Vault>,
+    past: &'a State,
+}
+
+impl Editing<'_, '_> {
+    async fn review(&self, old: &Planner<'_, '_>) -> Result<Vec<Reviewed>, SessionError> {
+        let memo = |hooks| Memo {
+            hooks,
+            run: Some(super::plan::identity(
+                self.past.started.as_ref(),
+                self.past.began,
+                self.past.began,
+            )),
+        };
+        let mut old_engine = self.engine(old);
+        let mut new_engine = self.engine(self.planner);
+        let recorded = side(old, memo(self.past.hooks.clone()))?;
+        // What a hook brought counts only as long as its text is the same; computing is cheap.
+        let hooks = match self.order.edited {
+            true => BTreeMap::new(),
+            false => self.past.hooks.clone(),
+        };
+        let compared = Compared {
+            past: self.past.clone(),
+            old: recorded,
+            new: side(self.planner, memo(hooks))?,
+            catalog: self.planner.options.catalog.clone(),
+            now: self.planner.open.clock.now(),
+            wishes: Wishes {
+                moved: moved(self.planner.program),
+                ..self.order.wishes.clone()
+            },
+            edited: self.order.edited,
+        };
+        review(compared, &mut old_engine, &mut new_engine)
+            .await
+            .map_err(|unknown| SessionError::Usage(unknown.0))
+    }
+
+    fn engine(&self, planner: &Planner<'_, '_>) -> crate::run::Embedded {
+        let journal = Box::new(MemoryJournal::new());
+        planner.engine(journal, Rc::clone(&self.vault), Rc::new(Silent))
+    }
+
+    /// Nothing that is recorded is given up, and nothing done again, without a person's yes.
+    fn consent(&self, lines: &[Reviewed]) -> Result<(), SessionError> {
+        let run = self.past.started.as_ref().map_or("", |s| s.run.as_str());
+        let view = EditView {
+            run,
+            lines,
+            mask: &self.vault,
+        };
+        let undecided = view.undecided();
+        let asks = undecided == 0 && view.changes() && !self.order.options.yes;
+        let answer = self.talk.review(&view, asks);
+        if undecided > 0 {
+            let steps = crate::report::count(undecided, "step");
+            return Err(SessionError::Decision(format!(
+                "{steps} could be meant in two ways, and nothing was changed; each says above what decides it"
+            )));
+        }
+        match answer {
+            Some(true) => Ok(()),
+            Some(false) => Err(SessionError::NoAnswer("nothing was changed".into())),
+            None => Err(SessionError::NoAnswer(
+                "the edit waits for a yes, and there is no terminal to give it; look at what it does above, \
+                 then resume again with `--yes`"
+                    .into(),
+            )),
+        }
+    }
+
+    fn event(&self, lines: &[Reviewed]) -> Event {
+        let planner = self.planner;
+        let (secrets, _) = secret_names(planner.checked, planner.flow);
+        let source = Source {
+            program: planner.program.texts(),
+            inputs: planner
+                .inputs
+                .iter()
+                .map(|(k, v)| (k.to_string(), tagged(v)))
+                .collect(),
+            secrets,
+            catalog: world::revisions(&planner.options.catalog),
+        };
+        let steps: Vec<CarriedOver> = lines.iter().filter_map(|l| l.became.clone()).collect();
+        Event::Edited(Box::new(Edited {
+            by: planner.options.by.clone(),
+            source: self.order.edited.then_some(source),
+            steps,
+        }))
+    }
+}
+
+fn side<'a>(planner: &'a Planner<'_, '_>, memo: Memo) -> Result<Side<'a>, SessionError> {
+    let graph = Graph::build(
+        &planner.checked.names,
+        planner.flow,
+        planner.inputs.clone(),
+        &memo,
+    )
+    .map_err(|e| super::load::flow_error(planner.program, &e))?;
+    Ok(Side { graph, memo })
+}
+
+/// The journal with its secrets put back as far as they are the same still.
+fn known(vault: &Vault, folder: &RunFolder) -> Result<State, SessionError> {
+    let mut past = State::default();
+    for entry in folder.read()?.entries {
+        let event = unsealed_as_known(vault, &entry).map_err(|why| {
+            SessionError::Journal(format!("entry {} of the journal: {why}", entry.seq))
+        })?;
+        past.apply(entry.seq, entry.at, &event)
+            .map_err(|e| SessionError::Journal(e.to_string()))?;
+    }
+    Ok(past)
+}
+
+fn recorded_inputs(past: &State) -> Inputs {
+    let recorded = past.started.as_ref().map(|s| &s.inputs);
+    let all = recorded.into_iter().flatten();
+    all.map(|(name, json)| (Arc::from(name.as_str()), untagged(json)))
+        .collect()
+}
+
+/// The recorded inputs, with what is given now over them, as the edited flow wants them.
+fn inputs(
+    checked: &Checked<'_>,
+    flow: FlowId,
+    started: &Started,
+    order: &ResumeOrder,
+) -> Result<Inputs, SessionError> {
+    let wanted = &checked.names.flow(flow).inputs;
+    let mut given = order.given.clone();
+    for input in wanted {
+        let name = input.name.text.to_string();
+        if let Some(json) = started.inputs.get(&name)
+            && !started.secrets.contains(&name)
+        {
+            given.entry(name).or_insert_with(|| Given::Json {
+                value: plain(json),
+                origin: "the journal".into(),
+            });
+        }
+    }
+    check::inputs(&checked.names, flow, given).map_err(|problems| {
+        let list: Vec<String> = problems.iter().map(|p| p.message.clone()).collect();
+        SessionError::Usage(list.join("; "))
+    })
+}
+
+/// What the file of the flow says of moved steps.
+fn moved(program: &Program) -> Vec<(String, String)> {
+    let items = program.root().file.items.iter();
+    items
+        .filter_map(|item| match item {
+            Item::Moved(moved) => Some(moved.addresses()),
+            _ => None,
+        })
+        .collect()
+}

@@ -1,0 +1,125 @@
+//! What an edit makes of a run, for people and as JSON.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value as Json, json};
+
+use super::{Look, clean, count, head, one_line};
+use crate::journal::EditVerdict;
+use crate::run::edit::{FieldChange, Reviewed};
+use crate::store::Vault;
+
+pub struct Review<'a> {
+    pub run: &'a str,
+    pub lines: &'a [Reviewed],
+    pub vault: &'a Vault,
+}
+
+/// How many differing fields of a step are shown to people.
+const FIELDS: usize = 8;
+
+impl Review<'_> {
+    /// What changes, step by step; what stays is only counted.
+    pub fn text(&self, look: Look) -> String {
+        let mut out = format!("run {} and the flow as it is now:\n", clean(self.run));
+        for line in self.lines {
+            let telling = !line.notes.is_empty() || line.from.is_some();
+            match line.verdict {
+                EditVerdict::Keep | EditVerdict::New if !telling => {}
+                _ => self.line(line, look, &mut out),
+            }
+        }
+        let counts: Vec<String> = self
+            .counts()
+            .into_iter()
+            .map(|(verdict, n)| format!("{n} {}", verdict.as_str()))
+            .collect();
+        let total = count(self.lines.iter().filter(|l| is_step(l)).count(), "step");
+        out.push_str(&format!("  {total}: {}\n", counts.join(", ")));
+        out
+    }
+
+    fn line(&self, line: &Reviewed, look: Look, out: &mut String) {
+        let plain = |text: &str| clean(&self.vault.mask(text));
+        let word = format!("{:<10}", line.verdict.as_str());
+        let word = match line.verdict {
+            EditVerdict::Keep | EditVerdict::New => word,
+            EditVerdict::Update => look.green(&word),
+            EditVerdict::Redo | EditVerdict::Orphaned | EditVerdict::Forgotten => {
+                look.yellow(&word)
+            }
+            EditVerdict::Decide => look.red(&word),
+        };
+        let from = line
+            .from
+            .as_ref()
+            .map(|from| format!(" (was {})", plain(from)))
+            .unwrap_or_default();
+        let why = match line.why.is_empty() {
+            true => String::new(),
+            false => format!(": {}", plain(&line.why)),
+        };
+        out.push_str(&format!("  {word} {}{from}{why}\n", plain(&line.address)));
+        for field in line.fields.iter().take(FIELDS) {
+            let FieldChange { path, old, new } = field;
+            let value = |json: &Json| one_line(&plain(&json.to_string()));
+            out.push_str(&format!(
+                "             {}: {} → {}\n",
+                plain(path),
+                value(old),
+                value(new)
+            ));
+        }
+        if line.fields.len() > FIELDS {
+            let more = line.fields.len() - FIELDS;
+            out.push_str(&format!("             and {}\n", count(more, "more field")));
+        }
+        for note in line.notes.iter().chain(&line.help) {
+            out.push_str(&format!("             {}\n", plain(note)));
+        }
+    }
+
+    /// A head, a line for each step, a summary.
+    pub fn json(&self) -> Vec<Json> {
+        let mut first = head("edit");
+        first["run"] = json!(self.run);
+        let mut lines = vec![first];
+        lines.extend(self.lines.iter().filter(|l| is_step(l)).map(|line| {
+            let fields: Vec<Json> = line
+                .fields
+                .iter()
+                .map(|f| json!({ "path": f.path, "old": f.old, "new": f.new }))
+                .collect();
+            self.vault.mask_json(&json!({
+                "kind": "verdict",
+                "address": line.address,
+                "from": line.from,
+                "verdict": line.verdict.as_str(),
+                "why": line.why,
+                "fields": fields,
+                "notes": line.notes,
+                "help": line.help,
+            }))
+        }));
+        let counts: serde_json::Map<String, Json> = self
+            .counts()
+            .into_iter()
+            .map(|(verdict, n)| (verdict.as_str().to_owned(), json!(n)))
+            .collect();
+        lines.push(json!({ "kind": "verdicts", "counts": counts }));
+        lines
+    }
+
+    fn counts(&self) -> BTreeMap<EditVerdict, usize> {
+        let mut counts = BTreeMap::new();
+        for line in self.lines.iter().filter(|l| is_step(l)) {
+            *counts.entry(line.verdict).or_insert(0) += 1;
+        }
+        counts
+    }
+}
+
+/// Records outside the flow's steps are carried along without a word.
+fn is_step(line: &Reviewed) -> bool {
+    !line.why.is_empty()
+}
