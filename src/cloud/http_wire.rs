@@ -65,7 +65,12 @@ impl HttpWire {
         HttpWire { body_limit, ..self }
     }
 
-    async fn exchange(&self, request: &Request, patience: Millis) -> Result<Answer, NoAnswer> {
+    async fn exchange(
+        &self,
+        request: &Request,
+        patience: Millis,
+        leave: &dyn Fn() -> Result<(), String>,
+    ) -> Result<Answer, NoAnswer> {
         let deadline = Instant::now() + patience.std();
         let destination = self.destination(request)?;
         let token = match destination.credentials {
@@ -78,6 +83,7 @@ impl HttpWire {
         } else {
             &self.client
         };
+        leave().map_err(NoAnswer::NotSent)?;
         let answer = match timeout_at(deadline, self.fetch(client, prepared, request)).await {
             Ok(answer) => answer.map_err(|why| from_server(&destination.url, why))?,
             Err(_) => {
@@ -245,7 +251,16 @@ impl HttpWire {
 
 impl Wire for HttpWire {
     fn send<'a>(&'a self, request: &'a Request, patience: Millis) -> SendFuture<'a> {
-        Box::pin(self.exchange(request, patience))
+        Box::pin(self.exchange(request, patience, &|| Ok(())))
+    }
+
+    fn send_if<'a>(
+        &'a self,
+        request: &'a Request,
+        patience: Millis,
+        leave: &'a dyn Fn() -> Result<(), String>,
+    ) -> SendFuture<'a> {
+        Box::pin(self.exchange(request, patience, leave))
     }
 }
 

@@ -94,6 +94,8 @@ pub struct Gate {
     pub asked: Timestamp,
     pub expires: Option<Timestamp>,
     pub answer: Option<(bool, String, Option<String>, Timestamp)>,
+    /// On which machine it was answered.
+    pub host: Option<String>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -153,17 +155,20 @@ impl StepState {
                     asked: at,
                     expires: *expires,
                     answer: None,
+                    host: None,
                 });
                 Ok(())
             }
             Event::Answered {
                 approved,
                 by,
+                host,
                 note,
                 at,
                 ..
             } => match &mut self.gate {
                 Some(gate) if gate.answer.is_none() => {
+                    gate.host = host.clone();
                     gate.answer = Some((*approved, by.clone(), note.clone(), *at));
                     Ok(())
                 }
@@ -200,7 +205,8 @@ impl StepState {
 pub struct State {
     pub started: Option<Started>,
     pub began: Timestamp,
-    pub resumed: Vec<(Timestamp, String)>,
+    /// When, by whom, and on which machine.
+    pub resumed: Vec<(Timestamp, String, String)>,
     pub steps: HashMap<Address, StepState>,
     /// Addresses in the order in which they were first heard of.
     pub order: Vec<Address>,
@@ -230,9 +236,9 @@ impl State {
                 self.started = Some((**started).clone());
                 self.began = at;
             }
-            Event::Resumed { by, .. } => {
+            Event::Resumed { by, host, .. } => {
                 self.ended = None;
-                self.resumed.push((at, by.clone()));
+                self.resumed.push((at, by.clone(), host.clone()));
             }
             Event::Hooked { key, value } => {
                 self.hooks.insert(key.clone(), Value::from_json(value));

@@ -18,6 +18,7 @@ mod embedded;
 mod end;
 mod engine;
 mod ids;
+mod law;
 mod plan_item;
 mod settings;
 mod shared;

@@ -92,6 +92,18 @@ pub trait Journal: Send + Sync {
     /// Dropping the future does not take the entries back.
     fn append(&self, entries: Vec<Entry>) -> Ack;
 
+    /// As [`Journal::append`], for entries on which nothing waits: they may become durable together
+    /// with the next ones, or a moment later by themselves.
+    fn append_soon(&self, entries: Vec<Entry>) -> Ack {
+        self.append(entries)
+    }
+
+    /// Says [`StoreError::TakenOver`] when another process owns the run by now: nothing may be sent
+    /// in its name any more.
+    fn still_ours(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     /// Everything durable so far.
     fn read(&self) -> Result<Contents, StoreError>;
 }

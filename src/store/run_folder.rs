@@ -109,7 +109,11 @@ impl RunFolder {
     ///
     /// The fence stands before the copy is made: what the old owner acknowledged before the fence
     /// is in the copy, and after the fence it acknowledges nothing.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`], and an error when another process takes the run over at this moment.
     pub fn take_over(&self) -> Result<RunFolder, StoreError> {
+        let _alone = self.alone()?;
         let contents = self.read()?;
         if let Some(damage) = contents.damage {
             return Err(StoreError::Damaged(damage));
@@ -122,6 +126,27 @@ impl RunFolder {
         folder.set_current(epoch)?;
         folder.finish_take_over()?;
         Ok(folder)
+    }
+
+    /// Two take-overs at once must not claim the same epoch: the kernel lets one of them through.
+    fn alone(&self) -> Result<fs::File, StoreError> {
+        let path = self.path.join("take-over.lock");
+        let fail = |e: &std::io::Error| StoreError::io("lock", &path, e);
+        let file = fs::OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path)
+            .map_err(|e| fail(&e))?;
+        match file.try_lock() {
+            Ok(()) => Ok(file),
+            Err(fs::TryLockError::WouldBlock) => Err(StoreError::Io {
+                doing: "take over",
+                path: self.path.clone(),
+                detail: "another process is taking it over at this moment".into(),
+            }),
+            Err(fs::TryLockError::Error(e)) => Err(fail(&e)),
+        }
     }
 
     /// Makes the journal of a fenced epoch from the one before, if that did not happen yet.

@@ -6,6 +6,7 @@ mod load;
 mod plan;
 mod recorded;
 mod resume;
+mod watch;
 
 pub use drive::run;
 pub use history::{History, find_run, history};

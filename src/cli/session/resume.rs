@@ -17,7 +17,7 @@ use crate::cli::world::{self, Choice};
 use crate::journal::{Event, RunStatus, Started, State};
 use crate::package::Program;
 use crate::run::{End, unsealed};
-use crate::store::{LockInfo, RunFolder, StateDir, Vault};
+use crate::store::{EnvLock, LockInfo, RunFolder, StateDir, StoreError, Vault};
 use crate::value::Value;
 use crate::world::{Machine, Timestamp};
 
@@ -65,14 +65,13 @@ pub fn resume(order: &ResumeOrder, talk: &dyn Talk) -> Result<Report, SessionErr
     };
     let machine = Machine::here();
     let info = LockInfo::new(&id, &machine, Timestamp::now());
-    let _lock = match order.take_over {
-        true => state.take_over_lock(&started.environment, info)?,
-        false => state.lock(&started.environment, info)?,
-    };
-    let folder = match order.take_over {
-        true => shown.folder.take_over()?,
-        false => shown.folder,
-    };
+    let (_lock, folder) = held(
+        &state,
+        &started.environment,
+        info,
+        shown.folder,
+        order.take_over,
+    )?;
     let (program, findings) = load(&started.file, &started.program)?;
     let ended = {
         let (checked, findings) = checked(&program, findings, &options.catalog);
@@ -122,6 +121,29 @@ pub fn resume(order: &ResumeOrder, talk: &dyn Talk) -> Result<Report, SessionErr
         runtime.block_on(driving.drive())
     }?;
     Ok(ended.report(program))
+}
+
+/// Makes this process the one that drives the run.
+///
+/// A take-over fences the run's own holder, and only that: an environment in which another run works is
+/// held as before. The fence comes first, so that an environment is never free for others while the
+/// old holder may still act in it.
+fn held(
+    state: &StateDir,
+    environment: &str,
+    info: LockInfo,
+    folder: RunFolder,
+    take_over: bool,
+) -> Result<(EnvLock, RunFolder), SessionError> {
+    match state.lock(environment, info.clone()) {
+        Ok(lock) if take_over => Ok((lock, folder.take_over()?)),
+        Ok(lock) => Ok((lock, folder)),
+        Err(StoreError::Held(holder)) if take_over && holder.run == info.run => {
+            let folder = folder.take_over()?;
+            Ok((state.take_over_lock(environment, info)?, folder))
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 pub(super) fn finished_already(
