@@ -11,6 +11,7 @@ use crate::journal::{Outcome, State};
 
 pub fn resume(args: &Resume, settings: &Settings) -> Result<Exit, Failure> {
     let options = order::options(&args.driving, settings)?;
+    let transport = order::transport(&args.driving)?;
     let world = order::chosen(&args.driving, &options.catalog, settings)?;
     let state = settings.state_dir()?;
     let blame = |e| Failure::of(e, settings);
@@ -23,7 +24,7 @@ pub fn resume(args: &Resume, settings: &Settings) -> Result<Exit, Failure> {
     let given = inputs::gather_again(&secrets, &args.driving.inputs, settings)?;
     let shown = match (&world, recorded) {
         (None, Some(recorded)) => {
-            Choice::recorded(&recorded, &options.catalog, Default::default()).map_err(blame)?
+            Choice::recorded(&recorded, &options.catalog, transport.clone()).map_err(blame)?
         }
         (Some(choice), _) => choice.clone(),
         (None, None) => Choice::Sim(None),
@@ -33,7 +34,7 @@ pub fn resume(args: &Resume, settings: &Settings) -> Result<Exit, Failure> {
         run: Some(id),
         given,
         world,
-        settings: Default::default(),
+        settings: transport,
         take_over: args.take_over,
         options,
     };

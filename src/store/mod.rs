@@ -9,6 +9,7 @@ mod committer;
 #[cfg(test)]
 mod conformance;
 mod error;
+mod export;
 mod inbox;
 mod lock;
 mod memory;
@@ -24,6 +25,7 @@ use crate::world::Timestamp;
 
 pub use committer::Committer;
 pub use error::StoreError;
+pub use export::Exported;
 pub use inbox::{Inbox, InboxItem, InboxKind, Posted};
 pub use lock::{EnvLock, LockInfo};
 pub use memory::MemoryJournal;

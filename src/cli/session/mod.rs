@@ -9,7 +9,7 @@ mod resume;
 mod watch;
 
 pub use drive::run;
-pub use history::{History, find_run, history};
+pub use history::{History, find_run, history, understood};
 pub use load::{checked, choose, load};
 pub use plan::plan;
 pub use resume::resume;
