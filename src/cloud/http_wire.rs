@@ -1,6 +1,8 @@
 //! The network as a [`Wire`]: one request, at most one answer, and an honest word when none came.
 
 use std::collections::BTreeSet;
+use std::future::Future;
+use std::task::Poll;
 use std::time::Duration;
 
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
@@ -83,8 +85,15 @@ impl HttpWire {
         } else {
             &self.client
         };
-        leave().map_err(NoAnswer::NotSent)?;
-        let answer = match timeout_at(deadline, self.fetch(client, prepared, request)).await {
+        let fetched = self.fetch(client, prepared, request);
+        let mut fetched = std::pin::pin!(timeout_at(deadline, fetched));
+        // Asked whenever there is something to do for this request, its connection being made
+        // included: a process that was stopped in between finds out before anything leaves.
+        let guarded = std::future::poll_fn(|context| match leave() {
+            Ok(()) => fetched.as_mut().poll(context).map(Ok),
+            Err(why) => Poll::Ready(Err(NoAnswer::NotSent(why))),
+        });
+        let answer = match guarded.await? {
             Ok(answer) => answer.map_err(|why| from_server(&destination.url, why))?,
             Err(_) => {
                 let why = NoAnswer::Unknown(format!("no answer within {patience}"));

@@ -250,6 +250,9 @@ async fn send_owned(
             Err(why)
         }
     };
+    if request.verb != Verb::Get {
+        crate::world::stop_point("before-send", 0);
+    }
     let answer = wire.send_if(request, patience, &leave).await;
     match lost.take() {
         Some(error) => Err(error),

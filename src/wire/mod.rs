@@ -151,7 +151,8 @@ pub trait Wire {
     fn send<'a>(&'a self, request: &'a Request, patience: Millis) -> SendFuture<'a>;
 
     /// Sends unless `leave` says no, which is asked as late as can be: whatever takes time, such as
-    /// fetching a token, comes before it.
+    /// fetching a token or making a connection, comes before it. Once it said no, the answer is of no
+    /// use to anybody any more.
     fn send_if<'a>(
         &'a self,
         request: &'a Request,

@@ -223,8 +223,8 @@ impl Driving<'_, '_> {
             stops,
         })
         .lawful(past);
-        engine.record(self.first).await?;
         listen_for_signals(stop);
+        engine.record(self.first).await?;
         let mut end = drive(&mut core, &mut engine, open.clock.now()).await?;
         if end.status == RunStatus::Cancelled {
             end.why = cancelled.told();
