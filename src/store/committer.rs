@@ -2,9 +2,9 @@
 //! transaction and its one sync.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -26,10 +26,32 @@ struct Batch {
 /// How long entries on which nothing waits are kept for the next commit.
 const SOON: Duration = Duration::from_millis(200);
 
+/// What was appended and not given to the writer yet. The first look at any of its acknowledgements
+/// gives it: so whatever a caller appends before it waits shares one commit.
+struct Queue {
+    waiting: Mutex<Vec<Batch>>,
+    /// None once the journal is closed.
+    writer: Mutex<Option<Sender<Vec<Batch>>>>,
+}
+
+impl Queue {
+    fn give(&self) {
+        let waiting = std::mem::take(&mut *locked(&self.waiting));
+        if let (Some(writer), false) = (&*locked(&self.writer), waiting.is_empty()) {
+            // A writer that is gone drops the acknowledgements, which their futures report.
+            let _ = writer.send(waiting);
+        }
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// The one writer of a run's journal in this process. Dropping it waits for what is queued and
 /// folds the write-ahead log into the database.
 pub struct Committer {
-    queue: Option<Sender<Batch>>,
+    queue: Arc<Queue>,
     thread: Option<JoinHandle<()>>,
     run: RunFolder,
     commits: Arc<AtomicU64>,
@@ -46,7 +68,10 @@ impl Committer {
             .spawn(move || writer.serve(&batches))
             .map_err(|e| StoreError::io("start the writer of", run.path(), &e))?;
         Ok(Committer {
-            queue: Some(queue),
+            queue: Arc::new(Queue {
+                waiting: Mutex::default(),
+                writer: Mutex::new(Some(queue)),
+            }),
             thread: Some(thread),
             run: run.clone(),
             commits,
@@ -60,11 +85,12 @@ impl Committer {
 
     fn queue(&self, entries: Vec<Entry>, soon: bool) -> Ack {
         let (ack, answer) = oneshot::channel();
-        if let Some(queue) = &self.queue {
-            // A writer that is gone drops `ack`, which the future below reports.
-            let _ = queue.send(Batch { entries, ack, soon });
-        }
-        Box::pin(async move { answer.await.unwrap_or(Err(StoreError::Closed)) })
+        locked(&self.queue.waiting).push(Batch { entries, ack, soon });
+        let queue = Arc::clone(&self.queue);
+        Box::pin(async move {
+            queue.give();
+            answer.await.unwrap_or(Err(StoreError::Closed))
+        })
     }
 }
 
@@ -88,7 +114,8 @@ impl Journal for Committer {
 
 impl Drop for Committer {
     fn drop(&mut self) {
-        self.queue = None;
+        self.queue.give();
+        *locked(&self.queue.writer) = None;
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
@@ -131,7 +158,7 @@ impl Writer {
         })
     }
 
-    fn serve(mut self, batches: &Receiver<Batch>) {
+    fn serve(mut self, batches: &Receiver<Vec<Batch>>) {
         while let Ok(first) = batches.recv() {
             let group = collect(first, batches);
             self.commit_group(group);
@@ -220,16 +247,15 @@ impl Writer {
 
 /// Everything that shares the next commit: what is queued already, and, while nothing waits for any of
 /// it, what comes within a moment.
-fn collect(first: Batch, batches: &Receiver<Batch>) -> Vec<Batch> {
+fn collect(mut group: Vec<Batch>, batches: &Receiver<Vec<Batch>>) -> Vec<Batch> {
     let end = Instant::now() + SOON;
-    let mut group = vec![first];
     loop {
-        group.extend(batches.try_iter());
+        group.extend(batches.try_iter().flatten());
         if group.iter().any(|batch| !batch.soon) {
             return group;
         }
         match batches.recv_timeout(end.saturating_duration_since(Instant::now())) {
-            Ok(batch) => group.push(batch),
+            Ok(more) => group.extend(more),
             Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return group,
         }
     }

@@ -100,7 +100,7 @@ const ALL: &[Golden] = &[
   if len(all.items) > 2 {
     step more = ensure compute.addresses(\"more\", region: \"us-central1\") {}
   }
-  output name = more.name
+  output name = more?.name
 }
 ",
         words: &["--sim", "--until", "half"],
@@ -122,7 +122,7 @@ workflow hooks {
     after four
   checkpoint half
   step sixteen = hook twice(eight)
-  output sixteen
+  output sixteen = sixteen
 }
 ",
         words: &["--sim", "--until", "half"],

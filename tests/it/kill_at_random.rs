@@ -18,7 +18,7 @@ use crate::port::Cloud;
 
 const LAYERS: usize = 12;
 /// A process is killed at the latest after this; one that lives longer is let go on to its end.
-const LIFE: usize = 2500;
+const LIFE: usize = 2000;
 /// A run that was killed so often is let go on to its end, and a new one begun.
 const KILLS_OF_A_RUN: usize = 20;
 

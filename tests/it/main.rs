@@ -9,6 +9,7 @@ mod collections;
 mod crash;
 mod dice;
 mod docs;
+mod durability;
 mod exchange;
 mod generated;
 mod golden;

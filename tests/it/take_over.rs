@@ -290,19 +290,26 @@ fn once_with_an_id_and_else_at_most(cloud: &Cloud, late: usize) {
 /// that the next process does not know of, so that nothing happens twice.
 #[test]
 fn stopped_inside_a_commit_or_before_a_request_leaves() {
-    for place in [
+    let places = [
         "in-commit:2",
         "in-commit:30",
         "in-commit:45",
         "before-send:0",
-    ] {
-        let folder = Folder::new(&[("flow.r5flow", FLOW)]);
-        let cloud = Cloud::new(&folder, SCENARIO, "5");
-        let wire = Wire::new(&cloud, Fate::Open);
-        let first = start(&folder, &wire, Some(place));
-        wait_until_stopped(&first);
-        takes_over(&folder, &wire);
-        wakes_in_vain(first, &wire);
-        once_with_an_id_and_else_at_most(&cloud, 0);
-    }
+    ];
+    std::thread::scope(|all| {
+        for place in places {
+            all.spawn(move || stopped_at(place));
+        }
+    });
+}
+
+fn stopped_at(place: &str) {
+    let folder = Folder::new(&[("flow.r5flow", FLOW)]);
+    let cloud = Cloud::new(&folder, SCENARIO, "5");
+    let wire = Wire::new(&cloud, Fate::Open);
+    let first = start(&folder, &wire, Some(place));
+    wait_until_stopped(&first);
+    takes_over(&folder, &wire);
+    wakes_in_vain(first, &wire);
+    once_with_an_id_and_else_at_most(&cloud, 0);
 }
