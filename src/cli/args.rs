@@ -133,6 +133,9 @@ pub struct Driving {
     /// Send a service's calls, or all, elsewhere (R5FLOW_ENDPOINT_SERVICE, R5FLOW_ENDPOINT)
     #[arg(long, value_name = "[SERVICE=]URL", conflicts_with = "sim")]
     pub endpoint: Vec<String>,
+    /// Send Google credentials to this host too, over https, or over http to this machine (repeatable)
+    #[arg(long, value_name = "HOST", conflicts_with = "sim")]
+    pub send_credentials_to: Vec<String>,
     /// How many steps may talk to the cloud at one time
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub parallel: Option<u16>,
@@ -226,12 +229,38 @@ pub struct Cancel {
 }
 
 #[derive(Debug, ClapArgs)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct Runs {
+    #[command(subcommand)]
+    pub command: Option<RunsCommand>,
     /// The run's id or its beginning
     pub run: Option<String>,
     /// Print one JSON object a line
     #[arg(long)]
     pub json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum RunsCommand {
+    /// Write a run's journal as one file, without keys and secrets
+    Export(RunsExport),
+    /// Take up a run from such a file; it goes on with `resume --take-over` only
+    Import(RunsImport),
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct RunsExport {
+    /// The run's id or its beginning
+    pub run: String,
+    /// Where to; standard output when it is left out
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct RunsImport {
+    /// What `runs export` wrote; `-` is standard input
+    pub file: PathBuf,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -5,7 +5,7 @@ use super::failure::{Exit, Failure};
 use super::session;
 use super::settings::Settings;
 use crate::store::{InboxItem, InboxKind};
-use crate::world::Timestamp;
+use crate::world::{Machine, Timestamp};
 
 pub fn cancel(args: &Cancel, settings: &Settings) -> Result<Exit, Failure> {
     let state = settings.state_dir()?;
@@ -25,6 +25,7 @@ pub fn cancel(args: &Cancel, settings: &Settings) -> Result<Exit, Failure> {
         key: format!("cancel#{}#{}", at.0, std::process::id()),
         kind: InboxKind::Cancel,
         by,
+        host: Machine::here().host,
         note: String::new(),
         at,
         text_hash: String::new(),

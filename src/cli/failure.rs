@@ -141,13 +141,15 @@ impl From<StoreError> for Failure {
             StoreError::NoSuchRun(_) | StoreError::BadRunId(_) => Exit::Usage,
             StoreError::Held(_) | StoreError::TakenOver { .. } => Exit::Held,
             StoreError::Elsewhere { .. } => Exit::Decision,
-            StoreError::OutOfOrder { .. } | StoreError::RunExists(_) | StoreError::Closed => {
-                Exit::Bug
-            }
+            StoreError::OutOfOrder { .. }
+            | StoreError::RunExists(_)
+            | StoreError::Closed
+            | StoreError::Illegal { .. } => Exit::Bug,
             StoreError::Full { .. }
             | StoreError::ReadOnly { .. }
             | StoreError::Io { .. }
             | StoreError::Newer { .. }
+            | StoreError::BadExport { .. }
             | StoreError::Damaged(_) => Exit::Failed,
         };
         match error {
@@ -155,6 +157,13 @@ impl From<StoreError> for Failure {
                 Failure::new(exit, format!("the environment is held by {holder}"))
                     .help("wait until that run is over, or use another environment: `--env NAME`")
             }
+            error @ StoreError::Illegal { .. } => {
+                Failure::new(exit, format!("this is a bug in r5flow: {error}")).help(
+                    "please report it with the flow and `r5flow runs RUN`; the run can be resumed",
+                )
+            }
+            error @ StoreError::TakenOver { .. } => Failure::new(exit, error.to_string())
+                .help("`r5flow runs` tells who goes on with it"),
             error => Failure::new(exit, error.to_string()),
         }
     }

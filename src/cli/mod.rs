@@ -7,6 +7,7 @@ mod catalog;
 mod check;
 mod completions;
 mod document;
+mod exchange;
 mod explain;
 pub mod failure;
 pub mod flow;

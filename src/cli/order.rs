@@ -1,5 +1,7 @@
 //! What a session is asked for: options and world of plan, run and resume.
 
+use std::collections::BTreeSet;
+
 use super::args::Driving;
 use super::failure::{Exit, Failure};
 use super::session::{Options, Order, SavedPlan};
@@ -7,6 +9,7 @@ use super::settings::Settings;
 use super::world::{self, Choice};
 use super::{flow, inputs, session};
 use crate::catalog::Catalog;
+use crate::cloud::Settings as Transport;
 
 /// How many steps may talk to the cloud at one time when nobody says.
 const PARALLEL: usize = 16;
@@ -28,7 +31,7 @@ pub fn order(
         Some(choice) => choice,
         None => Choice::Google(
             Box::new(endpoints(driving, &options.catalog, settings)?),
-            Default::default(),
+            transport(driving)?,
         ),
     };
     let (program, parsed) = flow::read(file)?;
@@ -133,7 +136,30 @@ pub fn chosen(
     let endpoints = endpoints(driving, catalog, settings)?;
     Ok(match endpoints.overridden().is_empty() {
         true => None,
-        false => Some(Choice::Google(Box::new(endpoints), Default::default())),
+        false => Some(Choice::Google(Box::new(endpoints), transport(driving)?)),
+    })
+}
+
+/// What the options say about the transport.
+///
+/// # Errors
+/// A host that is none.
+pub fn transport(driving: &Driving) -> Result<Transport, Failure> {
+    let mut hosts = BTreeSet::new();
+    for host in &driving.send_credentials_to {
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':' | '[' | ']');
+        let port = !host.starts_with('[') && host.contains(':');
+        if host.is_empty() || !host.chars().all(plain) || port {
+            return Err(Failure::usage(format!(
+                "`--send-credentials-to {host}` names no host: expected something like compute.example.com, without \
+                 scheme, port and path"
+            )));
+        }
+        hosts.insert(host.clone());
+    }
+    Ok(Transport {
+        send_credentials_to: hosts,
+        ..Transport::default()
     })
 }
 

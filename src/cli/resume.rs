@@ -16,6 +16,7 @@ use crate::run::edit::Wishes;
 
 pub fn resume(args: &Resume, settings: &Settings) -> Result<Exit, Failure> {
     let options = order::options(&args.driving, settings)?;
+    let transport = order::transport(&args.driving)?;
     let world = order::chosen(&args.driving, &options.catalog, settings)?;
     let state = settings.state_dir()?;
     let blame = |e| Failure::of(e, settings);
@@ -31,7 +32,7 @@ pub fn resume(args: &Resume, settings: &Settings) -> Result<Exit, Failure> {
     };
     let shown = match (&world, recorded) {
         (None, Some(recorded)) => {
-            Choice::recorded(&recorded, &options.catalog, Default::default()).map_err(blame)?
+            Choice::recorded(&recorded, &options.catalog, transport.clone()).map_err(blame)?
         }
         (Some(choice), _) => choice.clone(),
         (None, None) => Choice::Sim(None),
@@ -41,7 +42,7 @@ pub fn resume(args: &Resume, settings: &Settings) -> Result<Exit, Failure> {
         run: Some(id),
         given,
         world,
-        settings: Default::default(),
+        settings: transport,
         take_over: args.take_over,
         edited: args.edited,
         wishes: Wishes {

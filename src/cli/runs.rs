@@ -1,6 +1,7 @@
 //! `r5flow runs`
 
-use super::args::Runs;
+use super::args::{Runs, RunsCommand};
+use super::exchange;
 use super::failure::{Exit, Failure};
 use super::session::{self, History};
 use super::settings::Settings;
@@ -10,6 +11,11 @@ use crate::report::runs::{Detail, Row};
 use crate::store::StateDir;
 
 pub fn runs(args: &Runs, settings: &Settings) -> Result<Exit, Failure> {
+    match &args.command {
+        Some(RunsCommand::Export(args)) => return exchange::export(args, settings),
+        Some(RunsCommand::Import(args)) => return exchange::import(args, settings),
+        None => {}
+    }
     match &args.run {
         Some(run) => one(run, args.json, settings),
         None if !settings.has_state() => list(args.json, Vec::new(), settings),

@@ -175,6 +175,7 @@ impl InboxSource for Operator {
                 return GateAnswer {
                     approved: false,
                     by: "the simulator".into(),
+                    host: None,
                     note: Some(error.to_string()),
                     at,
                 };
@@ -182,6 +183,7 @@ impl InboxSource for Operator {
             GateAnswer {
                 approved: true,
                 by: "the simulated operator".into(),
+                host: None,
                 note: None,
                 at,
             }
@@ -243,6 +245,7 @@ impl InboxSource for RemoteOperator {
             GateAnswer {
                 approved: refused.is_none(),
                 by: "the simulated operator".into(),
+                host: None,
                 note: refused,
                 at: Timestamp::now(),
             }
@@ -258,7 +261,7 @@ impl InboxSource for RemoteOperator {
 const SIM_PATIENCE: Millis = Millis::secs(10);
 
 /// How often the inbox is looked into while a gate waits.
-const LOOK_EVERY: std::time::Duration = std::time::Duration::from_millis(300);
+const LOOK_EVERY: std::time::Duration = std::time::Duration::from_millis(100);
 
 /// Answers that other processes post, by `r5flow approve`.
 pub struct Mailbox {
@@ -279,6 +282,7 @@ impl Mailbox {
         Some(GateAnswer {
             approved: item.kind == InboxKind::Approve,
             by: item.by,
+            host: Some(item.host).filter(|h| !h.is_empty()),
             note: Some(item.note).filter(|n| !n.is_empty()),
             at: item.at,
         })

@@ -1,6 +1,8 @@
 //! The network as a [`Wire`]: one request, at most one answer, and an honest word when none came.
 
 use std::collections::BTreeSet;
+use std::future::Future;
+use std::task::Poll;
 use std::time::Duration;
 
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
@@ -65,7 +67,12 @@ impl HttpWire {
         HttpWire { body_limit, ..self }
     }
 
-    async fn exchange(&self, request: &Request, patience: Millis) -> Result<Answer, NoAnswer> {
+    async fn exchange(
+        &self,
+        request: &Request,
+        patience: Millis,
+        leave: &dyn Fn() -> Result<(), String>,
+    ) -> Result<Answer, NoAnswer> {
         let deadline = Instant::now() + patience.std();
         let destination = self.destination(request)?;
         let token = match destination.credentials {
@@ -78,7 +85,15 @@ impl HttpWire {
         } else {
             &self.client
         };
-        let answer = match timeout_at(deadline, self.fetch(client, prepared, request)).await {
+        let fetched = self.fetch(client, prepared, request);
+        let mut fetched = std::pin::pin!(timeout_at(deadline, fetched));
+        // Asked whenever there is something to do for this request, its connection being made
+        // included: a process that was stopped in between finds out before anything leaves.
+        let guarded = std::future::poll_fn(|context| match leave() {
+            Ok(()) => fetched.as_mut().poll(context).map(Ok),
+            Err(why) => Poll::Ready(Err(NoAnswer::NotSent(why))),
+        });
+        let answer = match guarded.await? {
             Ok(answer) => answer.map_err(|why| from_server(&destination.url, why))?,
             Err(_) => {
                 let why = NoAnswer::Unknown(format!("no answer within {patience}"));
@@ -245,7 +260,16 @@ impl HttpWire {
 
 impl Wire for HttpWire {
     fn send<'a>(&'a self, request: &'a Request, patience: Millis) -> SendFuture<'a> {
-        Box::pin(self.exchange(request, patience))
+        Box::pin(self.exchange(request, patience, &|| Ok(())))
+    }
+
+    fn send_if<'a>(
+        &'a self,
+        request: &'a Request,
+        patience: Millis,
+        leave: &'a dyn Fn() -> Result<(), String>,
+    ) -> SendFuture<'a> {
+        Box::pin(self.exchange(request, patience, leave))
     }
 }
 

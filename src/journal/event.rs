@@ -73,6 +73,8 @@ pub enum Event {
         approved: bool,
         by: String,
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        host: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         note: Option<String>,
         at: Timestamp,
     },

@@ -98,6 +98,8 @@ pub struct Gate {
     pub asked: Timestamp,
     pub expires: Option<Timestamp>,
     pub answer: Option<(bool, String, Option<String>, Timestamp)>,
+    /// On which machine it was answered.
+    pub host: Option<String>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -199,17 +201,20 @@ impl StepState {
                     asked: at,
                     expires: *expires,
                     answer: None,
+                    host: None,
                 });
                 Ok(())
             }
             Event::Answered {
                 approved,
                 by,
+                host,
                 note,
                 at,
                 ..
             } => match &mut self.gate {
                 Some(gate) if gate.answer.is_none() => {
+                    gate.host = host.clone();
                     gate.answer = Some((*approved, by.clone(), note.clone(), *at));
                     Ok(())
                 }
@@ -286,7 +291,8 @@ impl CarriedOver {
 pub struct State {
     pub started: Option<Started>,
     pub began: Timestamp,
-    pub resumed: Vec<(Timestamp, String)>,
+    /// When, by whom, and on which machine.
+    pub resumed: Vec<(Timestamp, String, String)>,
     /// Every edit with the moment at which it was made.
     pub edits: Vec<(Timestamp, Edited)>,
     /// No intent before the newest edit had a higher generation; those after it go on from here.
@@ -322,9 +328,9 @@ impl State {
                 self.started = Some((**started).clone());
                 self.began = at;
             }
-            Event::Resumed { by, .. } => {
+            Event::Resumed { by, host, .. } => {
                 self.ended = None;
-                self.resumed.push((at, by.clone()));
+                self.resumed.push((at, by.clone(), host.clone()));
             }
             Event::Edited(edited) => {
                 self.edit(edited).map_err(|what| illegal(&what))?;
@@ -339,9 +345,9 @@ impl State {
                     return Err(illegal("the graph grew here already"));
                 }
             }
-            Event::RollingBack { to, by, .. } => {
+            Event::RollingBack { to, by, host, .. } => {
                 self.ended = None;
-                self.resumed.push((at, by.clone()));
+                self.resumed.push((at, by.clone(), host.clone()));
                 self.rollback = Some(Rollback {
                     to: to.clone(),
                     over: false,

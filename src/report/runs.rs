@@ -206,8 +206,9 @@ impl Detail<'_> {
                 clean(&started.version)
             ),
         );
-        for (at, by) in &self.state.resumed {
-            field("resumed", format!("{} UTC, by {}", moment(*at), clean(by)));
+        for (at, by, host) in &self.state.resumed {
+            let (by, host) = (clean(by), clean(host));
+            field("resumed", format!("{} UTC, by {by} on {host}", moment(*at)));
         }
         let took = span(self.state.at.since(self.state.began));
         field(
@@ -243,9 +244,11 @@ impl Detail<'_> {
                     let word = if *approved { "approved" } else { "denied" };
                     let text = text.as_deref().map(|n| format!(": {}", shown(n)));
                     let at = moment(*at);
+                    let on = gate.host.as_deref().map(|h| format!(" on {}", clean(h)));
                     note(format!(
-                        "{word} by {} at {at} UTC{}",
+                        "{word} by {}{} at {at} UTC{}",
                         shown(by),
+                        on.unwrap_or_default(),
                         text.unwrap_or_default()
                     ));
                 }

@@ -45,6 +45,8 @@ pub struct GateQuestion {
 pub struct GateAnswer {
     pub approved: bool,
     pub by: String,
+    /// Where they said it, when they said it on a machine.
+    pub host: Option<String>,
     pub note: Option<String>,
     pub at: Timestamp,
 }

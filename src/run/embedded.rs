@@ -1,21 +1,23 @@
 //! The engine of this process: the journal of the state directory, one wire, one clock.
 
+use std::cell::RefCell;
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::Poll;
 
-use futures_util::stream::{FuturesUnordered, Stream};
+use futures_util::stream::{FuturesUnordered, Stream, StreamExt};
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::effect::{Effect, GateAnswer, GateQuestion, Reply, TaskId};
 use super::engine::{Engine, Happening, Observer};
-use crate::journal::Event;
+use super::law::Law;
+use crate::journal::{Event, State};
 use crate::store::{Entry, Journal, StoreError, Vault};
 use crate::value::Value;
-use crate::wire::{Verb, Wire};
-use crate::world::Timestamp;
+use crate::wire::{Answer, NoAnswer, Request, Verb, Wire};
 use crate::world::clock::Clock;
+use crate::world::{Millis, Timestamp};
 
 pub type Local<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
 
@@ -52,8 +54,19 @@ pub struct Parts {
 }
 
 pub struct Embedded {
-    parts: Parts,
+    journal: Rc<dyn Journal>,
+    next_seq: u64,
+    vault: Rc<Vault>,
+    wire: Rc<dyn Wire>,
+    clock: Rc<dyn Clock>,
+    hooks: Rc<dyn Hooks>,
+    inbox: Rc<dyn InboxSource>,
+    observer: Rc<dyn Observer>,
+    stops: UnboundedReceiver<()>,
+    law: Option<Law>,
     flights: FuturesUnordered<Local<'static, Landed>>,
+    /// Appends on which no task waits.
+    unawaited: FuturesUnordered<Local<'static, Result<(), StoreError>>>,
     /// Appends and hooks under way: they take real time, so a virtual clock waits for them.
     real: usize,
     gates: usize,
@@ -75,39 +88,102 @@ enum Kind {
 impl Embedded {
     pub fn new(parts: Parts) -> Self {
         Embedded {
-            parts,
+            journal: parts.journal.into(),
+            next_seq: parts.next_seq,
+            vault: parts.vault,
+            wire: parts.wire,
+            clock: parts.clock,
+            hooks: parts.hooks,
+            inbox: parts.inbox,
+            observer: parts.observer,
+            stops: parts.stops,
+            law: None,
+            unawaited: FuturesUnordered::new(),
             flights: FuturesUnordered::new(),
             real: 0,
             gates: 0,
         }
     }
 
+    /// The same, held to what may follow the events of the past: anything else is a bug, and is not
+    /// recorded.
+    pub fn lawful(mut self, past: State) -> Self {
+        self.law = Some(Law::new(past));
+        self
+    }
+
     /// Appends outside of any task: the first and the last event of a process.
     pub async fn record(&mut self, event: Event) -> Result<(), StoreError> {
-        let entries = self.entries(std::slice::from_ref(&event));
-        let at = self.parts.clock.now();
-        self.parts.journal.append(entries).await?;
-        self.parts.observer.recorded(&event, at);
+        let entries = self.entries(std::slice::from_ref(&event))?;
+        let at = self.clock.now();
+        self.journal.append(entries).await?;
+        while let Some(done) = self.unawaited.next().await {
+            done?;
+        }
+        self.observer.recorded(&event, at);
         Ok(())
     }
 
     /// Ends the journal's writer, so that everything is folded into its file.
     pub fn close(self) {}
 
-    fn entries(&mut self, events: &[Event]) -> Vec<Entry> {
-        let at = self.parts.clock.now();
-        events
-            .iter()
-            .map(|event| {
-                let seq = self.parts.next_seq;
-                self.parts.next_seq += 1;
-                Entry {
-                    seq,
-                    at,
-                    body: sealed(&self.parts.vault, event),
-                }
-            })
-            .collect()
+    fn entries(&mut self, events: &[Event]) -> Result<Vec<Entry>, StoreError> {
+        let at = self.clock.now();
+        let mut entries = Vec::with_capacity(events.len());
+        for event in events {
+            let seq = self.next_seq;
+            if let Some(law) = &mut self.law {
+                law.admit(seq, at, event)?;
+            }
+            self.next_seq += 1;
+            entries.push(Entry {
+                seq,
+                at,
+                body: sealed(&self.vault, event),
+            });
+        }
+        Ok(entries)
+    }
+
+    fn append(&mut self, task: TaskId, events: Vec<Event>) {
+        let entries = match self.entries(&events) {
+            Ok(entries) => entries,
+            Err(illegal) => return self.flight(Kind::Real, task, async { Err(illegal) }),
+        };
+        let waits = events.iter().any(is_waited_for);
+        let ack = match waits {
+            true => self.journal.append(entries),
+            false => self.journal.append_soon(entries),
+        };
+        let observer = Rc::clone(&self.observer);
+        let at = self.clock.now();
+        let told = async move {
+            ack.await?;
+            for event in &events {
+                observer.recorded(event, at);
+            }
+            Ok(())
+        };
+        if waits {
+            return self.flight(Kind::Real, task, async {
+                told.await?;
+                Ok(Reply::Appended)
+            });
+        }
+        self.unawaited.push(Box::pin(told));
+        self.flight(Kind::Real, task, async { Ok(Reply::Appended) });
+    }
+
+    fn send(&mut self, task: TaskId, request: Request, patience: Millis) {
+        let wire = Rc::clone(&self.wire);
+        let journal = Rc::clone(&self.journal);
+        self.flight(Kind::Other, task, async move {
+            let answer = send_owned(&*journal, &*wire, &request, patience).await?;
+            if request.verb != Verb::Get {
+                crate::world::failpoint("answer-unrecorded", &request.method);
+            }
+            Ok(Reply::Answered(answer))
+        });
     }
 
     fn flight(
@@ -144,7 +220,43 @@ impl Embedded {
 
     /// Nothing but unanswered gates is left, and nobody is expected to answer now.
     fn gives_up(&self) -> bool {
-        self.gates > 0 && self.gates == self.flights.len() && !self.parts.inbox.patient()
+        self.gates > 0 && self.gates == self.flights.len() && !self.inbox.patient()
+    }
+}
+
+/// Whether something that cannot be undone or unseen follows from the event: a request leaves, a
+/// person is told, another step begins. What the others tell is found out again when it is lost, and
+/// whatever follows from them later is recorded behind them.
+fn is_waited_for(event: &Event) -> bool {
+    !matches!(
+        event,
+        Event::Operation { .. } | Event::Called { .. } | Event::Hooked { .. }
+    )
+}
+
+/// Sends, unless the run belongs to another process by now.
+async fn send_owned(
+    journal: &dyn Journal,
+    wire: &dyn Wire,
+    request: &Request,
+    patience: Millis,
+) -> Result<Result<Answer, NoAnswer>, StoreError> {
+    let lost = RefCell::new(None);
+    let leave = || match journal.still_ours() {
+        Ok(()) => Ok(()),
+        Err(error) => {
+            let why = error.to_string();
+            *lost.borrow_mut() = Some(error);
+            Err(why)
+        }
+    };
+    if request.verb != Verb::Get {
+        crate::world::stop_point("before-send", 0);
+    }
+    let answer = wire.send_if(request, patience, &leave).await;
+    match lost.take() {
+        Some(error) => Err(error),
+        None => Ok(answer),
     }
 }
 
@@ -209,39 +321,18 @@ pub fn unsealed_as_known(vault: &Vault, entry: &Entry) -> Result<Event, String> 
 impl Engine for Embedded {
     fn begin(&mut self, task: TaskId, effect: Effect) {
         match effect {
-            Effect::Append(events) => {
-                let entries = self.entries(&events);
-                let ack = self.parts.journal.append(entries);
-                let observer = Rc::clone(&self.parts.observer);
-                let at = self.parts.clock.now();
-                self.flight(Kind::Real, task, async move {
-                    ack.await?;
-                    for event in &events {
-                        observer.recorded(event, at);
-                    }
-                    Ok(Reply::Appended)
-                });
-            }
-            Effect::Send { request, patience } => {
-                let wire = Rc::clone(&self.parts.wire);
-                self.flight(Kind::Other, task, async move {
-                    let answer = wire.send(&request, patience).await;
-                    if request.verb != Verb::Get {
-                        crate::world::failpoint("answer-unrecorded", &request.method);
-                    }
-                    Ok(Reply::Answered(answer))
-                });
-            }
+            Effect::Append(events) => self.append(task, events),
+            Effect::Send { request, patience } => self.send(task, *request, patience),
             Effect::Sleep { until } => {
-                let clock = Rc::clone(&self.parts.clock);
+                let clock = Rc::clone(&self.clock);
                 self.flight(Kind::Other, task, async move {
                     clock.sleep_until(until).await;
                     Ok(Reply::Woke)
                 });
             }
             Effect::Hook { function, args } => {
-                let hooks = Rc::clone(&self.parts.hooks);
-                let vault = Rc::clone(&self.parts.vault);
+                let hooks = Rc::clone(&self.hooks);
+                let vault = Rc::clone(&self.vault);
                 self.flight(Kind::Real, task, async move {
                     let secret = args.iter().any(|arg| holds_secret(&vault, arg));
                     let result = hooks.call(&function, args).await;
@@ -255,8 +346,8 @@ impl Engine for Embedded {
                 });
             }
             Effect::Inbox(question) => {
-                let inbox = Rc::clone(&self.parts.inbox);
-                let clock = Rc::clone(&self.parts.clock);
+                let inbox = Rc::clone(&self.inbox);
+                let clock = Rc::clone(&self.clock);
                 self.flight(Kind::Gate, task, async move {
                     let expires = question.expires;
                     let asking = inbox.ask(*question);
@@ -276,10 +367,22 @@ impl Engine for Embedded {
             let happening = std::future::poll_fn(|context| {
                 loop {
                     if stops_open {
-                        match self.parts.stops.poll_recv(context) {
-                            Poll::Ready(Some(())) => return Poll::Ready(Happening::Stop),
+                        match self.stops.poll_recv(context) {
+                            Poll::Ready(Some(())) => {
+                                return Poll::Ready(match self.journal.still_ours() {
+                                    Ok(()) => Happening::Stop,
+                                    Err(error) => Happening::Broken(error),
+                                });
+                            }
                             Poll::Ready(None) => stops_open = false,
                             Poll::Pending => {}
+                        }
+                    }
+                    while let Poll::Ready(Some(done)) =
+                        Pin::new(&mut self.unawaited).poll_next(context)
+                    {
+                        if let Err(error) = done {
+                            return Poll::Ready(Happening::Broken(error));
                         }
                     }
                     match Pin::new(&mut self.flights).poll_next(context) {
@@ -293,8 +396,8 @@ impl Engine for Embedded {
                     }
                     // Virtual time does not run while people think.
                     let only_gates = self.gates == self.flights.len() && self.gates > 0;
-                    let people = only_gates && !self.parts.inbox.takes_virtual_time();
-                    if self.real > 0 || people || !self.parts.clock.jump() {
+                    let people = only_gates && !self.inbox.takes_virtual_time();
+                    if self.real > 0 || people || !self.clock.jump() {
                         return Poll::Pending;
                     }
                 }
@@ -304,7 +407,7 @@ impl Engine for Embedded {
                 self.flights = FuturesUnordered::new();
                 self.gates = 0;
             }
-            (happening, self.parts.clock.now())
+            (happening, self.clock.now())
         })
     }
 }

@@ -20,6 +20,7 @@ mod end;
 mod engine;
 mod grants;
 mod ids;
+mod law;
 mod plan_item;
 mod rollback;
 mod settings;

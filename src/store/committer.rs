@@ -2,8 +2,11 @@
 //! transaction and its one sync.
 
 use std::path::PathBuf;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, ErrorCode};
 use tokio::sync::oneshot;
@@ -16,41 +19,92 @@ use super::{Ack, Contents, Entry, Journal, StoreError};
 struct Batch {
     entries: Vec<Entry>,
     ack: oneshot::Sender<Result<u64, StoreError>>,
+    /// Nothing waits for it: it may share the commit of what comes next.
+    soon: bool,
+}
+
+/// How long entries on which nothing waits are kept for the next commit.
+const SOON: Duration = Duration::from_millis(200);
+
+/// What was appended and not given to the writer yet. The first look at any of its acknowledgements
+/// gives it: so whatever a caller appends before it waits shares one commit.
+struct Queue {
+    waiting: Mutex<Vec<Batch>>,
+    /// None once the journal is closed.
+    writer: Mutex<Option<Sender<Vec<Batch>>>>,
+}
+
+impl Queue {
+    fn give(&self) {
+        let waiting = std::mem::take(&mut *locked(&self.waiting));
+        if let (Some(writer), false) = (&*locked(&self.writer), waiting.is_empty()) {
+            // A writer that is gone drops the acknowledgements, which their futures report.
+            let _ = writer.send(waiting);
+        }
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The one writer of a run's journal in this process. Dropping it waits for what is queued and
 /// folds the write-ahead log into the database.
 pub struct Committer {
-    queue: Option<Sender<Batch>>,
+    queue: Arc<Queue>,
     thread: Option<JoinHandle<()>>,
     run: RunFolder,
+    commits: Arc<AtomicU64>,
 }
 
 impl Committer {
     /// Refuses a damaged journal, one that belongs elsewhere, and one that was taken over.
     pub(super) fn start(run: &RunFolder) -> Result<Committer, StoreError> {
         let writer = Writer::open(run)?;
+        let commits = Arc::clone(&writer.commits);
         let (queue, batches) = channel();
         let thread = std::thread::Builder::new()
             .name("journal".into())
             .spawn(move || writer.serve(&batches))
             .map_err(|e| StoreError::io("start the writer of", run.path(), &e))?;
         Ok(Committer {
-            queue: Some(queue),
+            queue: Arc::new(Queue {
+                waiting: Mutex::default(),
+                writer: Mutex::new(Some(queue)),
+            }),
             thread: Some(thread),
             run: run.clone(),
+            commits,
+        })
+    }
+
+    /// How many commits were made so far, each with one sync; counts on while the journal is used.
+    pub fn commits(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.commits)
+    }
+
+    fn queue(&self, entries: Vec<Entry>, soon: bool) -> Ack {
+        let (ack, answer) = oneshot::channel();
+        locked(&self.queue.waiting).push(Batch { entries, ack, soon });
+        let queue = Arc::clone(&self.queue);
+        Box::pin(async move {
+            queue.give();
+            answer.await.unwrap_or(Err(StoreError::Closed))
         })
     }
 }
 
 impl Journal for Committer {
     fn append(&self, entries: Vec<Entry>) -> Ack {
-        let (ack, answer) = oneshot::channel();
-        if let Some(queue) = &self.queue {
-            // A writer that is gone drops `ack`, which the future below reports.
-            let _ = queue.send(Batch { entries, ack });
-        }
-        Box::pin(async move { answer.await.unwrap_or(Err(StoreError::Closed)) })
+        self.queue(entries, false)
+    }
+
+    fn append_soon(&self, entries: Vec<Entry>) -> Ack {
+        self.queue(entries, true)
+    }
+
+    fn still_ours(&self) -> Result<(), StoreError> {
+        self.run.check_epoch()
     }
 
     fn read(&self) -> Result<Contents, StoreError> {
@@ -60,7 +114,8 @@ impl Journal for Committer {
 
 impl Drop for Committer {
     fn drop(&mut self) {
-        self.queue = None;
+        self.queue.give();
+        *locked(&self.queue.writer) = None;
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
@@ -75,6 +130,7 @@ struct Writer {
     run: RunFolder,
     /// After a failure that leaves open what is on the disk, only a fresh look may go on.
     broken: Option<StoreError>,
+    commits: Arc<AtomicU64>,
 }
 
 impl Writer {
@@ -98,13 +154,13 @@ impl Writer {
             position,
             run: run.clone(),
             broken: None,
+            commits: Arc::default(),
         })
     }
 
-    fn serve(mut self, batches: &Receiver<Batch>) {
+    fn serve(mut self, batches: &Receiver<Vec<Batch>>) {
         while let Ok(first) = batches.recv() {
-            let mut group = vec![first];
-            group.extend(batches.try_iter());
+            let group = collect(first, batches);
             self.commit_group(group);
         }
     }
@@ -164,7 +220,11 @@ impl Writer {
         for entry in entries {
             link = sqlite::insert(&tx, &link, entry)?;
         }
+        if let Some(last) = entries.last() {
+            crate::world::stop_point("in-commit", last.seq);
+        }
         tx.commit()?;
+        self.commits.fetch_add(1, Ordering::Relaxed);
         Ok(link)
     }
 
@@ -182,6 +242,22 @@ impl Writer {
             self.broken = Some(failure.clone());
         }
         failure
+    }
+}
+
+/// Everything that shares the next commit: what is queued already, and, while nothing waits for any of
+/// it, what comes within a moment.
+fn collect(mut group: Vec<Batch>, batches: &Receiver<Vec<Batch>>) -> Vec<Batch> {
+    let end = Instant::now() + SOON;
+    loop {
+        group.extend(batches.try_iter().flatten());
+        if group.iter().any(|batch| !batch.soon) {
+            return group;
+        }
+        match batches.recv_timeout(end.saturating_duration_since(Instant::now())) {
+            Ok(more) => group.extend(more),
+            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return group,
+        }
     }
 }
 

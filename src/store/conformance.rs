@@ -345,6 +345,7 @@ fn the_first_answer_in_the_inbox_stands() {
         key: "gate#1".into(),
         kind: InboxKind::Approve,
         by: "ann".into(),
+        host: "here".into(),
         note: String::new(),
         at: Timestamp(7),
         text_hash: "h".into(),

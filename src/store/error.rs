@@ -37,8 +37,14 @@ pub enum StoreError {
     Damaged(Damage),
     #[error("entry {got} was to be added where entry {expected} belongs")]
     OutOfOrder { expected: u64, got: u64 },
-    #[error("another process took this run over (epoch {epoch}); this one must not go on")]
+    #[error(
+        "another process took this run over (epoch {epoch}); this one sends nothing more and records nothing more"
+    )]
     TakenOver { epoch: u64 },
+    #[error("{what} cannot follow what the journal holds, and was not recorded")]
+    Illegal { what: String },
+    #[error("{detail}")]
+    BadExport { detail: String },
     #[error(
         "this journal belongs to {recorded}, and was opened in {here}; if the other copy will never run again, `resume --take-over`"
     )]

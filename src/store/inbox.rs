@@ -40,8 +40,9 @@ pub struct InboxItem {
     /// What it answers, once: `<address>#<generation>`.
     pub key: String,
     pub kind: InboxKind,
-    /// Who says so.
+    /// Who says so, and on which machine.
     pub by: String,
+    pub host: String,
     pub note: String,
     pub at: Timestamp,
     /// The text that was shown to who answered; an answer to another text does not count.
@@ -74,9 +75,16 @@ impl Inbox {
         db.execute_batch(
             "CREATE TABLE IF NOT EXISTS item (
                  number INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL UNIQUE, kind TEXT NOT NULL,
-                 said_by TEXT NOT NULL, note TEXT NOT NULL, at INTEGER NOT NULL, text_hash TEXT NOT NULL)",
+                 said_by TEXT NOT NULL, note TEXT NOT NULL, at INTEGER NOT NULL, text_hash TEXT NOT NULL,
+                 host TEXT NOT NULL DEFAULT '')",
         )
         .map_err(fail)?;
+        let tells_host = db.column_exists(None, "item", "host").map_err(fail)?;
+        // One that an older r5flow made.
+        if !tells_host {
+            db.execute_batch("ALTER TABLE item ADD COLUMN host TEXT NOT NULL DEFAULT ''")
+                .map_err(fail)?;
+        }
         Ok(Inbox {
             db: Mutex::new(db),
             path: path.to_owned(),
@@ -89,8 +97,17 @@ impl Inbox {
         let fail = |e: rusqlite::Error| StoreError::sql("add to", &self.path, &e);
         let added = db
             .execute(
-                "INSERT OR IGNORE INTO item (key, kind, said_by, note, at, text_hash) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-                params![item.key, item.kind.as_str(), item.by, item.note, item.at.0, item.text_hash],
+                "INSERT OR IGNORE INTO item (key, kind, said_by, note, at, text_hash, host)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                params![
+                    item.key,
+                    item.kind.as_str(),
+                    item.by,
+                    item.note,
+                    item.at.0,
+                    item.text_hash,
+                    item.host
+                ],
             )
             .map_err(fail)?;
         if added == 1 {
@@ -125,7 +142,7 @@ impl Inbox {
     }
 }
 
-const COLUMNS: &str = "number, key, kind, said_by, note, at, text_hash";
+const COLUMNS: &str = "number, key, kind, said_by, note, at, text_hash, host";
 
 fn numbered(row: &Row<'_>) -> rusqlite::Result<(i64, InboxItem)> {
     let kind: String = row.get(2)?;
@@ -136,6 +153,7 @@ fn numbered(row: &Row<'_>) -> rusqlite::Result<(i64, InboxItem)> {
         note: row.get(4)?,
         at: Timestamp(row.get(5)?),
         text_hash: row.get(6)?,
+        host: row.get(7)?,
     };
     Ok((row.get(0)?, item))
 }

@@ -9,6 +9,7 @@ mod committer;
 #[cfg(test)]
 mod conformance;
 mod error;
+mod export;
 mod inbox;
 mod lock;
 mod memory;
@@ -24,6 +25,7 @@ use crate::world::Timestamp;
 
 pub use committer::Committer;
 pub use error::StoreError;
+pub use export::Exported;
 pub use inbox::{Inbox, InboxItem, InboxKind, Posted};
 pub use lock::{EnvLock, LockInfo};
 pub use memory::MemoryJournal;
@@ -91,6 +93,18 @@ pub trait Journal: Send + Sync {
     /// Queues the entries at once, in the order of calls; the future tells when they are durable.
     /// Dropping the future does not take the entries back.
     fn append(&self, entries: Vec<Entry>) -> Ack;
+
+    /// As [`Journal::append`], for entries on which nothing waits: they may become durable together
+    /// with the next ones, or a moment later by themselves.
+    fn append_soon(&self, entries: Vec<Entry>) -> Ack {
+        self.append(entries)
+    }
+
+    /// Says [`StoreError::TakenOver`] when another process owns the run by now: nothing may be sent
+    /// in its name any more.
+    fn still_ours(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
 
     /// Everything durable so far.
     fn read(&self) -> Result<Contents, StoreError>;

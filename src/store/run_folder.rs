@@ -13,8 +13,11 @@ use std::path::{Path, PathBuf};
 use super::chain::{self, Head, HeadFile};
 use super::sqlite::{self, Files, Meta};
 use super::state_dir::{sync_dir, write_durably};
-use super::{Committer, Contents, Inbox, StoreError};
+use super::{Committer, Contents, Entry, Exported, Inbox, StoreError};
 use crate::world::Machine;
+
+/// The home of a journal that came by a file.
+const AS_EXPORTED: &str = "the place it was exported from";
 
 /// A run's place in the state directory, as of one epoch.
 #[derive(Clone, Debug)]
@@ -27,6 +30,20 @@ pub struct RunFolder {
 impl RunFolder {
     /// Builds the folder under a hidden name and moves it into place when it is complete.
     pub(super) fn create(runs: &Path, id: &str) -> Result<RunFolder, StoreError> {
+        Self::build(runs, id, &home(&runs.join(id)), &[])
+    }
+
+    /// The folder of a run that was exported elsewhere: whoever goes on with it must take it over.
+    pub(super) fn import(runs: &Path, exported: &Exported) -> Result<RunFolder, StoreError> {
+        Self::build(runs, &exported.run, AS_EXPORTED, &exported.entries)
+    }
+
+    fn build(
+        runs: &Path,
+        id: &str,
+        home: &str,
+        entries: &[Entry],
+    ) -> Result<RunFolder, StoreError> {
         let path = runs.join(id);
         if path.exists() {
             return Err(StoreError::RunExists(id.into()));
@@ -44,12 +61,13 @@ impl RunFolder {
             epoch: 1,
         };
         let files = draft.files();
-        sqlite::create(&files.database, &draft.meta(home(&path)), &[])?;
+        sqlite::create(&files.database, &draft.meta(home.to_owned()), entries)?;
+        let genesis = chain::genesis(id);
         HeadFile::open(
             &files.head,
             Head {
-                count: 0,
-                link: chain::genesis(id),
+                count: entries.len() as u64,
+                link: entries.iter().fold(genesis, |l, e| chain::next(&l, e)),
             },
         )?;
         draft.set_current(1)?;
@@ -69,7 +87,10 @@ impl RunFolder {
             path,
             epoch,
         };
-        folder.finish_take_over()?;
+        if !folder.is_complete() {
+            let _alone = folder.alone()?;
+            folder.finish_take_over()?;
+        }
         Ok(folder)
     }
 
@@ -109,7 +130,11 @@ impl RunFolder {
     ///
     /// The fence stands before the copy is made: what the old owner acknowledged before the fence
     /// is in the copy, and after the fence it acknowledges nothing.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`], and an error when another process takes the run over at this moment.
     pub fn take_over(&self) -> Result<RunFolder, StoreError> {
+        let _alone = self.alone()?;
         let contents = self.read()?;
         if let Some(damage) = contents.damage {
             return Err(StoreError::Damaged(damage));
@@ -124,12 +149,33 @@ impl RunFolder {
         Ok(folder)
     }
 
+    /// Two take-overs at once must not claim the same epoch: the kernel lets one of them through.
+    fn alone(&self) -> Result<fs::File, StoreError> {
+        let path = self.path.join("take-over.lock");
+        let fail = |e: &std::io::Error| StoreError::io("lock", &path, e);
+        let file = fs::OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path)
+            .map_err(|e| fail(&e))?;
+        match file.try_lock() {
+            Ok(()) => Ok(file),
+            Err(fs::TryLockError::WouldBlock) => Err(StoreError::Io {
+                doing: "take over",
+                path: self.path.clone(),
+                detail: "another process is taking it over at this moment".into(),
+            }),
+            Err(fs::TryLockError::Error(e)) => Err(fail(&e)),
+        }
+    }
+
     /// Makes the journal of a fenced epoch from the one before, if that did not happen yet.
     fn finish_take_over(&self) -> Result<(), StoreError> {
-        let files = self.files();
-        if self.epoch == 1 || files.database.exists() || files.head.exists() {
+        if self.is_complete() {
             return Ok(());
         }
+        let files = self.files();
         let before = RunFolder {
             epoch: self.epoch - 1,
             ..self.clone()
@@ -165,6 +211,12 @@ impl RunFolder {
             },
         )?;
         sync_dir(&self.path)
+    }
+
+    /// Whether this epoch has a journal, or lost one.
+    fn is_complete(&self) -> bool {
+        let files = self.files();
+        self.epoch == 1 || files.database.exists() || files.head.exists()
     }
 
     pub(super) fn files(&self) -> Files {

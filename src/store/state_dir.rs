@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 use super::lock;
-use super::{EnvLock, Key, LockInfo, RunFolder, StoreError};
+use super::{EnvLock, Exported, Key, LockInfo, RunFolder, StoreError};
 
 /// Readable by its owner only, and ignored by git.
 ///
@@ -49,6 +49,15 @@ impl StateDir {
     /// Makes a new, empty run. The id must be the text of a UUID.
     pub fn create_run(&self, id: &str) -> Result<RunFolder, StoreError> {
         RunFolder::create(&self.runs(), checked_id(id)?)
+    }
+
+    /// Makes a run of what was exported elsewhere. It can be read, and taken over.
+    ///
+    /// # Errors
+    /// [`StoreError::RunExists`].
+    pub fn import_run(&self, exported: &Exported) -> Result<RunFolder, StoreError> {
+        checked_id(&exported.run)?;
+        RunFolder::import(&self.runs(), exported)
     }
 
     /// Opens a run for reading; [`RunFolder::committer`] opens it for appending.

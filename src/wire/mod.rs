@@ -151,4 +151,19 @@ pub type SendFuture<'a> = Pin<Box<dyn Future<Output = Result<Answer, NoAnswer>> 
 pub trait Wire {
     /// `patience` bounds the whole exchange.
     fn send<'a>(&'a self, request: &'a Request, patience: Millis) -> SendFuture<'a>;
+
+    /// Sends unless `leave` says no, which is asked as late as can be: whatever takes time, such as
+    /// fetching a token or making a connection, comes before it. Once it said no, the answer is of no
+    /// use to anybody any more.
+    fn send_if<'a>(
+        &'a self,
+        request: &'a Request,
+        patience: Millis,
+        leave: &'a dyn Fn() -> Result<(), String>,
+    ) -> SendFuture<'a> {
+        Box::pin(async move {
+            leave().map_err(NoAnswer::NotSent)?;
+            self.send(request, patience).await
+        })
+    }
 }

@@ -133,6 +133,32 @@ pub fn failpoint(name: &str, method: &str) {
     }
 }
 
+/// Where a test build stops itself with SIGSTOP, once, as if it were frozen from outside:
+/// `R5FLOW_STOPPOINT=NAME:NUMBER` in the environment, reached by the first `number` that is not below.
+/// In release builds this is nothing.
+pub fn stop_point(name: &str, number: u64) {
+    #[cfg(all(unix, debug_assertions))]
+    {
+        use std::sync::Once;
+        static STOPPED: Once = Once::new();
+        let wanted = std::env::var("R5FLOW_STOPPOINT").ok();
+        let least = wanted
+            .as_deref()
+            .and_then(|w| w.split_once(':'))
+            .filter(|(n, _)| *n == name)
+            .and_then(|(_, least)| least.parse::<u64>().ok());
+        if least.is_some_and(|least| number >= least) {
+            STOPPED.call_once(|| {
+                let me = rustix::process::getpid();
+                // A process may always signal itself.
+                let _ = rustix::process::kill_process(me, rustix::process::Signal::STOP);
+            });
+        }
+    }
+    #[cfg(not(all(unix, debug_assertions)))]
+    let _ = (name, number);
+}
+
 /// How many cases a test by chance tries: the usual number, times `R5FLOW_TEST_CASES`.
 #[cfg(test)]
 pub fn cases(usual: usize) -> usize {

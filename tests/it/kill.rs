@@ -1,16 +1,11 @@
-//! The real binary, really killed, against the simulator on a port: whatever is resumed ends well,
+//! The real binary, killed at its fail points, against the simulator on a port: whatever is resumed ends well,
 //! and every change took effect once.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
 use std::process::{Child, Stdio};
-use std::time::Duration;
 
-use serde_json::Value as Json;
-
-use crate::dice::Dice;
 use crate::harness::Folder;
+use crate::port::Cloud;
 
 const FLOW: &str = r#"
 workflow main {
@@ -38,76 +33,6 @@ const SCENARIO: &str = r#"
 "compute.healthChecks.delete" = 2
 "sqladmin.instances.patch" = 3
 "#;
-
-struct Cloud {
-    process: Child,
-    address: String,
-}
-
-impl Cloud {
-    fn new(folder: &Folder) -> Cloud {
-        folder.write("scenario.toml", SCENARIO);
-        let words = [
-            "sim",
-            "--listen",
-            "127.0.0.1:0",
-            "--scenario",
-            "scenario.toml",
-            "--speed",
-            "5",
-        ];
-        let mut command = folder.command(&words);
-        command.stdout(Stdio::piped()).stderr(Stdio::inherit());
-        let mut process = command.spawn().expect("the simulator");
-        let out = process.stdout.take().expect("its output");
-        let mut line = String::new();
-        BufReader::new(out).read_line(&mut line).expect("its word");
-        let address = line
-            .split_once("http://")
-            .and_then(|(_, rest)| rest.split(';').next())
-            .unwrap_or_else(|| panic!("no address in {line:?}"))
-            .to_owned();
-        Cloud { process, address }
-    }
-
-    fn endpoint(&self) -> String {
-        format!("http://{}", self.address)
-    }
-
-    /// How often each change took effect.
-    fn effective(&self) -> BTreeMap<String, usize> {
-        let mut stream = TcpStream::connect(&self.address).expect("the simulator");
-        let line = format!(
-            "GET /_r5flow/log HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n\r\n",
-            self.address
-        );
-        stream.write_all(line.as_bytes()).expect("a request");
-        let mut answer = Vec::new();
-        stream.read_to_end(&mut answer).expect("an answer");
-        let text = String::from_utf8_lossy(&answer);
-        let (from, to) = (text.find('{'), text.rfind('}'));
-        let json: Json = match (from, to) {
-            (Some(from), Some(to)) => serde_json::from_str(&text[from..=to]).expect("JSON"),
-            _ => panic!("no log: {text}"),
-        };
-        let mut count = BTreeMap::new();
-        for change in json["mutations"].as_array().into_iter().flatten() {
-            if change["effective"] == true {
-                let text = |name: &str| change[name].as_str().unwrap_or("").to_owned();
-                let key = format!("{} {}", text("method"), text("target"));
-                *count.entry(key).or_insert(0) += 1;
-            }
-        }
-        count
-    }
-}
-
-impl Drop for Cloud {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
 
 fn words(endpoint: &str, resume: bool) -> Vec<&str> {
     let what: &[&str] = match resume {
@@ -156,28 +81,6 @@ fn ends_as_undisturbed(folder: &Folder, cloud: &Cloud, what: &str) {
 }
 
 #[test]
-fn killed_five_times_and_resumed() {
-    let folder = Folder::new(&[("flow.r5flow", FLOW)]);
-    let cloud = Cloud::new(&folder);
-    let endpoint = cloud.endpoint();
-    let mut dice = Dice::new(42);
-    for life in 0..5 {
-        // The first process lives until its journal is there.
-        let mut child = start(&folder, &words(&endpoint, life > 0), &[]);
-        let least = if life == 0 { 600 } else { 150 };
-        std::thread::sleep(Duration::from_millis(least + dice.below(500) as u64));
-        child.kill().expect("kill -9");
-        child.wait().expect("its end");
-        let begun = folder.path(".r5flow/runs").exists();
-        assert!(begun || life == 0, "no run to resume");
-        if !begun {
-            return killed_five_times_and_resumed();
-        }
-    }
-    ends_as_undisturbed(&folder, &cloud, "five kills");
-}
-
-#[test]
 fn dies_at_every_fail_point() {
     let methods = [
         "compute.addresses.insert",
@@ -188,7 +91,7 @@ fn dies_at_every_fail_point() {
     for point in ["intent-durable", "answer-unread", "answer-unrecorded"] {
         for method in methods {
             let folder = Folder::new(&[("flow.r5flow", FLOW)]);
-            let cloud = Cloud::new(&folder);
+            let cloud = Cloud::new(&folder, SCENARIO, "5");
             let endpoint = cloud.endpoint();
             let place = format!("{point}:{method}");
             let mut child = start(

@@ -366,6 +366,7 @@ impl InboxSource for Yes {
             GateAnswer {
                 approved: true,
                 by: "the test".into(),
+                host: None,
                 note: None,
                 at: self.0.now(),
             }

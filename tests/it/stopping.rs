@@ -46,8 +46,6 @@ fn slow(f: &Folder) -> Child {
         assert!(begun.elapsed() < Duration::from_secs(20), "it never began");
         std::thread::sleep(Duration::from_millis(100));
     }
-    // Its signals are heard a moment after its first record.
-    std::thread::sleep(Duration::from_millis(700));
     child
 }
 

@@ -9,13 +9,14 @@ use tokio::sync::mpsc::unbounded_channel;
 use super::load::{checked, choose, has_errors, load, runtime, secret_names};
 use super::plan::Planner;
 use super::recorded::tagged;
+use super::watch::listen_for_cancel;
 use super::{Options, Order, PlanView, Report, SavedPlan, SessionError, Talk};
 use crate::check::names::FlowId;
 use crate::check::{self, Checked};
 use crate::cli::hooks::RhaiHooks;
 use crate::cli::until;
 use crate::cli::world::{self, Mailbox, Operator, RemoteOperator};
-use crate::journal::{self, Event, Started, State};
+use crate::journal::{self, Event, RunStatus, Started, State};
 use crate::package::{self, Program};
 use crate::run::{Embedded, End, InboxSource, Mode, Parts, drive};
 use crate::store::{LockInfo, RunFolder, StateDir, Vault};
@@ -219,6 +220,14 @@ impl Driving<'_, '_> {
         let mut core = planner.core(Mode::Run, past)?;
         core.watch(Rc::clone(&observer));
         let next_seq = if self.resumed { self.past.seq + 1 } else { 1 };
+        let inbox = self.inbox(options).await?;
+        let began = self.past.began;
+        // A fresh run's first event is yet to come.
+        let past = match self.resumed {
+            true => self.past,
+            false => State::default(),
+        };
+        let cancelled = listen_for_cancel(self.folder.clone(), stop.clone())?;
         let mut engine = Embedded::new(Parts {
             journal: Box::new(self.folder.committer()?),
             next_seq,
@@ -226,17 +235,20 @@ impl Driving<'_, '_> {
             wire: Rc::clone(&open.wire),
             clock: Rc::clone(&open.clock),
             hooks: Rc::new(RhaiHooks::of(planner.program)),
-            inbox: self.inbox(options).await?,
+            inbox,
             observer,
             stops,
-        });
-        engine.record(self.first.clone()).await?;
-        if let Some(edited) = &self.edited {
-            engine.record(edited.clone()).await?;
+        })
+        .lawful(past);
+        listen_for_signals(stop);
+        engine.record(self.first).await?;
+        if let Some(edited) = self.edited {
+            engine.record(edited).await?;
         }
-        listen_for_signals(stop.clone());
-        listen_for_cancel(self.folder.clone(), stop);
-        let end = drive(&mut core, &mut engine, open.clock.now()).await?;
+        let mut end = drive(&mut core, &mut engine, open.clock.now()).await?;
+        if end.status == RunStatus::Cancelled {
+            end.why = cancelled.told();
+        }
         let (_, secret_outputs) = secret_names(planner.checked, planner.flow);
         let last = Event::Ended(Box::new(end.event(secret_outputs.clone())));
         engine.record(last).await?;
@@ -250,7 +262,7 @@ impl Driving<'_, '_> {
         Ok(Ending {
             run: started.run,
             end,
-            began: self.past.began,
+            began,
             ended: open.clock.now(),
             secret_outputs,
         })
@@ -301,35 +313,6 @@ pub(super) fn listen_for_signals(stop: tokio::sync::mpsc::UnboundedSender<()>) {
                 std::process::exit(8);
             }
             let _ = stop.send(());
-        }
-    });
-}
-
-/// How often a run looks whether somebody cancelled it.
-pub(super) const CANCEL_EVERY: std::time::Duration = std::time::Duration::from_millis(500);
-
-/// `r5flow cancel` of another process.
-pub(super) fn listen_for_cancel(folder: RunFolder, stop: tokio::sync::mpsc::UnboundedSender<()>) {
-    tokio::spawn(async move {
-        let mut seen = None;
-        loop {
-            tokio::time::sleep(CANCEL_EVERY).await;
-            let items = folder
-                .inbox()
-                .and_then(|inbox| inbox.poll(0))
-                .unwrap_or_default();
-            let cancels = items
-                .iter()
-                .filter(|(_, i)| i.kind == crate::store::InboxKind::Cancel)
-                .map(|(n, _)| *n)
-                .max();
-            if seen.is_none() {
-                // A cancel of an earlier process was for that process.
-                seen = Some(cancels);
-            } else if seen != Some(cancels) {
-                seen = Some(cancels);
-                let _ = stop.send(());
-            }
         }
     });
 }

@@ -4,7 +4,7 @@ use serde_json::Value as Json;
 
 use super::SessionError;
 use crate::journal::{self, Event, State};
-use crate::store::{RunFolder, StateDir};
+use crate::store::{Entry, RunFolder, StateDir};
 use crate::world::Timestamp;
 
 /// What a journal tells, damaged or not.
@@ -44,6 +44,34 @@ pub fn history(state: &StateDir, id: &str) -> Result<History, SessionError> {
         history.events.push((entry.seq, entry.at, event));
     }
     Ok(history)
+}
+
+/// Whether every entry is an event that may stand where it does.
+///
+/// # Errors
+/// Why not, for people.
+pub fn understood(id: &str, entries: &[Entry]) -> Result<(), String> {
+    if let Some(first) = entries.first() {
+        not_newer(id, &first.body).map_err(|e| match e {
+            SessionError::Journal(why) => why,
+            other => format!("{other:?}"),
+        })?;
+    }
+    let mut state = State::default();
+    for entry in entries {
+        let event: Event = serde_json::from_str(&entry.body)
+            .map_err(|e| format!("entry {} cannot be understood: {e}", entry.seq))?;
+        state
+            .apply(entry.seq, entry.at, &event)
+            .map_err(|illegal| illegal.to_string())?;
+    }
+    match state.started {
+        Some(started) if started.run != id => Err(format!(
+            "its head names run {id}, and its entries run {}",
+            started.run
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// What a newer r5flow recorded may mean what this one cannot know: it is left alone.

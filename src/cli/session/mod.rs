@@ -8,9 +8,10 @@ mod plan;
 mod recorded;
 mod resume;
 mod saved;
+mod watch;
 
 pub use drive::run;
-pub use history::{History, find_run, history};
+pub use history::{History, find_run, history, understood};
 pub use load::{checked, choose, load};
 pub use plan::plan;
 pub use resume::resume;

@@ -18,7 +18,7 @@ use crate::cli::world::{self, Choice};
 use crate::journal::{Event, RunStatus, Started, State};
 use crate::package::Program;
 use crate::run::{End, unsealed, unsealed_as_known};
-use crate::store::{EnvLock, LockInfo, RunFolder, StateDir, Vault};
+use crate::store::{EnvLock, LockInfo, RunFolder, StateDir, StoreError, Vault};
 use crate::value::Value;
 use crate::world::{Machine, Timestamp};
 
@@ -129,21 +129,28 @@ pub(super) fn world_of(order: &ResumeOrder, started: &Started) -> Result<Choice,
     }
 }
 
-/// The environment and the run's folder, for this process alone.
+/// Makes this process the one that drives the run.
+///
+/// A take-over fences the run's own holder, and only that: an environment in which another run works is
+/// held as before. The fence comes first, so that an environment is never free for others while the
+/// old holder may still act in it.
 pub(super) fn held(
     order: &ResumeOrder,
     state: &StateDir,
     started: &Started,
     folder: RunFolder,
 ) -> Result<(EnvLock, RunFolder), SessionError> {
+    let environment = &started.environment;
     let info = LockInfo::new(&started.run, &Machine::here(), Timestamp::now());
-    Ok(match order.take_over {
-        true => (
-            state.take_over_lock(&started.environment, info)?,
-            folder.take_over()?,
-        ),
-        false => (state.lock(&started.environment, info)?, folder),
-    })
+    match state.lock(environment, info.clone()) {
+        Ok(lock) if order.take_over => Ok((lock, folder.take_over()?)),
+        Ok(lock) => Ok((lock, folder)),
+        Err(StoreError::Held(holder)) if order.take_over && holder.run == info.run => {
+            let folder = folder.take_over()?;
+            Ok((state.take_over_lock(environment, info)?, folder))
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 pub(super) fn finished_already(

@@ -35,6 +35,7 @@ pub async fn approve<'p>(cx: &Cx<'p>, step: &'p Step, text: &'p Expr) -> Result<
             GateAnswer {
                 approved: false,
                 by: "nobody".into(),
+                host: None,
                 note: Some(failure.message),
                 at: cx.now(),
             }
@@ -90,6 +91,7 @@ async fn ask(cx: &Cx<'_>, text: String, expires: Option<Millis>) -> Result<GateA
                 return Ok(GateAnswer {
                     approved,
                     by,
+                    host: gate.host,
                     note,
                     at,
                 });
@@ -123,6 +125,7 @@ async fn ask(cx: &Cx<'_>, text: String, expires: Option<Millis>) -> Result<GateA
                 address: cx.address.clone(),
                 approved: answer.approved,
                 by: answer.by.clone(),
+                host: answer.host.clone(),
                 note: answer.note.clone(),
                 at: answer.at,
             };

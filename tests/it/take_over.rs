@@ -1,0 +1,315 @@
+//! A runner is stopped, another process takes its run over, and the first one wakes up again.
+
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::{Duration, Instant};
+
+use crate::harness::Folder;
+use crate::port::Cloud;
+
+/// Sixteen calls at once: twelve with a request id, four without.
+const FLOW: &str = r#"
+workflow main {
+  at { project: "demo", region: "us-central1" }
+  for n in range(0, 4) {
+    step database = ensure sqladmin.instances("db-${n}") { settings: { tier: "db-f1-micro" } }
+  }
+  checkpoint ready
+  for n in range(0, 12) {
+    step address = ensure compute.addresses("a-${n}") { description: "first" }
+  }
+  for n in range(0, 4) {
+    step again = call sqladmin.instances.restart("db-${n}")
+  }
+}
+"#;
+
+const SCENARIO: &str = r#"
+[durations]
+"compute.addresses.insert" = 2
+"sqladmin.instances.insert" = 2
+"sqladmin.instances.restart" = 2
+"#;
+
+/// No test waits longer for anything.
+const AT_MOST: Duration = Duration::from_secs(60);
+
+/// What becomes of the changes that arrive at the wire.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Fate {
+    /// They wait between the two ends.
+    Held,
+    /// Every other one of those that wait goes on; the rest is late.
+    Half,
+    /// Everything goes on.
+    Open,
+}
+
+struct Traffic {
+    fate: Fate,
+    /// First lines of all requests, in the order in which they came.
+    seen: Vec<String>,
+    /// First lines of changes that were held.
+    held: Vec<String>,
+}
+
+/// Stands between the runners and the cloud, sees every request, and can hold changes back: what it
+/// holds was handed to the socket by its sender.
+#[derive(Clone)]
+struct Wire {
+    traffic: Arc<(Mutex<Traffic>, Condvar)>,
+    port: u16,
+}
+
+impl Wire {
+    fn new(cloud: &Cloud, fate: Fate) -> Wire {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let traffic = Traffic {
+            fate,
+            seen: Vec::new(),
+            held: Vec::new(),
+        };
+        let wire = Wire {
+            traffic: Arc::new((Mutex::new(traffic), Condvar::new())),
+            port: listener.local_addr().expect("an address").port(),
+        };
+        let (own, to) = (wire.clone(), cloud.address.clone());
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let (own, to) = (own.clone(), to.clone());
+                // A side that hangs up ends its connection, and nothing else.
+                std::thread::spawn(move || own.carry(stream, &to));
+            }
+        });
+        wire
+    }
+
+    fn endpoint(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// One request and its answer; each has a connection of its own.
+    fn carry(&self, mut from: TcpStream, to: &str) -> std::io::Result<()> {
+        let request = read_request(&mut from)?;
+        let line = String::from_utf8_lossy(&request);
+        self.pass(line.lines().next().unwrap_or_default());
+        let mut cloud = TcpStream::connect(to)?;
+        cloud.write_all(&closing(&request))?;
+        let mut answer = Vec::new();
+        cloud.read_to_end(&mut answer)?;
+        from.write_all(&answer)
+    }
+
+    /// Returns when the request may go on.
+    fn pass(&self, line: &str) {
+        let (traffic, changed) = &*self.traffic;
+        let mut now = traffic.lock().expect("the traffic");
+        now.seen.push(line.to_owned());
+        let change = !line.starts_with("GET ") && !line.contains("/instances HTTP");
+        if now.fate == Fate::Held && change && !line.contains("/wait") {
+            now.held.push(line.to_owned());
+            let early = now.held.len() % 2 == 1;
+            changed.notify_all();
+            while now.fate == Fate::Held || (now.fate == Fate::Half && !early) {
+                now = changed.wait(now).expect("the traffic");
+            }
+        } else {
+            changed.notify_all();
+        }
+    }
+
+    fn set(&self, fate: Fate) {
+        let (traffic, changed) = &*self.traffic;
+        traffic.lock().expect("the traffic").fate = fate;
+        changed.notify_all();
+    }
+
+    fn look<T>(&self, get: impl FnOnce(&Traffic) -> T) -> T {
+        get(&self.traffic.0.lock().expect("the traffic"))
+    }
+
+    fn wait_for_held(&self, count: usize) {
+        let (traffic, changed) = &*self.traffic;
+        let now = traffic.lock().expect("the traffic");
+        let (now, late) = changed
+            .wait_timeout_while(now, AT_MOST, |now| now.held.len() < count)
+            .expect("the traffic");
+        assert!(!late.timed_out(), "only {} are in flight", now.held.len());
+    }
+}
+
+fn read_request(stream: &mut TcpStream) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let mut part = [0u8; 4096];
+    loop {
+        let n = stream.read(&mut part)?;
+        if n == 0 {
+            return Err(std::io::ErrorKind::UnexpectedEof.into());
+        }
+        bytes.extend_from_slice(&part[..n]);
+        let text = String::from_utf8_lossy(&bytes);
+        let Some(end) = text.find("\r\n\r\n") else {
+            continue;
+        };
+        let length = text[..end]
+            .lines()
+            .find_map(|l| {
+                l.to_lowercase()
+                    .strip_prefix("content-length:")?
+                    .trim()
+                    .parse()
+                    .ok()
+            })
+            .unwrap_or(0);
+        if bytes.len() >= end + 4 + length {
+            return Ok(bytes);
+        }
+    }
+}
+
+/// The request as the last one of its connection.
+fn closing(request: &[u8]) -> Vec<u8> {
+    let end = request
+        .iter()
+        .position(|b| *b == b'\n')
+        .map_or(0, |n| n + 1);
+    let (first, rest) = request.split_at(end);
+    [first, b"connection: close\r\n", rest].concat()
+}
+
+fn start(folder: &Folder, wire: &Wire, stop_at: Option<&str>) -> Child {
+    let endpoint = wire.endpoint();
+    let mut command = folder.command(&["run", "flow.r5flow", "--endpoint", &endpoint, "--yes"]);
+    command.envs(stop_at.map(|at| ("R5FLOW_STOPPOINT", at)));
+    command.stdout(Stdio::null()).stderr(Stdio::piped());
+    command.spawn().expect("the binary")
+}
+
+fn signal(child: &Child, name: &str) {
+    let id = child.id().to_string();
+    let sent = Command::new("kill").args([name, &id]).status();
+    assert!(sent.expect("kill").success());
+}
+
+/// Waits until the kernel has stopped all of the process.
+fn wait_until_stopped(child: &Child) {
+    let begun = Instant::now();
+    let stat = format!("/proc/{}/stat", child.id());
+    loop {
+        let text = std::fs::read_to_string(&stat).expect("a living process");
+        let state = text
+            .rsplit(") ")
+            .next()
+            .and_then(|rest| rest.chars().next());
+        match state {
+            Some('T') => return,
+            Some('Z') | None => panic!("it ended instead of stopping"),
+            Some(_) => {}
+        }
+        assert!(begun.elapsed() < AT_MOST, "it never stopped");
+        std::thread::yield_now();
+    }
+}
+
+/// The first holder goes on: it must not send anything, and end with the code for it.
+fn wakes_in_vain(mut first: Child, wire: &Wire) {
+    let before = wire.look(|now| now.seen.len());
+    signal(&first, "-CONT");
+    let mut told = String::new();
+    let mut pipe = first.stderr.take().expect("a pipe");
+    pipe.read_to_string(&mut told).expect("text");
+    let code = first.wait().expect("an end").code();
+    let after = wire.look(|now| now.seen[before..].to_vec());
+    assert_eq!(after, Vec::<String>::new(), "sent after the take-over");
+    assert_eq!(code, Some(5), "{told}");
+    assert!(
+        told.contains("another process took this run over (epoch 2)"),
+        "{told}"
+    );
+}
+
+fn takes_over(folder: &Folder, wire: &Wire) {
+    let endpoint = wire.endpoint();
+    let words = ["resume", "--endpoint", &endpoint, "--yes", "--take-over"];
+    let _ = folder.run(&words).ends(0).err_has("resumes");
+}
+
+#[test]
+fn sixteen_calls_in_flight_are_taken_over() {
+    let folder = Folder::new(&[("flow.r5flow", FLOW)]);
+    let cloud = Cloud::new(&folder, SCENARIO, "5");
+    let wire = Wire::new(&cloud, Fate::Held);
+    let first = start(&folder, &wire, None);
+    wire.wait_for_held(16);
+    signal(&first, "-STOP");
+    wait_until_stopped(&first);
+    let held = wire.look(|now| now.held.clone());
+    let restarts: Vec<usize> = (0..held.len())
+        .filter(|n| held[*n].contains("/restart"))
+        .collect();
+    assert_eq!((held.len(), restarts.len()), (16, 4), "{held:#?}");
+    // The lock of a stopped process stays held.
+    let plain = ["resume", "--endpoint", &wire.endpoint(), "--yes"].map(str::to_owned);
+    let plain: Vec<&str> = plain.iter().map(String::as_str).collect();
+    let _ = folder.run(&plain).ends(5).err_has("is held by run");
+    wire.set(Fate::Half);
+    takes_over(&folder, &wire);
+    wire.set(Fate::Open);
+    wakes_in_vain(first, &wire);
+    let late = restarts.iter().filter(|n| *n % 2 == 1).count();
+    once_with_an_id_and_else_at_most(&cloud, late);
+    let _ = folder.run(&["runs"]).ends(0).out_has("done");
+}
+
+/// Calls with a request id took effect once; of the others, those that were late may have been
+/// repeated.
+fn once_with_an_id_and_else_at_most(cloud: &Cloud, late: usize) {
+    let effective = cloud.effective();
+    let (with_id, without): (BTreeMap<_, _>, BTreeMap<_, _>) = effective
+        .into_iter()
+        .partition(|(key, _)| key.starts_with("compute."));
+    // All of them are inserts into one collection.
+    assert_eq!(with_id.into_values().collect::<Vec<_>>(), [12]);
+    let restarts: Vec<usize> = without
+        .iter()
+        .filter(|(key, _)| key.contains("restart"))
+        .map(|(_, n)| *n)
+        .collect();
+    assert_eq!(restarts.len(), 4, "{without:#?}");
+    assert!(restarts.iter().all(|n| *n <= 2), "{without:#?}");
+    assert!(
+        restarts.iter().sum::<usize>() <= 4 + late,
+        "{without:#?}, {late} late"
+    );
+}
+
+/// Inside a commit, and between an acknowledged intent and its request: nothing was handed to a socket
+/// that the next process does not know of, so that nothing happens twice.
+#[test]
+fn stopped_inside_a_commit_or_before_a_request_leaves() {
+    let places = [
+        "in-commit:2",
+        "in-commit:30",
+        "in-commit:45",
+        "before-send:0",
+    ];
+    std::thread::scope(|all| {
+        for place in places {
+            all.spawn(move || stopped_at(place));
+        }
+    });
+}
+
+fn stopped_at(place: &str) {
+    let folder = Folder::new(&[("flow.r5flow", FLOW)]);
+    let cloud = Cloud::new(&folder, SCENARIO, "5");
+    let wire = Wire::new(&cloud, Fate::Open);
+    let first = start(&folder, &wire, Some(place));
+    wait_until_stopped(&first);
+    takes_over(&folder, &wire);
+    wakes_in_vain(first, &wire);
+    once_with_an_id_and_else_at_most(&cloud, 0);
+}
