@@ -5,8 +5,11 @@ use std::collections::{BTreeSet, HashMap};
 use std::rc::Rc;
 use std::sync::Arc;
 
+use super::effect::TaskId;
+use super::engine::Observer;
 use super::plan_item::PlanItem;
 use super::settings::Settings;
+use super::traffic::{Domains, Flights, Pace, Place};
 use crate::catalog::Catalog;
 use crate::journal::State;
 use crate::plan::{Graph, Memo};
@@ -28,7 +31,8 @@ pub struct Shared<'p> {
     /// Set by the first Ctrl-C: nothing new is sent.
     pub stopping: Cell<bool>,
     pub permits: Cell<usize>,
-    pub locks: RefCell<BTreeSet<String>>,
+    pub traffic: RefCell<Traffic>,
+    pub observer: RefCell<Rc<dyn Observer>>,
     /// Addresses of steps whose resource can be read again, with the request that does it.
     pub resources: RefCell<HashMap<Arc<str>, crate::wire::Request>>,
     pub plan: RefCell<Vec<PlanItem>>,
@@ -36,7 +40,36 @@ pub struct Shared<'p> {
     pub would_change: RefCell<BTreeSet<String>>,
 }
 
+/// Who waits for whom before anything is sent.
+#[derive(Debug, Default)]
+pub struct Traffic {
+    pub domains: Domains,
+    pub flights: Flights,
+    pub pace: Pace,
+}
+
 impl<'p> Shared<'p> {
+    /// The next task that gets its domains, or its place in the air.
+    pub fn admit(&self) -> Option<TaskId> {
+        let mut traffic = self.traffic.borrow_mut();
+        let now = self.now.get();
+        traffic
+            .domains
+            .grant()
+            .or_else(|| traffic.flights.grant(now))
+    }
+
+    /// Nobody waits for a domain or a place any more.
+    pub fn dismiss(&self) {
+        let mut traffic = self.traffic.borrow_mut();
+        traffic.domains.dismiss();
+        traffic.flights.dismiss();
+    }
+
+    pub fn observer(&self) -> Rc<dyn Observer> {
+        Rc::clone(&self.observer.borrow())
+    }
+
     pub fn place(&self, span: Span) -> String {
         self.graph.borrow().names.program.sources.place(span)
     }
@@ -51,14 +84,26 @@ impl Drop for Permit<'_> {
     }
 }
 
-/// The only one to work on a target; given back when dropped.
+/// The only one at work in these domains; given back when dropped.
 pub struct Lock<'p> {
     pub shared: Rc<Shared<'p>>,
-    pub key: String,
+    pub keys: Vec<Arc<str>>,
 }
 
 impl Drop for Lock<'_> {
     fn drop(&mut self) {
-        self.shared.locks.borrow_mut().remove(&self.key);
+        self.shared.traffic.borrow_mut().domains.free(&self.keys);
+    }
+}
+
+/// One operation in flight; given back when dropped.
+pub struct Flight<'p> {
+    pub shared: Rc<Shared<'p>>,
+    pub place: Place,
+}
+
+impl Drop for Flight<'_> {
+    fn drop(&mut self) {
+        self.shared.traffic.borrow_mut().flights.leave(&self.place);
     }
 }

@@ -48,6 +48,14 @@ pub enum Changed {
 
 /// Makes a change: its intent is durable before it leaves, its outcome before this returns.
 pub async fn perform(cx: &Cx<'_>, step: Option<&Step>, change: Change<'_>) -> Result<Changed> {
+    cx.clear(change.method, &change.request).await;
+    if cx.stopping() {
+        return Err(Halt::Stopped);
+    }
+    // Waiting for room may have taken long.
+    if cx.now().since(change.guarded) > cx.shared.settings.guard_age {
+        return Ok(Changed::Stale);
+    }
     let call = cx.next_call();
     let mut sent = change.request;
     let id = change.method.request_id.as_ref().map(|id| {
@@ -112,10 +120,13 @@ pub async fn resume_call(
     let begin = match open {
         CallState::Running {
             operation, poll, ..
-        } => Begin::Follow(Operation {
-            name: operation,
-            poll: *poll,
-        }),
+        } => {
+            cx.admit(&intent.request);
+            Begin::Follow(Operation {
+                name: operation,
+                poll: *poll,
+            })
+        }
         _ => Begin::Settle,
     };
     carrier.carry(intent, begin).await
@@ -228,6 +239,7 @@ impl Carrier<'_, '_> {
     }
 
     async fn send(&self, intent: &Intent) -> Sent {
+        self.cx.count(&intent.request).await;
         let answer = {
             let _permit = self.cx.permit().await;
             // Waiting for the permit may have taken long.
@@ -238,6 +250,7 @@ impl Carrier<'_, '_> {
             if self.cx.now().since(self.guarded.get()) > self.cx.shared.settings.guard_age {
                 return Sent::Old;
             }
+            self.cx.leave();
             self.cx.send(&intent.request, self.cx.patience()).await
         };
         match answer {
@@ -315,6 +328,7 @@ impl Carrier<'_, '_> {
             poll: Box::new(operation.poll.clone()),
         };
         self.cx.append(vec![event]).await;
+        self.cx.accepted();
     }
 
     async fn done(&self, intent: &Intent, answer: Json, origin: Origin) -> Result<Changed> {
@@ -350,6 +364,11 @@ impl Carrier<'_, '_> {
     }
 
     async fn called(&self, intent: &Intent, result: CallResult) {
+        let refusal = match &result {
+            CallResult::Failed { error } => Some(error),
+            CallResult::Ok { .. } => None,
+        };
+        self.cx.land(refusal);
         let event = Event::Called {
             address: self.cx.address.clone(),
             call: intent.call,
@@ -359,6 +378,7 @@ impl Carrier<'_, '_> {
     }
 
     async fn void(&self, intent: &Intent) {
+        self.cx.land(None);
         let event = Event::Voided {
             address: self.cx.address.clone(),
             call: intent.call,
@@ -407,12 +427,13 @@ pub async fn require(cx: &Cx<'_>, step: &Step, it: Option<&Value>) -> Result<()>
 
 /// `call`: one method, once for the run; `unless` says when it is already so.
 pub async fn call<'p>(cx: &Cx<'p>, step: &'p Step, call: &'p ApiCall) -> Result<Stepped> {
-    let deadline = cx.deadline(step).await?;
+    cx.deadline(step).await?;
     let target = target::resolve(cx, call, None).await?;
     let Some(method) = target.method.clone() else {
         return Err(cx.failure(Reason::Flow, "`call` needs a method"));
     };
-    let _lock = cx.lock(target.domain(&cx.address)).await;
+    let _lock = cx.lock(target.domains(cx, call).await?).await;
+    let deadline = cx.deadline(step).await?;
     if let Some((sent, answer)) = cx.made_call() {
         return finish(cx, step, &target, &method, answer, Some(&sent)).await;
     }

@@ -7,9 +7,10 @@ use std::sync::Arc;
 
 use super::super::effect::{Effect, Reply};
 use super::super::plan_item::{PlanAction, PlanItem};
-use super::super::shared::{Lock, Permit, Shared};
+use super::super::shared::{Permit, Shared};
 use super::super::task::{Ask, Given, Port};
 use super::Result;
+use super::clearance::Clearance;
 use crate::eval::{self, EvalError, Fault, Truth};
 use crate::journal::{CallResult, CallState, Event, Reason, StepFailure, Verdict};
 use crate::plan::{Memo, NodeId, ScopeId, View, Work};
@@ -54,7 +55,7 @@ pub struct Cx<'p> {
     /// When everything that the step waits for was there.
     pub began: Timestamp,
     /// When this process took the step up.
-    here: Timestamp,
+    here: Cell<Timestamp>,
     /// When the step gives up.
     deadline: Cell<Timestamp>,
     /// Calls made so far, those of earlier processes included.
@@ -63,7 +64,8 @@ pub struct Cx<'p> {
     open: RefCell<Option<CallState>>,
     /// Whether the newest intent has no outcome yet.
     call_open: Cell<bool>,
-    port: Port,
+    pub(super) port: Port,
+    pub(super) clearance: Clearance<'p>,
 }
 
 /// Under which value the newest state of the resource stands in an expression.
@@ -89,12 +91,13 @@ impl<'p> Cx<'p> {
             scope,
             address,
             began,
-            here,
+            here: here.into(),
             deadline: Timestamp(i64::MAX).into(),
             calls: calls.into(),
             call_open: open.is_some().into(),
             open: open.into(),
             port,
+            clearance: Clearance::default(),
         }
     }
 
@@ -158,8 +161,13 @@ impl<'p> Cx<'p> {
         self.deadline.set(at);
     }
 
+    /// The step's own time begins now: what it waited for so far was the run's doing.
+    pub fn begin_here(&self) {
+        self.here.set(self.now());
+    }
+
     pub fn began_here(&self) -> Timestamp {
-        self.here
+        self.here.get()
     }
 
     pub fn work(&self) -> Work<'p> {
@@ -472,14 +480,6 @@ impl<'p> Cx<'p> {
         Permit(Rc::clone(&self.shared))
     }
 
-    pub async fn lock(&self, key: String) -> Lock<'p> {
-        self.port.ask(Ask::Lock(key.clone())).await;
-        Lock {
-            shared: Rc::clone(&self.shared),
-            key,
-        }
-    }
-
     pub async fn sleep(&self, span: Millis) {
         let until = self.now().plus(span);
         self.effect(Effect::Sleep { until }).await;
@@ -507,10 +507,8 @@ impl<'p> Cx<'p> {
         };
         match self.effect(effect).await {
             Reply::Answered(answer) => {
-                if let Ok(answer) = &answer
-                    && let Some(date) = answer.date()
-                {
-                    self.shared.server_time.set(Some(date));
+                if let Ok(answer) = &answer {
+                    self.heed(request, answer);
                 }
                 answer
             }
@@ -528,6 +526,7 @@ impl<'p> Cx<'p> {
         let mut attempt = 0;
         loop {
             let answer = {
+                self.pace(request).await;
                 let _permit = self.permit().await;
                 if self.stopping() {
                     return Err(Halt::Stopped);

@@ -71,7 +71,7 @@ struct Ensuring<'a, 'p> {
 }
 
 impl<'p> Ensuring<'_, 'p> {
-    async fn converge(self) -> Result<Stepped> {
+    async fn converge(mut self) -> Result<Stepped> {
         let cx = self.cx;
         if !self.target.known() {
             let wanted = self.wanted(Some(&Value::later("it"))).await?;
@@ -83,7 +83,8 @@ impl<'p> Ensuring<'_, 'p> {
             let wanted = self.wanted(Some(&Value::later("it"))).await?;
             return Ok(cx.planned(PlanAction::Update, self.patch_like(wanted)));
         }
-        let lock = cx.lock(self.target.domain(&cx.address)).await;
+        let lock = cx.lock(self.target.domains(cx, self.call).await?).await;
+        self.deadline = cx.deadline(self.step).await?;
         let mut verdict = Verdict::Adopted;
         if let Some(open) = cx.open_call() {
             let was = self.verdict_of(&open.intent().request);

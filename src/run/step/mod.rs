@@ -3,6 +3,7 @@
 mod act;
 mod again;
 mod clauses;
+mod clearance;
 mod cx;
 mod ensure;
 mod gate;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::Result;
 use super::cx::{Cx, Halt};
 use crate::catalog::address::{self, Args};
+use crate::catalog::traffic::{Domain, Parts};
 use crate::catalog::{Collection, Method, Problem, ProblemPlace, request};
 use crate::eval::{self, EvalError};
 use crate::journal::Reason;
@@ -150,30 +151,41 @@ impl Target {
         Some(request::build(get, &self.args_for(get), None))
     }
 
-    /// What the scheduler serialises: one Cloud SQL instance takes one operation at a time; elsewhere
-    /// one resource takes one change at a time.
-    pub fn domain(&self, address: &str) -> String {
+    /// What the scheduler serialises: the resource itself, and the domains of the catalogue.
+    pub async fn domains(&self, cx: &Cx<'_>, call: &ApiCall) -> Result<Vec<Domain>> {
+        let parts = Parts {
+            collection: self.collection.as_deref(),
+            method: self.method.as_deref(),
+            args: &self.args,
+        };
+        let body = match &call.body {
+            Some(object) if parts.need_body() => {
+                Some(cx.object(object, Some(&Value::later("it"))).await?)
+            }
+            _ => None,
+        };
+        let mut domains = parts.domains(body.as_ref());
+        domains.extend(self.own_domain(&cx.address));
+        domains.sort();
+        Ok(domains)
+    }
+
+    /// One resource takes one change at a time.
+    fn own_domain(&self, address: &str) -> Option<Domain> {
+        let collection = self.collection.as_ref()?;
         let text = |name: &str| {
             self.args
                 .get(name)
                 .map(Value::to_string)
                 .unwrap_or_default()
         };
-        match &self.collection {
-            Some(c) if &*c.service == "sqladmin" => {
-                format!("sqladmin/{}/{}", text("project"), text("instance"))
-            }
-            Some(c) => {
-                // A resource whose name stands in the body only is nobody else's target.
-                let mut parts: Vec<String> = c.identity.iter().map(|p| text(&p.name)).collect();
-                if parts.iter().any(String::is_empty) {
-                    parts.push(address.to_owned());
-                }
-                let places: Vec<String> = LOCATIONS.iter().map(|p| text(p)).collect();
-                format!("{}/{}/{}", c.path, places.join("/"), parts.join("/"))
-            }
-            None => String::new(),
+        let mut parts: Vec<String> = LOCATIONS.iter().map(|p| text(p)).collect();
+        parts.extend(collection.identity.iter().map(|p| text(&p.name)));
+        // A resource whose name stands in the body only is nobody else's target.
+        if parts[LOCATIONS.len()..].iter().any(String::is_empty) {
+            parts.push(address.to_owned());
         }
+        Some(Domain::new(&collection.path, &parts))
     }
 
     /// Whether every argument is known already.
