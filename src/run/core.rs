@@ -10,7 +10,7 @@ use super::end::{End, NodeStatus, severity, status_of, stuck};
 use super::engine::Observer;
 use super::plan_item::PlanItem;
 use super::settings::{Mode, Settings};
-use super::shared::Shared;
+use super::shared::{Shared, Traffic};
 use super::step;
 use super::task::{Ask, Given, Port, Task, TaskEnd};
 use super::traffic::{Line, Rank};
@@ -90,7 +90,7 @@ impl<'p> Core<'p> {
                 server_time: None.into(),
                 stopping: false.into(),
                 permits: permits.into(),
-                traffic: Default::default(),
+                traffic: Traffic::new(permits).into(),
                 observer: observer.into(),
                 resources: Default::default(),
                 plan: Default::default(),

@@ -41,11 +41,22 @@ pub struct Shared<'p> {
 }
 
 /// Who waits for whom before anything is sent.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Traffic {
     pub domains: Domains,
     pub flights: Flights,
     pub pace: Pace,
+}
+
+impl Traffic {
+    /// `abreast`: how many requests are sent at a time.
+    pub fn new(abreast: usize) -> Self {
+        Traffic {
+            domains: Domains::default(),
+            flights: Flights::new(abreast),
+            pace: Pace::default(),
+        }
+    }
 }
 
 impl<'p> Shared<'p> {

@@ -43,6 +43,8 @@ pub struct Operation {
     pub style: OperationStyle,
     /// `insert`, `compute.instanceTemplates.delete`, `UPDATE`.
     pub kind: String,
+    /// Who began it.
+    pub user: String,
     pub project: String,
     /// The key of what it works on.
     pub target: String,
@@ -158,6 +160,7 @@ pub fn begin_lasting(
         id: world.mint.id(),
         style,
         kind,
+        user: USER.to_owned(),
         project: ask.project.clone(),
         target: target.to_string(),
         target_id,
@@ -316,7 +319,7 @@ fn render_compute(o: &Operation, at: Timestamp) -> Json {
         out["clientOperationId"] = json!(id);
     }
     out["status"] = json!(status);
-    out["user"] = json!(USER);
+    out["user"] = json!(o.user);
     out["progress"] = json!(match status {
         "DONE" => 100,
         "RUNNING" => progress(o, at),
@@ -351,7 +354,7 @@ fn render_sql(o: &Operation, at: Timestamp) -> Json {
         "kind": "sql#operation",
         "targetLink": format!("{ROOT}projects/{project}/instances/{instance}"),
         "status": o.status(at),
-        "user": USER,
+        "user": o.user,
         "insertTime": o.inserted.rfc3339(),
     });
     if at >= o.starts {

@@ -20,6 +20,7 @@ mod pages;
 mod prints;
 mod reference;
 mod rig;
+mod scheduling;
 mod secrets;
 mod semantics;
 mod speed;

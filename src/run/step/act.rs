@@ -327,8 +327,8 @@ impl Carrier<'_, '_> {
             name: operation.name.clone(),
             poll: Box::new(operation.poll.clone()),
         };
-        self.cx.append(vec![event]).await;
         self.cx.accepted();
+        self.cx.append(vec![event]).await;
     }
 
     async fn done(&self, intent: &Intent, answer: Json, origin: Origin) -> Result<Changed> {
@@ -448,7 +448,12 @@ pub async fn call<'p>(cx: &Cx<'p>, step: &'p Step, call: &'p ApiCall) -> Result<
                 return Ok(Stepped::Done(Verdict::Adopted, Value::Null));
             }
             Changed::Refused(error) => {
-                again::forgive(cx, &error, &method, &mut Attempts::default(), deadline).await?
+                let tried = again::Tried {
+                    method: &method,
+                    target: &target,
+                    deadline,
+                };
+                again::forgive(cx, &error, tried, &mut Attempts::default()).await?
             }
             Changed::Stale => {}
         }
@@ -518,7 +523,12 @@ async fn attempt<'p>(
                 return Ok(Stepped::Done(Verdict::Adopted, Value::Null));
             }
             Changed::Refused(error) => {
-                let forgiven = again::forgive(cx, &error, method, &mut refusals, deadline).await;
+                let tried = again::Tried {
+                    method,
+                    target,
+                    deadline,
+                };
+                let forgiven = again::forgive(cx, &error, tried, &mut refusals).await;
                 if let Err(halt) = forgiven {
                     again::retry(cx, step, &mut retries, halt).await?;
                 }

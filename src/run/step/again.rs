@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
+use super::busy;
 use super::cx::{Attempts, Cx, Halt};
+use super::target::Target;
 use super::{Result, clauses};
 use crate::catalog::Method;
 use crate::journal::Reason;
@@ -15,14 +17,34 @@ use crate::world::Timestamp;
 /// How often a request is computed anew because something else changed its target in between.
 const CONFLICTS: u32 = 10;
 
+/// What was refused, and until when it may be tried.
+pub struct Tried<'a> {
+    pub method: &'a Method,
+    pub target: &'a Target,
+    pub deadline: Timestamp,
+}
+
+/// After a refusal for want of quota the run's own pace holds a step back; this is besides.
+const LIMITED: u32 = 2;
+
 /// Whether a refusal is worth another try: waits as long as that takes, or is the failure.
 pub async fn forgive(
     cx: &Cx<'_>,
     error: &ApiError,
-    method: &Method,
+    tried: Tried<'_>,
     refusals: &mut Attempts,
-    deadline: Timestamp,
 ) -> Result<()> {
+    let Tried {
+        method,
+        target,
+        deadline,
+    } = tried;
+    if error.class == ErrorClass::OperationInProgress
+        && busy::wait_out(cx, target, method, deadline).await?
+    {
+        *refusals = Attempts::default();
+        return Ok(());
+    }
     let request_like = Request {
         method: Arc::clone(&method.id),
         verb: method.verb,
@@ -43,7 +65,11 @@ pub async fn forgive(
     if !again {
         return Err(cx.api_failure(error.clone(), &request_like));
     }
-    let pause = cx.backoff(count, error.retry_after);
+    let doublings = match error.class {
+        ErrorClass::RateLimit => count.min(LIMITED),
+        _ => count,
+    };
+    let pause = cx.backoff(doublings, error.retry_after);
     if error.class != ErrorClass::Conflict {
         cx.sleep_within(pause, deadline).await;
     }

@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::super::shared::{Flight, Lock};
+use super::super::shared::{Flight, Lock, Permit};
 use super::super::task::Ask;
 use super::super::traffic::Place;
 use super::cx::Cx;
@@ -12,6 +12,7 @@ use crate::catalog::traffic::{self, Domain};
 use crate::catalog::{Method, OperationStyle};
 use crate::wire::error::{ApiError, ErrorClass, classify};
 use crate::wire::{Answer, Request};
+use crate::world::{Millis, Timestamp};
 
 /// What the next change of a step has got already.
 #[derive(Default)]
@@ -120,26 +121,40 @@ impl<'p> Cx<'p> {
 
     /// Waits while the quota group of a request rests, and counts the request.
     pub async fn pace(&self, request: &Request) {
-        let Some(group) = traffic::quota_group(&request.method, request.verb, &request.path) else {
-            return;
-        };
+        while let Err(until) = self.try_pace(request) {
+            self.rest(until).await;
+        }
+    }
+
+    /// The right to send this request now, which is counted in its minute.
+    pub async fn turn(&self, request: &Request) -> Permit<'p> {
         loop {
-            let asked = self
-                .shared
-                .traffic
-                .borrow_mut()
-                .pace
-                .ask(&group, self.now());
-            match asked {
-                Ok(()) => return,
-                Err(_) if self.stopping() => return,
+            let permit = self.permit().await;
+            match self.try_pace(request) {
+                Ok(()) => return permit,
                 Err(until) => {
-                    let spread = self.backoff(0, None).0 % 1000;
-                    self.sleep(until.plus(crate::world::Millis(spread)).since(self.now()))
-                        .await;
+                    drop(permit);
+                    self.rest(until).await;
                 }
             }
         }
+    }
+
+    /// Counts a request in its minute; else says until when its quota group rests.
+    fn try_pace(&self, request: &Request) -> Result<(), Timestamp> {
+        match traffic::quota_group(&request.method, request.verb, &request.path) {
+            Some(group) if !self.stopping() => {
+                let mut traffic = self.shared.traffic.borrow_mut();
+                traffic.pace.ask(&group, self.now())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Sleeps until a moment, and a little longer: not everybody wakes at once.
+    async fn rest(&self, until: Timestamp) {
+        let spread = Millis(self.backoff(0, None).0 % 1000);
+        self.sleep(until.plus(spread).since(self.now())).await;
     }
 
     /// What an answer tells of the server's clock, and of the limits of the quota group.

@@ -526,8 +526,7 @@ impl<'p> Cx<'p> {
         let mut attempt = 0;
         loop {
             let answer = {
-                self.pace(request).await;
-                let _permit = self.permit().await;
+                let _permit = self.turn(request).await;
                 if self.stopping() {
                     return Err(Halt::Stopped);
                 }

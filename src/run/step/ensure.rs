@@ -95,8 +95,8 @@ impl<'p> Ensuring<'_, 'p> {
                 Changed::Refused(error) if error.class == ErrorClass::AlreadyExists => {}
                 Changed::Refused(error) => {
                     let method = self.method_like(&was);
-                    again::forgive(cx, &error, &method, &mut Attempts::default(), self.deadline)
-                        .await?;
+                    let mut refusals = Attempts::default();
+                    again::forgive(cx, &error, self.tried(&method), &mut refusals).await?;
                 }
                 Changed::Stale => {}
             }
@@ -164,12 +164,20 @@ impl<'p> Ensuring<'_, 'p> {
                 (Changed::Refused(error), how) => {
                     let method = self.method_like(&how);
                     let forgiven =
-                        again::forgive(cx, &error, &method, &mut refusals, self.deadline).await;
+                        again::forgive(cx, &error, self.tried(&method), &mut refusals).await;
                     if let Err(halt) = forgiven {
                         again::retry(cx, self.step, &mut retries, halt).await?;
                     }
                 }
             }
+        }
+    }
+
+    fn tried<'t>(&'t self, method: &'t Method) -> again::Tried<'t> {
+        again::Tried {
+            method,
+            target: &self.target,
+            deadline: self.deadline,
         }
     }
 

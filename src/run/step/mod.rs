@@ -2,6 +2,7 @@
 
 mod act;
 mod again;
+mod busy;
 mod clauses;
 mod clearance;
 mod cx;

@@ -87,11 +87,6 @@ impl Domains {
             .filter(|key| self.held.contains(*key) || self.lines.contains_key(*key))
     }
 
-    /// How many tasks wait.
-    pub fn waiting(&self) -> usize {
-        self.waiting.len()
-    }
-
     /// Sends everybody home who waits.
     pub fn dismiss(&mut self) -> Vec<TaskId> {
         self.lines.clear();

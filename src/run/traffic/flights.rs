@@ -11,8 +11,10 @@ use crate::world::{Millis, Timestamp};
 /// After so long without a refusal one tenth more may fly.
 const CALM: Millis = Millis::mins(1);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Flights {
+    /// How many may be on their way at a time: no more than requests can be sent.
+    abreast: usize,
     lanes: BTreeMap<Arc<str>, Lane>,
     /// Lanes in which somebody may have become able to go on.
     hopeful: BTreeSet<Arc<str>>,
@@ -33,7 +35,10 @@ struct Lane {
 }
 
 impl Lane {
-    fn has_room(&mut self, now: Timestamp) -> bool {
+    fn has_room(&mut self, abreast: usize, now: Timestamp) -> bool {
+        if self.flying - self.accepted >= abreast {
+            return false;
+        }
         let Some(limit) = &mut self.limit else {
             return true;
         };
@@ -55,6 +60,15 @@ pub struct Place {
 }
 
 impl Flights {
+    /// `abreast`: how many requests are sent at a time.
+    pub fn new(abreast: usize) -> Self {
+        Flights {
+            abreast,
+            lanes: BTreeMap::new(),
+            hopeful: BTreeSet::new(),
+        }
+    }
+
     pub fn ask(&mut self, task: TaskId, rank: Rank, lane: &Arc<str>) {
         let found = self.lanes.entry(Arc::clone(lane)).or_default();
         found.line.push(rank, task);
@@ -66,7 +80,7 @@ impl Flights {
         while let Some(name) = self.hopeful.first().cloned() {
             if let Some(lane) = self.lanes.get_mut(&name)
                 && !lane.line.is_empty()
-                && lane.has_room(now)
+                && lane.has_room(self.abreast, now)
             {
                 lane.flying += 1;
                 return lane.line.pop();
@@ -98,6 +112,7 @@ impl Flights {
             && let Some(lane) = self.lanes.get_mut(&place.lane)
         {
             lane.accepted += 1;
+            self.hopeful.insert(Arc::clone(&place.lane));
         }
     }
 
