@@ -17,6 +17,7 @@ mod record;
 pub mod request;
 pub mod rules;
 mod service;
+pub mod traffic;
 #[cfg(test)]
 mod tests;
 

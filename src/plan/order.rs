@@ -69,6 +69,43 @@ impl Graph<'_> {
         Ok(waves)
     }
 
+    /// Ranks the nodes that have no rank yet: how long the longest way from each to the end is when a
+    /// step takes as long as `duration` says of its address.
+    pub fn rank(&self, ranks: &mut Vec<u64>, duration: impl Fn(&str) -> u64) {
+        let first = ranks.len();
+        ranks.resize(self.len(), 0);
+        let mut seen = vec![false; self.len() - first];
+        for node in first..self.len() {
+            // Each node twice: when it is entered, and when all behind it have their ranks.
+            let mut stack = vec![(node, false)];
+            while let Some((node, complete)) = stack.pop() {
+                let outgoing = || {
+                    let at = petgraph::graph::NodeIndex::new(node);
+                    self.dag
+                        .neighbors_directed(at, petgraph::Direction::Outgoing)
+                };
+                if complete {
+                    let behind = outgoing().map(|n| ranks[n.index()]).max().unwrap_or(0);
+                    let found = self.node(NodeId(node as u32));
+                    let own = match found.work {
+                        Work::Step(_) => duration(&found.address),
+                        _ => 0,
+                    };
+                    ranks[node] = behind.saturating_add(own);
+                } else if !std::mem::replace(&mut seen[node - first], true) {
+                    stack.push((node, true));
+                    let fresh = |n: &usize| *n >= first && !seen[*n - first];
+                    stack.extend(
+                        outgoing()
+                            .map(|n| n.index())
+                            .filter(fresh)
+                            .map(|n| (n, false)),
+                    );
+                }
+            }
+        }
+    }
+
     /// The longest way through the graph when each node takes as long as `duration` says.
     pub fn critical_path(
         &self,

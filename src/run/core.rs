@@ -13,6 +13,7 @@ use super::settings::{Mode, Settings};
 use super::shared::Shared;
 use super::step;
 use super::task::{Ask, Given, Port, Task, TaskEnd};
+use super::traffic::{Line, Rank};
 use crate::catalog::Catalog;
 use crate::journal::{Made, Outcome, RunStatus, State, StepFailure};
 use crate::plan::{FrameId, Graph, Memo, NodeId, PoolId, Work};
@@ -23,25 +24,30 @@ use crate::world::Timestamp;
 /// It bounds memory, not parallelism: talking to the cloud is bounded by `--parallel`.
 const TASKS: usize = 512;
 
+/// How long a step is thought to take of which nothing is known, in milliseconds.
+const UNKNOWN: Rank = 1000;
+
 /// The task that is no node's.
 const OUTPUTS: TaskId = TaskId(u32::MAX);
 
 pub struct Core<'p> {
     shared: Rc<Shared<'p>>,
     status: Vec<NodeStatus>,
-    ready: VecDeque<NodeId>,
+    ready: Line<NodeId>,
+    /// How long everything behind a node takes, itself included.
+    ranks: Vec<Rank>,
     tasks: BTreeMap<TaskId, Task<'p>>,
     /// Tasks that sleep or wait for a person.
     idle_tasks: BTreeSet<TaskId>,
     /// Tasks that were woken before their sleep was over.
     roused: BTreeSet<TaskId>,
-    want_permit: VecDeque<TaskId>,
-    want_lock: VecDeque<(TaskId, String)>,
+    want_permit: Line<TaskId>,
+    /// Tasks that wait for a domain, or for room for one more operation.
+    parked: BTreeSet<TaskId>,
     turns: BTreeMap<PoolId, Turns>,
     /// Effects given out and not answered.
     outstanding: usize,
     out: Vec<(TaskId, Effect)>,
-    observer: Rc<dyn Observer>,
     stopped_at: Option<String>,
     /// Nodes of `upon` blocks: they notify, and never fail the run.
     notices: BTreeSet<NodeId>,
@@ -69,18 +75,18 @@ impl<'p> Core<'p> {
         observer: Rc<dyn Observer>,
     ) -> Self {
         let mut core = Core {
-            shared: Rc::new(Shared::new(graph, memo, past, catalog, settings)),
+            shared: Rc::new(Shared::new(graph, memo, past, catalog, settings, observer)),
             status: Vec::new(),
-            ready: VecDeque::new(),
+            ready: Line::default(),
+            ranks: Vec::new(),
             tasks: BTreeMap::new(),
             idle_tasks: Default::default(),
             roused: Default::default(),
-            want_permit: VecDeque::new(),
-            want_lock: VecDeque::new(),
+            want_permit: Line::default(),
+            parked: BTreeSet::new(),
             turns: BTreeMap::new(),
             outstanding: 0,
             out: Vec::new(),
-            observer,
             stopped_at: None,
             notices: BTreeSet::new(),
             finale: false,
@@ -115,7 +121,7 @@ impl<'p> Core<'p> {
 
     /// Who sees the run from now on.
     pub fn watch(&mut self, observer: Rc<dyn Observer>) {
-        self.observer = observer;
+        *self.shared.observer.borrow_mut() = observer;
     }
 
     /// Whether anything is still going on.
@@ -195,12 +201,12 @@ impl<'p> Core<'p> {
         self.ready.clear();
         let sleeping = std::mem::take(&mut self.idle_tasks);
         self.outstanding -= sleeping.len();
+        self.shared.dismiss();
         let (light, sleeping): (Vec<_>, Vec<_>) = sleeping.into_iter().partition(|task| {
             let running = self.tasks.get(task);
             running.is_some_and(|t| t.port.wakes_on_stop())
         });
-        let locked = self.want_lock.drain(..).map(|(task, _)| task);
-        for task in sleeping.into_iter().chain(locked) {
+        for task in sleeping.into_iter().chain(std::mem::take(&mut self.parked)) {
             self.tasks.remove(&task);
             self.status[task.0 as usize] = NodeStatus::Stopped;
         }
@@ -213,7 +219,7 @@ impl<'p> Core<'p> {
             }
         }
         // These may have recorded an intent that was not sent: they see the stop, and void it.
-        for task in std::mem::take(&mut self.want_permit) {
+        for task in self.want_permit.take() {
             self.granted(task);
         }
         self.advance()
@@ -238,10 +244,10 @@ impl<'p> Core<'p> {
             if self.grant() {
                 continue;
             }
-            if self.tasks.len() - self.idle_tasks.len() >= TASKS {
+            if self.tasks.len() - self.idle_tasks.len() - self.parked.len() >= TASKS {
                 break;
             }
-            match self.ready.pop_front() {
+            match self.ready.pop() {
                 Some(node) => self.begin(node),
                 None => break,
             }
@@ -269,25 +275,24 @@ impl<'p> Core<'p> {
         self.poll(OUTPUTS);
     }
 
-    /// Gives one free permit or lock to who has waited longest; says whether it did.
+    /// Gives one free domain, place in the air or permit to who is first in its line; says whether
+    /// it did.
     fn grant(&mut self) -> bool {
-        if let Some(at) = (0..self.want_lock.len()).find(|i| {
-            let key = &self.want_lock[*i].1;
-            !self.shared.locks.borrow().contains(key)
-        }) && let Some((task, key)) = self.want_lock.remove(at)
-        {
-            self.shared.locks.borrow_mut().insert(key);
+        let parked = self.shared.admit();
+        let task = match parked {
+            Some(task) => {
+                self.parked.remove(&task);
+                Some(task)
+            }
+            None if self.shared.permits.get() > 0 => self.want_permit.pop().inspect(|_| {
+                self.shared.permits.set(self.shared.permits.get() - 1);
+            }),
+            None => None,
+        };
+        if let Some(task) = task {
             self.granted(task);
-            return true;
         }
-        if self.shared.permits.get() > 0
-            && let Some(task) = self.want_permit.pop_front()
-        {
-            self.shared.permits.set(self.shared.permits.get() - 1);
-            self.granted(task);
-            return true;
-        }
-        false
+        task.is_some()
     }
 
     fn granted(&mut self, task: TaskId) {
@@ -313,7 +318,7 @@ impl<'p> Core<'p> {
             _ => {
                 let now = self.shared.now.get();
                 if let Work::Step(_) | Work::Undo = work {
-                    self.observer.began(&address, now);
+                    self.shared.observer().began(&address, now);
                 }
                 if self.recorded(node, &address) {
                     return;
@@ -364,8 +369,25 @@ impl<'p> Core<'p> {
                 self.ended(NodeId(task.0), end);
             }
             Poll::Pending => match running.port.take_ask() {
-                Some(Ask::Permit) => self.want_permit.push_back(task),
-                Some(Ask::Lock(key)) => self.want_lock.push_back((task, key)),
+                Some(Ask::Permit) => self.want_permit.push(self.rank(task), task),
+                Some(Ask::Domains(keys)) => {
+                    self.parked.insert(task);
+                    let rank = self.rank(task);
+                    self.shared
+                        .traffic
+                        .borrow_mut()
+                        .domains
+                        .ask(task, rank, keys);
+                }
+                Some(Ask::Flight(lane)) => {
+                    self.parked.insert(task);
+                    let rank = self.rank(task);
+                    self.shared
+                        .traffic
+                        .borrow_mut()
+                        .flights
+                        .ask(task, rank, &lane);
+                }
                 Some(Ask::Effect(effect)) => {
                     self.announce(NodeId(task.0), &effect);
                     if matches!(effect, Effect::Sleep { .. } | Effect::Inbox(_)) {
@@ -378,6 +400,16 @@ impl<'p> Core<'p> {
                 None => {}
             },
         }
+    }
+
+    fn rank(&self, task: TaskId) -> Rank {
+        self.ranks.get(task.0 as usize).copied().unwrap_or_default()
+    }
+
+    /// A node can begin.
+    fn make_ready(&mut self, node: NodeId) {
+        let rank = self.rank(TaskId(node.0));
+        self.ready.push(rank, node);
     }
 
     fn announce(&mut self, node: NodeId, effect: &Effect) {
@@ -488,7 +520,7 @@ impl<'p> Core<'p> {
             if let NodeStatus::Waiting(n) = &mut self.status[next.0 as usize] {
                 *n -= 1;
                 if *n == 0 && !self.shared.stopping.get() {
-                    self.ready.push_back(next);
+                    self.make_ready(next);
                 }
             }
         }
@@ -498,11 +530,18 @@ impl<'p> Core<'p> {
     fn count(&mut self, nodes: &[NodeId]) {
         let total = self.shared.graph.borrow().len();
         self.status.resize(total, NodeStatus::Waiting(u32::MAX));
+        let known = &self.shared.settings.durations;
+        self.shared.graph.borrow().rank(&mut self.ranks, |address| {
+            known
+                .get(address)
+                .map_or(UNKNOWN, |span| span.0.max(1) as Rank)
+        });
         self.recount(nodes);
     }
 
     fn recount(&mut self, nodes: &[NodeId]) {
-        let graph = self.shared.graph.borrow();
+        let shared = Rc::clone(&self.shared);
+        let graph = shared.graph.borrow();
         for node in nodes {
             let waiting = graph
                 .before(*node)
@@ -511,7 +550,7 @@ impl<'p> Core<'p> {
             if let NodeStatus::Waiting(before) = self.status[node.0 as usize] {
                 self.status[node.0 as usize] = NodeStatus::Waiting(waiting as u32);
                 if waiting == 0 && before != 0 {
-                    self.ready.push_back(*node);
+                    self.make_ready(*node);
                 }
             }
         }

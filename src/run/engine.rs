@@ -34,6 +34,8 @@ pub trait Engine {
 pub trait Observer {
     /// Everything that a node waits for is there.
     fn began(&self, _address: &str, _at: Timestamp) {}
+    /// A step waits for something that is no event; `None`: not any more.
+    fn waits(&self, _address: &str, _for_what: Option<&str>, _at: Timestamp) {}
     /// An event is durable.
     fn recorded(&self, _event: &Event, _at: Timestamp) {}
 }

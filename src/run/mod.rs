@@ -27,6 +27,7 @@ mod settings;
 mod shared;
 mod step;
 mod task;
+mod traffic;
 #[cfg(test)]
 mod tests;
 

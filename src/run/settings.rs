@@ -1,5 +1,8 @@
 //! What a run may be told.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use crate::world::Millis;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +20,8 @@ pub struct Settings {
     pub mode: Mode,
     /// How many steps may be observing or changing the cloud at one time; waiting does not count.
     pub parallel: usize,
+    /// How long steps took before, by address: the longest way through the graph goes first.
+    pub durations: Arc<BTreeMap<Arc<str>, Millis>>,
     /// Stop when this checkpoint of the outermost workflow (or `take/ready`) is reached.
     pub until: Option<String>,
     /// How long one request may take, its answer included.
@@ -44,6 +49,7 @@ impl Settings {
         Settings {
             mode,
             parallel: 16,
+            durations: Arc::default(),
             until: None,
             patience: Millis::mins(1),
             operations_kept: Millis::mins(12 * 60),

@@ -5,9 +5,12 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::rc::Rc;
 use std::sync::Arc;
 
+use super::effect::TaskId;
+use super::engine::Observer;
 use super::grants::Grants;
 use super::plan_item::PlanItem;
 use super::settings::Settings;
+use super::traffic::{Domains, Flights, Pace, Place};
 use crate::catalog::Catalog;
 use crate::journal::{Made, State};
 use crate::plan::{Graph, Memo};
@@ -32,7 +35,8 @@ pub struct Shared<'p> {
     /// Set by the first Ctrl-C: nothing new is sent.
     pub stopping: Cell<bool>,
     pub permits: Cell<usize>,
-    pub locks: RefCell<BTreeSet<String>>,
+    pub traffic: RefCell<Traffic>,
+    pub observer: RefCell<Rc<dyn Observer>>,
     /// Addresses of steps whose resource can be read again, with the request that does it.
     pub resources: RefCell<HashMap<Arc<str>, crate::wire::Request>>,
     pub plan: RefCell<Vec<PlanItem>>,
@@ -46,6 +50,25 @@ pub struct Shared<'p> {
     pub undoing: RefCell<BTreeMap<Arc<str>, Rc<Made>>>,
 }
 
+/// Who waits for whom before anything is sent.
+#[derive(Debug)]
+pub struct Traffic {
+    pub domains: Domains,
+    pub flights: Flights,
+    pub pace: Pace,
+}
+
+impl Traffic {
+    /// `abreast`: how many requests are sent at a time.
+    pub fn new(abreast: usize) -> Self {
+        Traffic {
+            domains: Domains::default(),
+            flights: Flights::new(abreast),
+            pace: Pace::default(),
+        }
+    }
+}
+
 impl<'p> Shared<'p> {
     pub fn stretch(&self, span: Span) -> String {
         self.graph.borrow().names.program.sources.stretch(span)
@@ -57,6 +80,7 @@ impl<'p> Shared<'p> {
         past: State,
         catalog: Catalog,
         settings: Settings,
+        observer: Rc<dyn Observer>,
     ) -> Self {
         let nonce = past.started.as_ref().map(|s| s.nonce.clone());
         let permits = settings.parallel.max(1);
@@ -73,7 +97,8 @@ impl<'p> Shared<'p> {
             server_time: None.into(),
             stopping: false.into(),
             permits: permits.into(),
-            locks: Default::default(),
+            traffic: Traffic::new(permits).into(),
+            observer: observer.into(),
             resources: Default::default(),
             plan: Default::default(),
             would_change: Default::default(),
@@ -81,6 +106,27 @@ impl<'p> Shared<'p> {
             removed: Default::default(),
             undoing: Default::default(),
         }
+    }
+
+    /// The next task that gets its domains, or its place in the air.
+    pub fn admit(&self) -> Option<TaskId> {
+        let mut traffic = self.traffic.borrow_mut();
+        let now = self.now.get();
+        traffic
+            .domains
+            .grant()
+            .or_else(|| traffic.flights.grant(now))
+    }
+
+    /// Nobody waits for a domain or a place any more.
+    pub fn dismiss(&self) {
+        let mut traffic = self.traffic.borrow_mut();
+        traffic.domains.dismiss();
+        traffic.flights.dismiss();
+    }
+
+    pub fn observer(&self) -> Rc<dyn Observer> {
+        Rc::clone(&self.observer.borrow())
     }
 
     pub fn place(&self, span: Span) -> String {
@@ -97,14 +143,26 @@ impl Drop for Permit<'_> {
     }
 }
 
-/// The only one to work on a target; given back when dropped.
+/// The only one at work in these domains; given back when dropped.
 pub struct Lock<'p> {
     pub shared: Rc<Shared<'p>>,
-    pub key: String,
+    pub keys: Vec<Arc<str>>,
 }
 
 impl Drop for Lock<'_> {
     fn drop(&mut self) {
-        self.shared.locks.borrow_mut().remove(&self.key);
+        self.shared.traffic.borrow_mut().domains.free(&self.keys);
+    }
+}
+
+/// One operation in flight; given back when dropped.
+pub struct Flight<'p> {
+    pub shared: Rc<Shared<'p>>,
+    pub place: Place,
+}
+
+impl Drop for Flight<'_> {
+    fn drop(&mut self) {
+        self.shared.traffic.borrow_mut().flights.leave(&self.place);
     }
 }

@@ -7,6 +7,7 @@ use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use super::effect::{Effect, Reply};
@@ -19,14 +20,16 @@ pub enum Ask {
     Effect(Effect),
     /// The right to talk to the cloud.
     Permit,
-    /// The only one to work on this target.
-    Lock(String),
+    /// To be the only one at work in all of these domains.
+    Domains(Vec<Arc<str>>),
+    /// Room for one more operation in this container.
+    Flight(Arc<str>),
 }
 
 #[derive(Debug)]
 pub enum Given {
     Reply(Reply),
-    /// The permit or the lock is the task's.
+    /// What was asked for is the task's.
     Granted,
 }
 

@@ -13,6 +13,8 @@ pub struct Fault {
     location: Option<(&'static str, &'static str)>,
     /// The path of the field that is wrong, for `details[].fieldViolations`.
     violation: Option<String>,
+    /// `details[]` as they are.
+    details: Option<Json>,
 }
 
 impl Fault {
@@ -23,6 +25,14 @@ impl Fault {
             message: message.into(),
             location: None,
             violation: None,
+            details: None,
+        }
+    }
+
+    pub fn with_details(self, details: Json) -> Self {
+        Fault {
+            details: Some(details),
+            ..self
         }
     }
 
@@ -138,13 +148,16 @@ impl Fault {
                 }]),
             );
         }
+        if let Some(details) = &self.details {
+            error.insert("details".into(), details.clone());
+        }
         json!({ "error": error })
     }
 
     fn entry(&self) -> Json {
         let mut entry = json!({
             "message": self.message,
-            "domain": "global",
+            "domain": if self.reason == "rateLimitExceeded" { "usageLimits" } else { "global" },
             "reason": self.reason,
         });
         if let Some((name, kind)) = self.location {

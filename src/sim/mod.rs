@@ -12,6 +12,7 @@ mod fault;
 mod filter;
 mod generic;
 mod identity;
+pub mod limits;
 mod mint;
 mod model;
 mod operation;
@@ -76,6 +77,7 @@ pub struct Sim {
     router: Router,
     world: World,
     furnished: std::collections::BTreeSet<String>,
+    minute: limits::Minute,
 }
 
 /// What a handler gives: the body, and the moment at which it leaves when that is not "at once".
@@ -105,10 +107,12 @@ impl Sim {
             router: Router::new(catalog.clone()),
             world: World::new(catalog, scenario, start),
             furnished: std::collections::BTreeSet::new(),
+            minute: limits::Minute::default(),
         };
         for project in projects {
             sim.furnish(&project);
         }
+        limits::begin_foreign(&mut sim.world);
         sim
     }
 
@@ -221,6 +225,9 @@ impl Sim {
             );
             return Err(Fault::not_simulated(&line));
         };
+        let request = (&*found.method.id, call.verb, &*call.path);
+        self.minute
+            .count(&self.world.scenario.limits, request, self.world.now)?;
         let ask = Ask::new(&self.world, call, found)?;
         if !ask.project.is_empty() {
             let created = format!("cloudresourcemanager/projects/{}", ask.project);
@@ -234,6 +241,7 @@ impl Sim {
         if let Some(replay) = self.replay(&ask, call)? {
             return Ok(replay);
         }
+        limits::room(&self.world, &ask, &call.path)?;
         let outcome = model::answer(&mut self.world, &ask)?;
         self.remember(&ask, call, &outcome);
         Ok(outcome)

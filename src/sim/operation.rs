@@ -44,6 +44,8 @@ pub struct Operation {
     pub style: OperationStyle,
     /// `insert`, `compute.instanceTemplates.delete`, `UPDATE`.
     pub kind: String,
+    /// Who began it.
+    pub user: String,
     pub project: String,
     /// The key of what it works on.
     pub target: String,
@@ -148,6 +150,7 @@ pub fn begin_lasting(
         id: world.mint.id(),
         style,
         kind,
+        user: USER.to_owned(),
         project: ask.project.clone(),
         target: target.to_string(),
         target_id,
@@ -306,7 +309,7 @@ fn render_compute(o: &Operation, at: Timestamp) -> Json {
         out["clientOperationId"] = json!(id);
     }
     out["status"] = json!(status);
-    out["user"] = json!(USER);
+    out["user"] = json!(o.user);
     out["progress"] = json!(match status {
         "DONE" => 100,
         "RUNNING" => progress(o, at),
@@ -341,7 +344,7 @@ fn render_sql(o: &Operation, at: Timestamp) -> Json {
         "kind": "sql#operation",
         "targetLink": format!("{ROOT}projects/{project}/instances/{instance}"),
         "status": o.status(at),
-        "user": USER,
+        "user": o.user,
         "insertTime": o.inserted.rfc3339(),
     });
     if at >= o.starts {

@@ -7,6 +7,7 @@ use indexmap::IndexMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value as Json;
 
+use super::limits::{Foreign, Limits};
 use crate::world::Millis;
 
 /// A span of time as TOML writes it: `"90s"`, `"5m"`, `"1h30m"`, `"250ms"`.
@@ -183,6 +184,9 @@ pub struct Scenario {
     pub durations: BTreeMap<String, f64>,
     pub operator: Operator,
     pub resources: Vec<Existing>,
+    pub limits: Limits,
+    /// Operations of others on Cloud SQL.
+    pub operations: Vec<Foreign>,
 }
 
 impl Default for Scenario {
@@ -210,6 +214,8 @@ impl Scenario {
             durations: BTreeMap::new(),
             operator: Operator::default(),
             resources: Vec::new(),
+            limits: Limits::default(),
+            operations: Vec::new(),
         }
     }
 

@@ -133,6 +133,19 @@ pub struct ApiError {
     pub details: Json,
 }
 
+impl ApiError {
+    /// Whether it is not the requests of a minute that are too many, but the operations in flight.
+    /// Compute Engine says so in `details[]`, Kubernetes Engine in its sentence
+    /// (terraform-provider-google#15579).
+    pub fn too_many_operations(&self) -> bool {
+        const REASON: &str = "CONCURRENT_OPERATIONS_QUOTA_EXCEEDED";
+        self.class == ErrorClass::RateLimit
+            && (self.reason == REASON
+                || detail_reasons(&self.details).iter().any(|r| r == REASON)
+                || self.message.contains("concurrent operations quota"))
+    }
+}
+
 impl std::fmt::Display for ApiError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} ({}", self.message, self.status)?;

@@ -27,6 +27,7 @@ mod prints;
 mod reference;
 mod rig;
 mod saved_plan;
+mod scheduling;
 mod secrets;
 mod semantics;
 mod speed;

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 use super::super::effect::{Effect, Reply, TaskId};
-use super::super::engine::{Engine, Happening};
+use super::super::engine::{Engine, Happening, Observer};
 use super::super::settings::{Mode, Settings};
 use super::super::shared::Shared;
 use super::super::step;
@@ -25,6 +25,11 @@ pub struct Side<'p> {
     pub memo: Memo,
 }
 
+/// Nobody watches a walk.
+struct Unseen;
+
+impl Observer for Unseen {}
+
 pub struct Walk<'p> {
     pub shared: Rc<Shared<'p>>,
     order: Vec<NodeId>,
@@ -34,7 +39,14 @@ pub struct Walk<'p> {
 impl<'p> Walk<'p> {
     pub fn new(side: Side<'p>, past: State, catalog: Catalog, now: Timestamp) -> Self {
         let settings = Settings::new(Mode::Plan);
-        let shared = Shared::new(side.graph, side.memo, past, catalog, settings);
+        let shared = Shared::new(
+            side.graph,
+            side.memo,
+            past,
+            catalog,
+            settings,
+            Rc::new(Unseen),
+        );
         shared.now.set(now);
         let mut walk = Walk {
             shared: Rc::new(shared),
@@ -111,7 +123,7 @@ pub async fn carry<T>(
             return Some(value);
         }
         let given = match port.take_ask()? {
-            Ask::Permit | Ask::Lock(_) => Given::Granted,
+            Ask::Permit | Ask::Domains(_) | Ask::Flight(_) => Given::Granted,
             Ask::Effect(Effect::Append(_)) => Given::Reply(Reply::Appended),
             Ask::Effect(Effect::Inbox(_)) => Given::Reply(Reply::Inbox(None)),
             Ask::Effect(effect) => {

@@ -51,6 +51,14 @@ pub enum Changed {
 /// Makes a change: its intent is durable before it leaves, its outcome before this returns.
 pub async fn perform(cx: &Cx<'_>, step: Option<&Step>, change: Change<'_>) -> Result<Changed> {
     spare::destruction(cx, change.method, change.get.as_ref())?;
+    cx.clear(change.method, &change.request).await;
+    if cx.stopping() {
+        return Err(Halt::Stopped);
+    }
+    // Waiting for room may have taken long.
+    if cx.now().since(change.guarded) > cx.shared.settings.guard_age {
+        return Ok(Changed::Stale);
+    }
     let call = cx.next_call();
     let generation = cx.generation(call);
     let mut sent = change.request;
@@ -144,10 +152,13 @@ async fn take_up(
     let begin = match open {
         CallState::Running {
             operation, poll, ..
-        } => Begin::Follow(Operation {
-            name: operation,
-            poll: *poll,
-        }),
+        } => {
+            cx.admit(&intent.request);
+            Begin::Follow(Operation {
+                name: operation,
+                poll: *poll,
+            })
+        }
         _ => Begin::Settle,
     };
     carrier.carry(intent, begin).await
@@ -294,6 +305,7 @@ impl Carrier<'_, '_> {
     }
 
     async fn send(&self, intent: &Intent) -> Sent {
+        self.cx.count(&intent.request).await;
         let answer = {
             let _permit = self.cx.permit().await;
             // Waiting for the permit may have taken long.
@@ -304,6 +316,7 @@ impl Carrier<'_, '_> {
             if self.cx.now().since(self.guarded.get()) > self.cx.shared.settings.guard_age {
                 return Sent::Old;
             }
+            self.cx.leave();
             self.cx.send(&intent.request, self.cx.patience()).await
         };
         match answer {
@@ -414,6 +427,7 @@ impl Carrier<'_, '_> {
             name: operation.name.clone(),
             poll: Box::new(operation.poll.clone()),
         };
+        self.cx.accepted();
         self.cx.append(vec![event]).await;
     }
 
@@ -503,6 +517,11 @@ impl Carrier<'_, '_> {
     }
 
     async fn called(&self, intent: &Intent, result: CallResult) {
+        let refusal = match &result {
+            CallResult::Failed { error } | CallResult::Broken { error, .. } => Some(error),
+            CallResult::Ok { .. } => None,
+        };
+        self.cx.land(refusal);
         let event = Event::Called {
             address: self.cx.address.clone(),
             call: intent.call,
@@ -512,6 +531,7 @@ impl Carrier<'_, '_> {
     }
 
     async fn void(&self, intent: &Intent) {
+        self.cx.land(None);
         let event = Event::Voided {
             address: self.cx.address.clone(),
             call: intent.call,
@@ -572,12 +592,13 @@ pub async fn require(cx: &Cx<'_>, step: &Step, it: Option<&Value>) -> Result<()>
 
 /// `call`: one method, once for the run; `unless` says when it is already so.
 pub async fn call<'p>(cx: &Cx<'p>, step: &'p Step, call: &'p ApiCall) -> Result<Stepped> {
-    let deadline = cx.deadline(step).await?;
+    cx.deadline(step).await?;
     let target = target::resolve(cx, call, None).await?;
     let Some(method) = target.method.clone() else {
         return Err(cx.failure(Reason::Flow, "`call` needs a method"));
     };
-    let _lock = cx.lock(target.domain(&cx.address)).await;
+    let _lock = cx.lock(target.domains(cx, call).await?).await;
+    let deadline = cx.deadline(step).await?;
     if role(&method, target.collection.as_deref()) == Role::Delete
         && let Some(Ok(get)) = target.get().filter(|_| target.known())
     {
@@ -603,7 +624,12 @@ pub async fn call<'p>(cx: &Cx<'p>, step: &'p Step, call: &'p ApiCall) -> Result<
                 return Ok(Stepped::Done(Verdict::Adopted, Value::Null));
             }
             Changed::Refused(error) => {
-                again::forgive(cx, &error, &method, &mut Attempts::default(), deadline).await?
+                let tried = again::Tried {
+                    method: &method,
+                    target: &target,
+                    deadline,
+                };
+                again::forgive(cx, &error, tried, &mut Attempts::default()).await?
             }
             Changed::Stale => {}
         }
@@ -708,7 +734,12 @@ async fn attempt<'p>(
                 return Ok(Stepped::Done(Verdict::Adopted, Value::Null));
             }
             Changed::Refused(error) => {
-                let forgiven = again::forgive(cx, &error, method, &mut refusals, deadline).await;
+                let tried = again::Tried {
+                    method,
+                    target,
+                    deadline,
+                };
+                let forgiven = again::forgive(cx, &error, tried, &mut refusals).await;
                 if let Err(halt) = forgiven {
                     again::retry(cx, step, &mut retries, halt).await?;
                 }

@@ -2,24 +2,46 @@
 
 use std::sync::Arc;
 
+use super::busy;
 use super::cx::{Attempts, Cx, Halt};
+use super::target::Target;
 use super::{Result, clauses, patience};
 use crate::catalog::Method;
 use crate::journal::Reason;
 use crate::syntax::ast::Step;
 use crate::value::Value;
 use crate::wire::Request;
-use crate::wire::error::ApiError;
+use crate::wire::error::{ApiError, ErrorClass};
 use crate::world::Timestamp;
+
+/// What was refused, and until when it may be tried.
+pub struct Tried<'a> {
+    pub method: &'a Method,
+    pub target: &'a Target,
+    pub deadline: Timestamp,
+}
+
+/// After a refusal for want of quota the run's own pace holds a step back; this is besides.
+const LIMITED: u32 = 2;
 
 /// Whether a refusal is worth another try: waits as long as that takes, or is the failure.
 pub async fn forgive(
     cx: &Cx<'_>,
     error: &ApiError,
-    method: &Method,
+    tried: Tried<'_>,
     refusals: &mut Attempts,
-    deadline: Timestamp,
 ) -> Result<()> {
+    let Tried {
+        method,
+        target,
+        deadline,
+    } = tried;
+    if error.class == ErrorClass::OperationInProgress
+        && busy::wait_out(cx, target, method, deadline).await?
+    {
+        *refusals = Attempts::default();
+        return Ok(());
+    }
     let request_like = Request {
         method: Arc::clone(&method.id),
         verb: method.verb,
@@ -40,8 +62,12 @@ pub async fn forgive(
     if !again {
         return Err(cx.api_failure(error.clone(), &request_like));
     }
+    let attempt = match error.class {
+        ErrorClass::RateLimit => count.min(LIMITED),
+        _ => count,
+    };
     if patience::anew(error.class) == 0 {
-        cx.sleep_within(patience::pause(cx, count, error), deadline)
+        cx.sleep_within(patience::pause(cx, attempt, error), deadline)
             .await;
     }
     if cx.stopping() {

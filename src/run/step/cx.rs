@@ -7,8 +7,9 @@ use std::sync::Arc;
 
 use super::super::effect::{Effect, Reply};
 use super::super::plan_item::{PlanAction, PlanItem};
-use super::super::shared::{Lock, Permit, Shared};
+use super::super::shared::{Permit, Shared};
 use super::super::task::{Ask, Given, Port};
+use super::clearance::Clearance;
 use super::{Result, patience};
 use crate::eval::{self, EvalError, Fault, Truth};
 use crate::journal::{
@@ -58,7 +59,7 @@ pub struct Cx<'p> {
     /// When everything that the step waits for was there.
     pub began: Timestamp,
     /// When this process took the step up.
-    here: Timestamp,
+    here: Cell<Timestamp>,
     /// When the step gives up.
     deadline: Cell<Timestamp>,
     /// Calls made so far, those of earlier processes included.
@@ -71,7 +72,8 @@ pub struct Cx<'p> {
     past: RefCell<StepState>,
     /// Whether only its meaning is wanted: `fresh` stands for what will be read.
     symbolic: Cell<bool>,
-    port: Port,
+    pub(super) port: Port,
+    pub(super) clearance: Clearance<'p>,
 }
 
 /// Under which value the newest state of the resource stands in an expression.
@@ -96,7 +98,7 @@ impl<'p> Cx<'p> {
             scope,
             address,
             began,
-            here,
+            here: here.into(),
             deadline: Timestamp(i64::MAX).into(),
             calls: calls.into(),
             call_open: open.is_some().into(),
@@ -104,6 +106,7 @@ impl<'p> Cx<'p> {
             past: past.into(),
             symbolic: false.into(),
             port,
+            clearance: Clearance::default(),
         }
     }
 
@@ -220,8 +223,13 @@ impl<'p> Cx<'p> {
         self.deadline.set(at);
     }
 
+    /// The step's own time begins now: what it waited for so far was the run's doing.
+    pub fn begin_here(&self) {
+        self.here.set(self.now());
+    }
+
     pub fn began_here(&self) -> Timestamp {
-        self.here
+        self.here.get()
     }
 
     pub fn work(&self) -> Work<'p> {
@@ -547,14 +555,6 @@ impl<'p> Cx<'p> {
         Permit(Rc::clone(&self.shared))
     }
 
-    pub async fn lock(&self, key: String) -> Lock<'p> {
-        self.port.ask(Ask::Lock(key.clone())).await;
-        Lock {
-            shared: Rc::clone(&self.shared),
-            key,
-        }
-    }
-
     pub async fn sleep(&self, span: Millis) {
         let until = self.now().plus(span);
         self.effect(Effect::Sleep { until }).await;
@@ -589,10 +589,8 @@ impl<'p> Cx<'p> {
         };
         match self.effect(effect).await {
             Reply::Answered(answer) => {
-                if let Ok(answer) = &answer
-                    && let Some(date) = answer.date()
-                {
-                    self.shared.server_time.set(Some(date));
+                if let Ok(answer) = &answer {
+                    self.heed(request, answer);
                 }
                 answer
             }
@@ -610,7 +608,7 @@ impl<'p> Cx<'p> {
         let mut attempt = 0;
         loop {
             let answer = {
-                let _permit = self.permit().await;
+                let _permit = self.turn(request).await;
                 if self.stopping() {
                     return Err(Halt::Stopped);
                 }

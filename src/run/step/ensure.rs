@@ -117,7 +117,7 @@ struct Ensuring<'a, 'p> {
 }
 
 impl<'p> Ensuring<'_, 'p> {
-    async fn converge(self) -> Result<Stepped> {
+    async fn converge(mut self) -> Result<Stepped> {
         let cx = self.cx;
         if !self.target.known() {
             let wanted = self.wanted(Some(&Value::later("it"))).await?;
@@ -130,7 +130,8 @@ impl<'p> Ensuring<'_, 'p> {
             let wanted = self.wanted(Some(&Value::later("it"))).await?;
             return Ok(cx.planned(PlanAction::Update, self.patch_like(wanted)));
         }
-        let lock = cx.lock(self.target.domain(&cx.address)).await;
+        let lock = cx.lock(self.target.domains(cx, self.call).await?).await;
+        self.deadline = cx.deadline(self.step).await?;
         let mut verdict = Verdict::Adopted;
         if let Some(open) = cx.open_call() {
             let was = self.verdict_of(&open.intent().request);
@@ -151,8 +152,8 @@ impl<'p> Ensuring<'_, 'p> {
                 Changed::Refused(error) if error.class == ErrorClass::AlreadyExists => {}
                 Changed::Refused(error) => {
                     let method = self.method_like(&was);
-                    again::forgive(cx, &error, &method, &mut Attempts::default(), self.deadline)
-                        .await?;
+                    let mut refusals = Attempts::default();
+                    again::forgive(cx, &error, self.tried(&method), &mut refusals).await?;
                 }
                 Changed::Stale => {}
             }
@@ -225,12 +226,20 @@ impl<'p> Ensuring<'_, 'p> {
                 (Changed::Refused(error), how) => {
                     let method = self.method_like(&how);
                     let forgiven =
-                        again::forgive(cx, &error, &method, &mut refusals, self.deadline).await;
+                        again::forgive(cx, &error, self.tried(&method), &mut refusals).await;
                     if let Err(halt) = forgiven {
                         again::retry(cx, self.step, &mut retries, halt).await?;
                     }
                 }
             }
+        }
+    }
+
+    fn tried<'t>(&'t self, method: &'t Method) -> again::Tried<'t> {
+        again::Tried {
+            method,
+            target: &self.target,
+            deadline: self.deadline,
         }
     }
 

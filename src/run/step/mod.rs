@@ -3,6 +3,8 @@
 mod act;
 mod again;
 mod back;
+mod busy;
+mod clearance;
 pub(super) mod clauses;
 pub(super) mod cx;
 mod ensure;

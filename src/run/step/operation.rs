@@ -252,6 +252,7 @@ pub async fn follow(
         };
         let left = deadline.since(cx.now());
         let patience = Millis(patience.0.min(left.0).max(1000));
+        cx.pace(poll).await;
         let error = match cx.send(poll, patience).await {
             Ok(answer) => match classify(&method.service, true, &answer) {
                 Ok(json) if !tells_state(method, &json) => Some(no_answer(NoAnswer::Unknown(

@@ -45,10 +45,15 @@ pub async fn limit(cx: &Cx<'_>, error: &ApiError) -> Result<Millis> {
 /// The spread follows from the run's nonce, so a run can be repeated exactly.
 pub fn pause(cx: &Cx<'_>, attempt: u32, error: &ApiError) -> Millis {
     let base = error.class.policy().pauses.after(attempt);
-    let seed = format!("{}/{}#{attempt}", cx.shared.nonce, cx.address);
-    let spread = i64::from(blake3::hash(seed.as_bytes()).as_bytes()[0]) * base.0 / 1024;
+    let spread = spread(cx, attempt, Millis(base.0 / 4));
     let asked = error.retry_after.unwrap_or(Millis(0));
-    Millis((base.0 + spread).max(asked.0))
+    Millis((base.0 + spread.0).max(asked.0))
+}
+
+/// A part of `most`, another one for each step and attempt.
+pub fn spread(cx: &Cx<'_>, attempt: u32, most: Millis) -> Millis {
+    let seed = format!("{}/{}#{attempt}", cx.shared.nonce, cx.address);
+    Millis(i64::from(blake3::hash(seed.as_bytes()).as_bytes()[0]) * most.0 / 256)
 }
 
 /// How often a request is computed anew at once; zero for errors that are waited for.

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use super::Result;
 use super::cx::{Cx, Halt};
 use crate::catalog::address::{self, Args};
-use crate::catalog::{Collection, Method, Problem, ProblemPlace, request};
+use crate::catalog::traffic::{Domain, Parts};
+use crate::catalog::{Catalog, Collection, Method, Problem, ProblemPlace, request};
 use crate::eval::{self, EvalError};
 use crate::journal::Reason;
 use crate::source::Span;
@@ -145,35 +146,63 @@ impl Target {
     }
 
     /// The request that reads the resource, when the collection can be read and the identity is known.
+    /// What a recorded request was about.
+    pub fn of_request(catalog: &Catalog, method: &Arc<Method>, sent: &Request) -> Target {
+        Target {
+            collection: catalog.collection(&method.collection),
+            method: Some(Arc::clone(method)),
+            args: super::operation::args_of(method, sent),
+        }
+    }
+
     pub fn get(&self) -> Option<std::result::Result<Request, Vec<Problem>>> {
         let get = self.collection.as_ref()?.get.as_ref()?;
         Some(request::build(get, &self.args_for(get), None))
     }
 
-    /// What the scheduler serialises: one Cloud SQL instance takes one operation at a time; elsewhere
-    /// one resource takes one change at a time.
-    pub fn domain(&self, address: &str) -> String {
+    /// What the scheduler serialises: the resource itself, and the domains of the catalogue.
+    pub async fn domains(&self, cx: &Cx<'_>, call: &ApiCall) -> Result<Vec<Domain>> {
+        let body = match &call.body {
+            Some(object) if self.parts().need_body() => {
+                Some(cx.object(object, Some(&Value::later("it"))).await?)
+            }
+            _ => None,
+        };
+        Ok(self.domains_with(&cx.address, body.as_ref()))
+    }
+
+    /// The same, for a body that is known.
+    pub fn domains_with(&self, address: &str, body: Option<&Value>) -> Vec<Domain> {
+        let mut domains = self.parts().domains(body);
+        domains.extend(self.own_domain(address));
+        domains.sort();
+        domains
+    }
+
+    fn parts(&self) -> Parts<'_> {
+        Parts {
+            collection: self.collection.as_deref(),
+            method: self.method.as_deref(),
+            args: &self.args,
+        }
+    }
+
+    /// One resource takes one change at a time.
+    fn own_domain(&self, address: &str) -> Option<Domain> {
+        let collection = self.collection.as_ref()?;
         let text = |name: &str| {
             self.args
                 .get(name)
                 .map(Value::to_string)
                 .unwrap_or_default()
         };
-        match &self.collection {
-            Some(c) if &*c.service == "sqladmin" => {
-                format!("sqladmin/{}/{}", text("project"), text("instance"))
-            }
-            Some(c) => {
-                // A resource whose name stands in the body only is nobody else's target.
-                let mut parts: Vec<String> = c.identity.iter().map(|p| text(&p.name)).collect();
-                if parts.iter().any(String::is_empty) {
-                    parts.push(address.to_owned());
-                }
-                let places: Vec<String> = LOCATIONS.iter().map(|p| text(p)).collect();
-                format!("{}/{}/{}", c.path, places.join("/"), parts.join("/"))
-            }
-            None => String::new(),
+        let mut parts: Vec<String> = LOCATIONS.iter().map(|p| text(p)).collect();
+        parts.extend(collection.identity.iter().map(|p| text(&p.name)));
+        // A resource whose name stands in the body only is nobody else's target.
+        if parts[LOCATIONS.len()..].iter().any(String::is_empty) {
+            parts.push(address.to_owned());
         }
+        Some(Domain::new(&collection.path, &parts))
     }
 
     /// Whether every argument is known already.

@@ -5,10 +5,12 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value as Json, json};
 
+use super::super::shared::Lock;
 use super::act::{self, Change, Changed, abandon_call, perform};
 use super::cx::{Attempts, Cx, Stepped};
 use super::ensure::{add_preconditions, merged, writable};
 use super::operation::args_of;
+use super::target::Target;
 use super::{Result, again, http, settle};
 use crate::catalog::{Collection, Kind, Method, compare, request};
 use crate::journal::{Became, Made, Reason, Undo, Verdict, incarnation};
@@ -82,13 +84,19 @@ fn kept(why: &str) -> Stepped {
     Stepped::Done(Verdict::Kept, Value::from_json(&json!({ "why": why })))
 }
 
+/// What a request is about, and the method by which it is.
+struct Aim {
+    method: Arc<Method>,
+    target: Target,
+}
+
 struct Back<'a, 'p> {
     cx: &'a Cx<'p>,
     made: Rc<Made>,
     deadline: Timestamp,
 }
 
-impl Back<'_, '_> {
+impl<'p> Back<'_, 'p> {
     fn method(&self, request: &Request) -> Result<Arc<Method>> {
         self.cx
             .shared
@@ -100,6 +108,19 @@ impl Back<'_, '_> {
             })
     }
 
+    fn target(&self, request: &Request) -> Result<Aim> {
+        let method = self.method(request)?;
+        let target = Target::of_request(&self.cx.shared.catalog, &method, request);
+        Ok(Aim { method, target })
+    }
+
+    /// Waits until nobody else of this run works where the request does.
+    async fn alone(&self, aim: &Aim, request: &Request) -> Lock<'p> {
+        let body = request.body.as_ref().map(Value::from_json);
+        let domains = aim.target.domains_with(&self.cx.address, body.as_ref());
+        self.cx.lock(domains).await
+    }
+
     /// Carries on the call that an earlier process of the rollback left open; says whether it did it.
     async fn finished_before(&self, get: Option<&Request>) -> Result<bool> {
         if self.cx.made_call().is_some() {
@@ -108,18 +129,14 @@ impl Back<'_, '_> {
         let Some(open) = self.cx.open_call() else {
             return Ok(false);
         };
-        let method = self.method(&open.intent().request)?;
+        let target = self.target(&open.intent().request)?;
         let changed = act::resume_call(self.cx, None, open, get.cloned(), self.deadline).await?;
-        self.judge(changed, &method, &mut Attempts::default()).await
+        self.judge(changed, &target, &mut Attempts::default()).await
     }
 
     /// Whether a call did it; if not, it is worth another try.
-    async fn judge(
-        &self,
-        changed: Changed,
-        method: &Method,
-        refusals: &mut Attempts,
-    ) -> Result<bool> {
+    async fn judge(&self, changed: Changed, target: &Aim, refusals: &mut Attempts) -> Result<bool> {
+        let Aim { method, target } = target;
         match changed {
             Changed::Done { .. } => Ok(true),
             Changed::Stale => Ok(false),
@@ -127,7 +144,12 @@ impl Back<'_, '_> {
                 Ok(true)
             }
             Changed::Refused(error) => {
-                again::forgive(self.cx, &error, method, refusals, self.deadline).await?;
+                let tried = again::Tried {
+                    method,
+                    target,
+                    deadline: self.deadline,
+                };
+                again::forgive(self.cx, &error, tried, refusals).await?;
                 Ok(false)
             }
         }
@@ -135,7 +157,9 @@ impl Back<'_, '_> {
 
     /// Deletes what the call created, if it is still that: by its number, where the API takes one.
     async fn delete(&self, get: &Request, delete: &Request) -> Result<Stepped> {
-        let method = self.method(delete)?;
+        let aim = self.target(delete)?;
+        let method = &aim.method;
+        let _lock = self.alone(&aim, delete).await;
         if self.finished_before(Some(get)).await? {
             return Ok(undone());
         }
@@ -152,15 +176,15 @@ impl Back<'_, '_> {
                     "another resource has its name now; it is not this run's",
                 ));
             }
-            let by_number = there.and_then(|number| numbered(&method, delete, &number));
+            let by_number = there.and_then(|number| numbered(method, delete, &number));
             let change = self.change(
-                &method,
+                method,
                 by_number.unwrap_or_else(|| delete.clone()),
                 Some(get.clone()),
                 Some(&found),
             );
             let changed = perform(self.cx, None, change).await?;
-            if self.judge(changed, &method, &mut refusals).await? {
+            if self.judge(changed, &aim, &mut refusals).await? {
                 return Ok(undone());
             }
         }
@@ -196,7 +220,9 @@ impl Back<'_, '_> {
     /// Puts back the fields that the call changed, if they are still as it wrote them.
     async fn restore(&self, get: &Request, fields: &Json) -> Result<Stepped> {
         let sent = &self.made.intent.request;
-        let method = self.method(sent)?;
+        let aim = self.target(sent)?;
+        let method = &aim.method;
+        let _lock = self.alone(&aim, sent).await;
         let collection = self.cx.shared.catalog.collection(&method.collection);
         let Some(collection) = collection else {
             return Err(self
@@ -208,7 +234,7 @@ impl Back<'_, '_> {
         }
         let writing = Writing {
             cx: self.cx,
-            method: &method,
+            method,
             collection: &collection,
             sent,
         };
@@ -224,9 +250,9 @@ impl Back<'_, '_> {
                 return Ok(kept("somebody has changed it since"));
             }
             let request = writing.back(fields, &found);
-            let change = self.change(&method, request, Some(get.clone()), Some(&found));
+            let change = self.change(method, request, Some(get.clone()), Some(&found));
             let changed = perform(self.cx, None, change).await?;
-            if self.judge(changed, &method, &mut refusals).await? {
+            if self.judge(changed, &aim, &mut refusals).await? {
                 return Ok(undone());
             }
         }
@@ -234,7 +260,9 @@ impl Back<'_, '_> {
 
     /// What the flow says takes it back. The version that a change must carry is that of now.
     async fn declared(&self, recorded: &Request) -> Result<Stepped> {
-        let method = self.method(recorded)?;
+        let aim = self.target(recorded)?;
+        let method = &aim.method;
+        let _lock = self.alone(&aim, recorded).await;
         let get = reading(self.cx, recorded);
         if self.finished_before(get.as_ref()).await? {
             return Ok(undone());
@@ -249,9 +277,9 @@ impl Back<'_, '_> {
             if let (Some(body), Some(found)) = (&mut request.body, &found) {
                 with_versions(body, found);
             }
-            let change = self.change(&method, request, get.clone(), found.as_ref());
+            let change = self.change(method, request, get.clone(), found.as_ref());
             let changed = perform(self.cx, None, change).await?;
-            if self.judge(changed, &method, &mut refusals).await? {
+            if self.judge(changed, &aim, &mut refusals).await? {
                 return Ok(undone());
             }
         }
