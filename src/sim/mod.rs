@@ -218,10 +218,16 @@ impl Sim {
         let Some(found) = found else {
             return Err(self.nothing_at(call));
         };
-        let ask = Ask::new(&self.world, call, found)?;
+        let mut ask = Ask::new(&self.world, call, found)?;
+        if ask.service() == "cloudresourcemanager"
+            && model::projects::newer_path(&call.path).is_some()
+        {
+            ask.body = model::projects::as_v3(ask.body);
+        }
         if !ask.project.is_empty() {
             let created = format!("cloudresourcemanager/projects/{}", ask.project);
-            let known = self.world.scenario.knows_project(&ask.project);
+            let known = self.world.scenario.knows_project(&ask.project)
+                || model::images::is_public(&ask.project);
             if !known && self.world.live(&created).is_none() {
                 return Err(Fault::not_found(&format!("projects/{}", ask.project)));
             }
@@ -363,6 +369,9 @@ fn family(catalog: &Catalog, call: &Call) -> (Option<String>, String) {
     {
         return (Some("compute".into()), format!("compute/v1/{rest}"));
     }
+    if let Some(newer) = model::projects::newer_path(path) {
+        return (Some("cloudresourcemanager".into()), newer);
+    }
     let named = call
         .service
         .clone()
@@ -407,6 +416,10 @@ fn content(ask: &Ask, call: &Call) -> String {
 
 /// The body as the call wants it: the fields that it selects, links in its version.
 fn wanted(call: &Call, body: Json) -> Result<String, Fault> {
+    let body = match model::projects::newer_path(&call.path).is_some() {
+        true => model::projects::as_v1(body),
+        false => body,
+    };
     let selector = call
         .query
         .iter()

@@ -96,22 +96,6 @@ fn compute_kind(method: &str, name: &str) -> String {
     }
 }
 
-/// Cloud SQL's operation types.
-fn sql_kind(method: &str) -> &'static str {
-    match method {
-        "sqladmin.instances.insert" => "CREATE",
-        "sqladmin.instances.delete" => "DELETE",
-        "sqladmin.instances.restart" => "RESTART",
-        "sqladmin.databases.insert" => "CREATE_DATABASE",
-        "sqladmin.databases.delete" => "DELETE_DATABASE",
-        "sqladmin.databases.patch" | "sqladmin.databases.update" => "UPDATE_DATABASE",
-        "sqladmin.users.insert" => "CREATE_USER",
-        "sqladmin.users.delete" => "DELETE_USER",
-        "sqladmin.users.update" => "UPDATE_USER",
-        _ => "UPDATE",
-    }
-}
-
 /// Begins the operation of a call on `target` and gives the answer to the call. Methods whose answer
 /// is the result have no operation: what would happen at its end happens now.
 pub fn begin(world: &mut World, ask: &Ask, target: &str, then: Vec<Then>) -> Json {
@@ -143,7 +127,7 @@ pub fn begin_lasting(
     };
     let ends = starts.plus(length);
     let kind = match style {
-        OperationStyle::Sql => sql_kind(&ask.method.id).to_string(),
+        OperationStyle::Sql => super::model::sql_calls::kind(&ask.method.id).to_string(),
         OperationStyle::Container { .. } => container_kind(&ask.method.id),
         _ => compute_kind(&ask.method.id, &ask.method.name),
     };
