@@ -36,7 +36,9 @@ impl Ask {
             .map(|(name, value)| (name.to_string(), value.clone()))
             .collect();
         let rest = below_version(&super::router::decode(&call.path));
+        let rest = named_project(world, &method.service, rest);
         let project = project_in(&params, &rest).unwrap_or_default();
+        let project = world.projects.get(&project).cloned().unwrap_or(project);
         params.extend(call.query.iter().cloned());
         let body = read_body(world, &method, &call.body)?;
         let request_id = request_id(&method, &params)?;
@@ -55,6 +57,10 @@ impl Ask {
             project,
             request_id,
         })
+    }
+
+    pub fn service(&self) -> &str {
+        &self.method.service
     }
 
     pub fn param(&self, name: &str) -> Option<&str> {
@@ -113,6 +119,25 @@ pub fn below_version(path: &str) -> String {
         }
     }
     path.to_string()
+}
+
+/// A path whose project is a name: every API takes the project's number as well, and IAM takes `-` for
+/// the project that a service account's address tells.
+fn named_project(world: &World, service: &str, rest: String) -> String {
+    let Some(given) = refs::project_of(&rest) else {
+        return rest;
+    };
+    let after = &rest["projects/".len() + given.len()..];
+    if let Some(name) = world.projects.get(given) {
+        return format!("projects/{name}{after}");
+    }
+    let account = after.strip_prefix("/serviceAccounts/");
+    let domain = account.and_then(|a| a.split(['/', ':']).next()?.split_once('@'));
+    let owner = domain.and_then(|(_, d)| d.strip_suffix(".iam.gserviceaccount.com"));
+    match (service, given, owner) {
+        ("iam", "-", Some(owner)) => format!("projects/{owner}{after}"),
+        _ => rest,
+    }
 }
 
 fn project_in(params: &BTreeMap<String, String>, rest: &str) -> Option<String> {

@@ -112,6 +112,24 @@ impl Fault {
         }
     }
 
+    /// 405 for a path that another method answers.
+    pub fn not_allowed(verb: &str, other: &str, path: &str) -> Self {
+        Self::new(
+            405,
+            "httpMethodNotAllowed",
+            format!("The HTTP method {verb} is not allowed at /{path}; {other} is."),
+        )
+    }
+
+    /// 404 for a path that is no API's.
+    pub fn no_such_url(path: &str) -> Self {
+        Self::new(
+            404,
+            "notFound",
+            format!("The requested URL /{path} was not found on this server."),
+        )
+    }
+
     pub fn not_simulated(what: &str) -> Self {
         Self::new(
             501,

@@ -40,25 +40,39 @@ pub fn get(world: &World, ask: &Ask) -> Result<Json, Fault> {
         .ok_or_else(|| missing(&key))
 }
 
-/// 404 in the words of the service.
+/// 404 in the words of the service. DNS's, IAM's and Secret Manager's are those of pasted refusals.
 pub fn missing(key: &str) -> Fault {
     let (service, path) = key.split_once('/').unwrap_or(("", key));
-    if service == "sqladmin" && path.split('/').count() == 4 {
-        return Fault::new(
-            404,
+    let name = refs::last(path);
+    let segments: Vec<&str> = path.split('/').collect();
+    let said = |reason, message: String| Fault::new(404, reason, message);
+    match (service, segments.as_slice()) {
+        ("sqladmin", [_, _, "instances", _]) => said(
             "instanceDoesNotExist",
-            "The Cloud SQL instance does not exist.",
-        );
+            "The Cloud SQL instance does not exist.".into(),
+        ),
+        ("dns", [_, _, "managedZones", _]) => said(
+            "notFound",
+            format!("The 'parameters.managedZone' resource named '{name}' does not exist."),
+        ),
+        ("dns", [_, _, "managedZones", _, "rrsets", record, kind]) => said(
+            "notFound",
+            format!("The 'parameters.name' resource named '{record} ({kind})' does not exist."),
+        ),
+        ("iam", [_, _, "serviceAccounts", _]) => said("notFound", "Unknown service account".into()),
+        ("secretmanager", [_, _, "secrets", _]) => {
+            said("notFound", format!("Secret [{path}] not found."))
+        }
+        _ => Fault::not_found(path),
     }
-    Fault::not_found(path)
 }
 
 pub fn insert(world: &mut World, ask: &Ask, collection: &Collection) -> Result<Json, Fault> {
     let mut body = resource_body(ask, collection);
     let id = identity::of_new(world, ask, collection, &body)?;
     let key = identity::key_of_new(ask, collection, &id);
-    if let Some(existing) = world.live(&key) {
-        return Err(already(world, &key, existing.dying));
+    if world.live(&key).is_some() {
+        return Err(already(&key));
     }
     parent_exists(world, collection, &key)?;
     required(world, ask, collection, &body)?;
@@ -116,16 +130,28 @@ fn conform_to(world: &World, schema: Option<&SchemaId>, body: &mut Object) -> Re
     }
 }
 
-fn already(_world: &World, key: &str, _dying: bool) -> Fault {
+fn already(key: &str) -> Fault {
     let (service, path) = key.split_once('/').unwrap_or(("", key));
-    if service == "sqladmin" && path.split('/').count() == 4 {
-        return Fault::new(
-            409,
-            "instanceAlreadyExists",
-            "The Cloud SQL instance already exists.",
-        );
+    let name = refs::last(path);
+    let segments: Vec<&str> = path.split('/').collect();
+    let said = |message: String| Fault::new(409, "alreadyExists", message);
+    match (service, segments.as_slice()) {
+        ("sqladmin", [_, _, "instances", _]) => model::sql::taken(),
+        ("dns", [_, _, "managedZones", _]) => said(format!(
+            "The resource 'entity.managedZone' named '{name}' already exists"
+        )),
+        ("dns", [_, _, "managedZones", _, "rrsets", record, kind]) => said(format!(
+            "The resource 'entity.rrset' named '{record} ({kind})' already exists"
+        )),
+        ("iam", [_, project, "serviceAccounts", _]) => {
+            let id = name.split('@').next().unwrap_or(name);
+            said(format!(
+                "Service account {id} already exists within project projects/{project}."
+            ))
+        }
+        ("secretmanager", [_, _, "secrets", _]) => said(format!("Secret [{path}] already exists.")),
+        _ => Fault::exists(path),
     }
-    Fault::exists(path)
 }
 
 /// What the call says about the resource: the body, or the field of the request that holds it.

@@ -102,6 +102,30 @@ fn base64_url(bytes: &[u8]) -> String {
     text
 }
 
+/// The bytes of a text in either alphabet of base64, with or without its `=`; none when it is none.
+pub fn from_base64(text: &str) -> Option<Vec<u8>> {
+    let mut out = Vec::new();
+    let (mut word, mut bits) = (0u32, 0u32);
+    for c in text.trim_end_matches('=').bytes() {
+        let six = match c {
+            b'A'..=b'Z' => c - b'A',
+            b'a'..=b'z' => c - b'a' + 26,
+            b'0'..=b'9' => c - b'0' + 52,
+            b'+' | b'-' => 62,
+            b'/' | b'_' => 63,
+            _ => return None,
+        };
+        word = word << 6 | u32::from(six);
+        bits += 6;
+        if bits >= 8 {
+            bits -= 8;
+            out.push((word >> bits) as u8);
+            word &= (1 << bits) - 1;
+        }
+    }
+    Some(out)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -112,6 +136,11 @@ mod tests {
         assert_eq!(base64_url(b"Ma"), "TWE=");
         assert_eq!(base64_url(b"M"), "TQ==");
         assert_eq!(Mint::new(1).fingerprint().len(), 12);
+        for text in ["", "M", "Ma", "Man", "a longer text"] {
+            let coded = base64_url(text.as_bytes());
+            assert_eq!(from_base64(&coded).as_deref(), Some(text.as_bytes()));
+        }
+        assert_eq!(from_base64("a b"), None);
     }
 
     #[test]

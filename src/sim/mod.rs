@@ -6,6 +6,8 @@
 //! answers 501 and says so.
 
 mod ask;
+mod batch;
+mod coding;
 mod conform;
 pub mod durable;
 mod fault;
@@ -17,6 +19,7 @@ mod mint;
 mod model;
 mod operation;
 mod page;
+mod partial;
 mod patch;
 mod refs;
 mod router;
@@ -135,19 +138,18 @@ impl Sim {
             false => self.world.scenario.latency.write.0,
         };
         let arrival = now.plus(latency);
-        match outcome {
-            Ok(done) => Reply {
-                at: done.at.map_or(arrival, |at| at.max(arrival)),
-                answer: match empty && done.body.as_object().is_some_and(|o| o.is_empty()) {
-                    true => answer(204, None, arrival),
-                    false => answer(200, Some(&done.body), done.at.unwrap_or(arrival)),
-                },
-            },
-            Err(fault) => Reply {
-                at: arrival,
-                answer: answer(fault.status, Some(&fault.body(service.as_deref())), arrival),
-            },
-        }
+        let answered = outcome.and_then(|done| {
+            let at = done.at.map_or(arrival, |at| at.max(arrival));
+            match empty && done.body.as_object().is_some_and(|o| o.is_empty()) {
+                true => Ok((at, answer(204, String::new(), arrival))),
+                false => Ok((at, answer(200, wanted(call, done.body)?, at))),
+            }
+        });
+        let (at, answer) = answered.unwrap_or_else(|fault| {
+            let body = fault.body(service.as_deref()).to_string();
+            (arrival, answer(fault.status, body, arrival))
+        });
+        Reply { at, answer }
     }
 
     /// Tells the simulator that a person approved: with `dns = "after approval"` every managed
@@ -207,7 +209,7 @@ impl Sim {
     }
 
     fn route(&mut self, call: &Call) -> (Option<String>, Option<router::Match>) {
-        let (hint, path) = family(call);
+        let (hint, path) = family(&self.world.catalog, call);
         let found = self.router.find(hint.as_deref(), call.verb, &path);
         let service = found
             .as_ref()
@@ -218,20 +220,21 @@ impl Sim {
 
     fn dispatch(&mut self, call: &Call, found: Option<router::Match>) -> Result<Outcome, Fault> {
         let Some(found) = found else {
-            let line = format!(
-                "{} {}: no API of the catalogue has it",
-                call.verb.as_str(),
-                call.path
-            );
-            return Err(Fault::not_simulated(&line));
+            return Err(self.nothing_at(call));
         };
         let request = (&*found.method.id, call.verb, &*call.path);
         self.minute
             .count(&self.world.scenario.limits, request, self.world.now)?;
-        let ask = Ask::new(&self.world, call, found)?;
+        let mut ask = Ask::new(&self.world, call, found)?;
+        if ask.service() == "cloudresourcemanager"
+            && model::projects::newer_path(&call.path).is_some()
+        {
+            ask.body = model::projects::as_v3(ask.body);
+        }
         if !ask.project.is_empty() {
             let created = format!("cloudresourcemanager/projects/{}", ask.project);
-            let known = self.world.scenario.knows_project(&ask.project);
+            let known = self.world.scenario.knows_project(&ask.project)
+                || model::images::is_public(&ask.project);
             if !known && self.world.live(&created).is_none() {
                 return Err(Fault::not_found(&format!("projects/{}", ask.project)));
             }
@@ -245,6 +248,26 @@ impl Sim {
         let outcome = model::answer(&mut self.world, &ask)?;
         self.remember(&ask, call, &outcome);
         Ok(outcome)
+    }
+
+    /// Why no method answers at a path: another verb does, the API is not simulated, or it is no API's.
+    fn nothing_at(&mut self, call: &Call) -> Fault {
+        let (hint, path) = family(&self.world.catalog, call);
+        let verbs = [Verb::Get, Verb::Post, Verb::Put, Verb::Patch, Verb::Delete];
+        let verb = call.verb.as_str();
+        let other = verbs
+            .into_iter()
+            .find(|v| self.router.find(hint.as_deref(), *v, &path).is_some());
+        if let Some(other) = other {
+            return Fault::not_allowed(verb, other.as_str(), &call.path);
+        }
+        match ask::below_version(&call.path) == call.path {
+            true => Fault::no_such_url(&call.path),
+            false => Fault::not_simulated(&format!(
+                "{verb} {}: no API of the catalogue has it",
+                call.path
+            )),
+        }
     }
 
     /// The operation of an earlier call under the same request id.
@@ -339,18 +362,43 @@ impl Sim {
 }
 
 /// The service and the path as the catalogue has it: Cloud SQL's second path family and Compute
-/// Engine's beta mean the same methods.
-fn family(call: &Call) -> (Option<String>, String) {
-    if let Some(rest) = ["sql/v1beta4/", "sql/v1/"]
+/// Engine's beta mean the same methods. A host that names no service says nothing.
+fn family(catalog: &Catalog, call: &Call) -> (Option<String>, String) {
+    let path = call.path.as_str();
+    if let Some(rest) = ["sql/v1beta4/", "sql/v1/", "v1beta4/"]
         .iter()
-        .find_map(|p| call.path.strip_prefix(p))
+        .find_map(|p| path.strip_prefix(p))
     {
         return (Some("sqladmin".into()), format!("v1/{rest}"));
     }
-    if let Some(rest) = call.path.strip_prefix("compute/beta/") {
+    if let Some(rest) = ["compute/beta/", "compute/alpha/"]
+        .iter()
+        .find_map(|p| path.strip_prefix(p))
+    {
         return (Some("compute".into()), format!("compute/v1/{rest}"));
     }
-    (call.service.clone(), call.path.clone())
+    if let Some(newer) = model::projects::newer_path(path) {
+        return (Some("cloudresourcemanager".into()), newer);
+    }
+    let named = call
+        .service
+        .clone()
+        .filter(|s| catalog.services().any(|known| *known.name == **s));
+    (named, call.path.clone())
+}
+
+/// An answer's links carry the version of the request (recorded: `compute/beta/…` for beta).
+fn in_version_of(call: &Call, body: String) -> String {
+    match ["compute/beta/", "compute/alpha/"]
+        .iter()
+        .find(|p| call.path.starts_with(**p))
+    {
+        Some(version) => body.replace(
+            refs::LINK_ROOT,
+            &format!("https://www.googleapis.com/{version}"),
+        ),
+        None => body,
+    }
 }
 
 fn content(ask: &Ask, call: &Call) -> String {
@@ -374,19 +422,43 @@ fn content(ask: &Ask, call: &Call) -> String {
     )
 }
 
-fn answer(status: u16, body: Option<&Json>, at: Timestamp) -> Answer {
+/// The body as the call wants it: the fields that it selects, links in its version.
+fn wanted(call: &Call, body: Json) -> Result<String, Fault> {
+    let body = match model::projects::newer_path(&call.path).is_some() {
+        true => model::projects::as_v1(body),
+        false => body,
+    };
+    let selector = call
+        .query
+        .iter()
+        .find(|(k, v)| (k == "fields" || k == "$fields") && !v.is_empty());
+    let body = match selector {
+        Some((_, text)) => partial::Selector::parse(text)
+            .ok_or_else(|| {
+                Fault::new(
+                    400,
+                    "invalidParameter",
+                    format!("Invalid field selection {text}"),
+                )
+            })?
+            .of(body),
+        None => body,
+    };
+    Ok(in_version_of(call, body.to_string()))
+}
+
+fn answer(status: u16, body: String, at: Timestamp) -> Answer {
     let date = chrono::DateTime::<chrono::Utc>::from_timestamp_millis(at.0)
         .unwrap_or_default()
         .format("%a, %d %b %Y %H:%M:%S GMT");
+    let mut headers = vec![("date".to_string(), date.to_string())];
+    if !body.is_empty() {
+        let kind = "application/json; charset=UTF-8";
+        headers.insert(0, ("content-type".into(), kind.into()));
+    }
     Answer {
         status,
-        headers: vec![
-            (
-                "content-type".into(),
-                "application/json; charset=UTF-8".into(),
-            ),
-            ("date".into(), date.to_string()),
-        ],
-        body: body.map(|b| b.to_string().into_bytes()).unwrap_or_default(),
+        headers,
+        body: body.into_bytes(),
     }
 }

@@ -40,7 +40,7 @@ pub fn answer(world: &World, ask: &Ask, items: Vec<Json>) -> Result<Json, Fault>
 
 /// [`answer`] for a method whose filter has a language of its own.
 pub fn unfiltered(world: &World, ask: &Ask, items: Vec<Json>) -> Result<Json, Fault> {
-    let (items, next) = cut(ask, items)?;
+    let (items, next) = cut(ask, ordered(ask, items)?)?;
     let mut out = head(world, ask);
     let field = items_field(world, ask);
     if !items.is_empty() {
@@ -65,8 +65,34 @@ fn filtered(ask: &Ask, items: Vec<Json>) -> Result<Vec<Json>, Fault> {
     }
 }
 
+/// "By default, results are returned in alphanumerical order based on the resource name. You can also sort
+/// results in descending order based on the creation timestamp" (API description of `orderBy`).
+fn ordered(ask: &Ask, mut items: Vec<Json>) -> Result<Vec<Json>, Fault> {
+    let order = ask.param("orderBy").map(str::trim).unwrap_or("");
+    if &*ask.method.service != "compute" || order.is_empty() {
+        return Ok(items);
+    }
+    let text = |item: &Json, field: &str| {
+        item.get(field)
+            .and_then(Json::as_str)
+            .unwrap_or("")
+            .to_string()
+    };
+    match order {
+        "name" => items.sort_by_key(|i| text(i, "name")),
+        "creationTimestamp desc" => {
+            items.sort_by_key(|i| std::cmp::Reverse(text(i, "creationTimestamp")));
+        }
+        other => {
+            let why = "Only name and creationTimestamp desc are supported.";
+            return Err(Fault::invalid("orderBy", other, why));
+        }
+    }
+    Ok(items)
+}
+
 /// One page and the token of the next. Tokens are positions: the list is in the order of the names.
-fn cut(ask: &Ask, items: Vec<Json>) -> Result<(Vec<Json>, Option<String>), Fault> {
+fn cut<T>(ask: &Ask, items: Vec<T>) -> Result<(Vec<T>, Option<String>), Fault> {
     let size = ask
         .param("maxResults")
         .or_else(|| ask.param("pageSize"))
@@ -82,7 +108,7 @@ fn cut(ask: &Ask, items: Vec<Json>) -> Result<(Vec<Json>, Option<String>), Fault
         None => 0,
     };
     let total = items.len();
-    let page: Vec<Json> = items.into_iter().skip(from).take(size).collect();
+    let page: Vec<T> = items.into_iter().skip(from).take(size).collect();
     let end = from.saturating_add(page.len());
     Ok((page, (end < total).then(|| format!("after-{end}"))))
 }
@@ -145,9 +171,16 @@ pub fn aggregated(world: &World, ask: &Ask, items: Vec<(String, Json)>) -> Resul
             } }),
         );
     }
-    let plain = items.iter().map(|(_, item)| item.clone()).collect();
-    let kept = filtered(ask, plain)?;
-    for (path, item) in items.into_iter().filter(|(_, item)| kept.contains(item)) {
+    let filter = match ask.param("filter").filter(|f| !f.trim().is_empty()) {
+        Some(text) => Some(Filter::parse(text)?),
+        None => None,
+    };
+    let kept = items
+        .into_iter()
+        .filter(|(_, item)| filter.as_ref().is_none_or(|f| f.accepts(item)))
+        .collect();
+    let (page, next) = cut(ask, kept)?;
+    for (path, item) in page {
         let scope = scope_of(&path);
         let entry = scopes.entry(scope).or_insert_with(|| json!({}));
         if entry.get("warning").is_some() {
@@ -160,6 +193,9 @@ pub fn aggregated(world: &World, ask: &Ask, items: Vec<(String, Json)>) -> Resul
     }
     let mut out = head(world, ask);
     out.insert("items".into(), Json::Object(scopes));
+    if let Some(next) = next {
+        out.insert("nextPageToken".into(), json!(next));
+    }
     out.insert("selfLink".into(), json!(refs::link(&ask.rest)));
     Ok(Json::Object(out))
 }

@@ -52,7 +52,8 @@ fn set_path(target: &mut Object, sent: Option<&Object>, names: &[String]) {
     }
 }
 
-fn camel(name: &str) -> String {
+/// `display_name` as `displayName`.
+pub fn camel(name: &str) -> String {
     let mut out = String::new();
     let mut upper = false;
     for c in name.chars() {

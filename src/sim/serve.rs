@@ -16,14 +16,19 @@ use tokio::time::{Duration, Instant};
 
 use super::durable::{Cloud, SimError};
 use super::router::decode;
-use super::{Call, scenario};
+use super::{Call, Reply, batch, coding, scenario};
 use crate::wire::Verb;
 use crate::world::{Millis, Timestamp};
 
-/// A request body longer than this is refused with 413.
 /// How the simulator names itself in the `server` header.
 pub const SERVER: &str = "r5flow-sim";
 
+const NOT_ALLOWED: &str = "The method is not allowed here.";
+
+/// Shorter answers leave as they are.
+const SMALLEST_PACKED: usize = 200;
+
+/// A request body longer than this is refused with 413.
 const LARGEST_BODY: usize = 10 * 1024 * 1024;
 
 /// A client has this long for its request line and headers.
@@ -127,6 +132,12 @@ impl Server {
         self.cloud.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn call(&self, call: &Call) -> Result<Reply, SimError> {
+        let mut cloud = self.cloud();
+        let now = self.now();
+        cloud.call(call, now)
+    }
+
     async fn sleep_until(&self, at: Timestamp) {
         loop {
             let moved = self.moved.notified();
@@ -145,67 +156,132 @@ impl Server {
 
 async fn answer(server: &Server, request: Request<Incoming>) -> Answer {
     let (head, body) = request.into_parts();
-    if body.size_hint().lower() > LARGEST_BODY as u64 {
-        return plain(413, "The request is larger than 10 MiB.");
-    }
-    let read = Limited::new(body, LARGEST_BODY).collect();
-    let Ok(read) = tokio::time::timeout(BODY_PATIENCE, read).await else {
-        return plain(408, "The request's body did not arrive.");
+    let header = |name: &str| head.headers.get(name).and_then(|h| h.to_str().ok());
+    let body = match read_body(body, header("content-encoding")).await {
+        Ok(body) => body,
+        Err((status, message)) => return plain(status, message),
     };
-    let body = match read {
-        Ok(body) => body.to_bytes(),
-        Err(e) if e.is::<LengthLimitError>() => {
-            return plain(413, "The request is larger than 10 MiB.");
-        }
-        Err(_) => return plain(400, "The request's body could not be read."),
-    };
-    let path = head.uri.path().trim_start_matches('/').to_string();
-    let query = read_query(head.uri.query().unwrap_or(""));
+    let (path, query) = read_target(&head.uri.to_string());
     if let Some(command) = path.strip_prefix("_r5flow/") {
         return admin(server, &head.method, command, &query);
     }
-    let Some(verb) = Verb::parse(head.method.as_str()) else {
-        return plain(405, "The method is not allowed here.");
+    let batch = batch::is_batch(&path);
+    let method = match &head.method {
+        method if batch && method != Method::POST => return plain(405, NOT_ALLOWED),
+        // Answered as GET; hyper leaves the body out.
+        &Method::HEAD => Verb::Get,
+        method => match Verb::parse(method.as_str()) {
+            Some(verb) => verb,
+            None => return plain(405, NOT_ALLOWED),
+        },
     };
+    let packed = header("accept-encoding").is_some_and(coding::takes_gzip);
+    let host = header("host").unwrap_or("");
+    let service = host.strip_suffix(".googleapis.com").map(str::to_string);
+    if batch {
+        let kind = header("content-type").unwrap_or("");
+        return answer_batch(server, kind, &body, service).await;
+    }
     let headers = head
         .headers
         .iter()
         .filter_map(|(k, v)| Some((k.as_str().to_string(), v.to_str().ok()?.to_string())))
         .collect();
-    let host = head
-        .headers
-        .get("host")
-        .and_then(|h| h.to_str().ok())
-        .unwrap_or("");
     let call = Call {
-        service: host.strip_suffix(".googleapis.com").map(str::to_string),
-        verb,
+        service,
+        verb: method,
         path,
         query,
         headers,
-        body: body.to_vec(),
+        body,
     };
-    let reply = {
-        let mut cloud = server.cloud();
-        let now = server.now();
-        cloud.call(&call, now)
-    };
-    match reply {
+    match server.call(&call) {
         Ok(reply) => {
             server.sleep_until(reply.at).await;
-            let mut out = Response::builder().status(reply.answer.status);
-            for (name, value) in &reply.answer.headers {
-                out = out.header(name, value);
-            }
-            finish(out, reply.answer.body)
+            carry(reply.answer, packed)
         }
         Err(e) => plain(500, &e.to_string()),
     }
 }
 
+/// The calls of a batch happen in their order, and the answer leaves with the last of theirs.
+async fn answer_batch(
+    server: &Server,
+    content_type: &str,
+    body: &[u8],
+    service: Option<String>,
+) -> Answer {
+    let parts = match batch::parse(content_type, body) {
+        Ok(parts) => parts,
+        Err(message) => return plain(400, &message),
+    };
+    let mut answers = Vec::new();
+    let mut last = server.now();
+    for mut part in parts {
+        part.call.service.clone_from(&service);
+        match server.call(&part.call) {
+            Ok(reply) => {
+                last = last.max(reply.at);
+                answers.push((part.id, reply.answer));
+            }
+            Err(e) => return plain(500, &e.to_string()),
+        }
+    }
+    server.sleep_until(last).await;
+    let (boundary, body) = batch::render(&answers);
+    let kind = format!("multipart/mixed; boundary={boundary}");
+    finish(Response::builder().header("content-type", kind), body)
+}
+
+async fn read_body(body: Incoming, encoding: Option<&str>) -> Result<Vec<u8>, (u16, &'static str)> {
+    const TOO_LARGE: (u16, &str) = (413, "The request is larger than 10 MiB.");
+    if body.size_hint().lower() > LARGEST_BODY as u64 {
+        return Err(TOO_LARGE);
+    }
+    let read = Limited::new(body, LARGEST_BODY).collect();
+    let Ok(read) = tokio::time::timeout(BODY_PATIENCE, read).await else {
+        return Err((408, "The request's body did not arrive."));
+    };
+    let body = match read {
+        Ok(body) => body.to_bytes().to_vec(),
+        Err(e) if e.is::<LengthLimitError>() => return Err(TOO_LARGE),
+        Err(_) => return Err((400, "The request's body could not be read.")),
+    };
+    match encoding {
+        Some("gzip" | "x-gzip") => coding::unpack(&body, LARGEST_BODY)
+            .ok_or((400, "The request's body is no gzip of at most 10 MiB.")),
+        _ => Ok(body),
+    }
+}
+
+/// Path and query of a request line; the path without its leading slash. A client that goes through a
+/// proxy sends the whole address.
+pub fn read_target(target: &str) -> (String, Vec<(String, String)>) {
+    let (path, query) = target.split_once('?').unwrap_or((target, ""));
+    let path = match path.split_once("://") {
+        Some((_, rest)) => rest.split_once('/').map_or("", |(_, path)| path),
+        None => path,
+    };
+    (
+        path.trim_start_matches('/').to_string(),
+        read_query(query.split('#').next().unwrap_or("")),
+    )
+}
+
+fn carry(answer: crate::wire::Answer, packed: bool) -> Answer {
+    let mut out = Response::builder().status(answer.status);
+    for (name, value) in &answer.headers {
+        out = out.header(name, value);
+    }
+    match coding::pack(&answer.body).filter(|_| packed && answer.body.len() > SMALLEST_PACKED) {
+        Some(body) => finish(out.header("content-encoding", "gzip"), body),
+        None => finish(out, answer.body),
+    }
+}
+
 fn finish(out: http::response::Builder, body: Vec<u8>) -> Answer {
     out.header("server", SERVER)
-        .header("vary", "Origin, X-Origin, Referer")
+        .header("vary", "Origin, X-Origin, Referer, Accept-Encoding")
         .header("x-content-type-options", "nosniff")
         .body(Full::new(Bytes::from(body)))
         .unwrap_or_else(|_| {

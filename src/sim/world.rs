@@ -85,6 +85,8 @@ pub struct World {
     pub operations: BTreeMap<String, Operation>,
     /// What the managed groups have, by the manager's key.
     pub groups: BTreeMap<String, Group>,
+    /// Ids of the projects seen so far, by their numbers.
+    pub projects: BTreeMap<String, String>,
     pub used_ids: BTreeMap<(String, String), UsedId>,
     pub mutations: Vec<Mutation>,
     /// From when on approvals hold, with `dns = "after approval"`.
@@ -108,6 +110,7 @@ impl World {
             resources: BTreeMap::new(),
             operations: BTreeMap::new(),
             groups: BTreeMap::new(),
+            projects: BTreeMap::new(),
             used_ids: BTreeMap::new(),
             mutations: Vec::new(),
             approved: None,

@@ -7,14 +7,17 @@ use serde_json::{Value as Json, json};
 
 use super::super::ask::Ask;
 use super::super::fault::Fault;
+use super::super::operation::USER;
 use super::super::timing;
 use super::super::world::{Due, Object, World};
-use super::super::{Outcome, generic};
+use super::super::{Outcome, generic, page, refs};
 use super::{Handler, certificates};
 
 pub fn method(id: &str) -> Option<Handler> {
     Some(match id {
         "dns.changes.create" => change,
+        "dns.managedZones.patch" | "dns.managedZones.update" => change_zone,
+        "dns.resourceRecordSets.list" => records,
         _ => return None,
     })
 }
@@ -58,6 +61,7 @@ pub fn prepare(world: &mut World, collection: &str, key: &str, body: &mut Object
 /// A zone that still has records of the caller's.
 pub fn removable(world: &World, key: &str) -> Result<(), Fault> {
     let prefix = format!("{key}/rrsets/");
+    let name = refs::last(key);
     let own = world
         .of("dns.resourceRecordSets", &prefix)
         .any(|(_, r)| !matches!(r.text("type"), "NS" | "SOA"));
@@ -65,7 +69,9 @@ pub fn removable(world: &World, key: &str) -> Result<(), Fault> {
         true => Err(Fault::new(
             400,
             "containerNotEmpty",
-            "The resource named 'managedZone' cannot be deleted because it contains one or more 'resource records'.",
+            format!(
+                "The resource named '{name}' cannot be deleted because it contains one or more 'resource records'."
+            ),
         )),
         false => Ok(()),
     }
@@ -89,22 +95,33 @@ fn change(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
         format!("{zone}/rrsets/{}/{}", text("name"), text("type"))
     };
     let removed: Vec<String> = deletions.iter().map(&record_key).collect();
-    for key in &removed {
-        if world.live(key).is_none() {
+    let shown = |record: &Json| {
+        let text = |f: &str| record.get(f).and_then(Json::as_str).unwrap_or("");
+        format!("{} ({})", text("name"), text("type"))
+    };
+    // Both texts are those of pasted refusals.
+    for (i, record) in deletions.iter().enumerate() {
+        if world.live(&removed[i]).is_none() {
+            let name = shown(record);
             return Err(Fault::new(
                 404,
                 "notFound",
-                format!("The 'entity.change.deletions' resource named '{key}' does not exist."),
+                format!(
+                    "The 'entity.change.deletions[{i}]' resource named '{name}' does not exist."
+                ),
             ));
         }
     }
-    for record in &additions {
+    for (i, record) in additions.iter().enumerate() {
         let key = record_key(record);
         if world.live(&key).is_some() && !removed.contains(&key) {
+            let name = shown(record);
             return Err(Fault::new(
                 409,
                 "alreadyExists",
-                format!("The resource 'entity.change.additions' named '{key}' already exists."),
+                format!(
+                    "The resource 'entity.change.additions[{i}]' named '{name}' already exists"
+                ),
             ));
         }
     }
@@ -117,21 +134,94 @@ fn change(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
         body.entry("ttl").or_insert(json!(300));
         world.put(&record_key(record), "dns.resourceRecordSets", body);
     }
-    let id = ask
-        .param("clientOperationId")
-        .map_or_else(|| world.mint.id(), str::to_string);
-    let key = format!("{zone}/changes/{id}");
-    let mut body = ask.body.clone();
-    body.insert("kind".into(), json!("dns#change"));
-    body.insert("id".into(), json!(id));
-    body.insert("startTime".into(), json!(world.now.rfc3339()));
-    body.insert("status".into(), json!("pending"));
-    world.put(&key, "dns.changes", body.clone());
+    let id = ask.param("clientOperationId").map(str::to_string);
+    let (key, body) = note(world, &zone, id, &ask.body);
     let at = world
         .now
         .plus(timing::operation(&world.scenario, "dns.changes.create"));
     world.schedule(at, Due::DnsChangeDone(key));
     Ok(Json::Object(body).into())
+}
+
+/// Writes a change down; unless the caller names it, it has the number of the changes before it.
+fn note(world: &mut World, zone: &str, id: Option<String>, what: &Object) -> (String, Object) {
+    let prefix = format!("{zone}/changes/");
+    let before = world.of("dns.changes", &prefix).count();
+    let id = id.unwrap_or_else(|| before.to_string());
+    let key = format!("{prefix}{id}");
+    let mut body = what.clone();
+    body.insert("kind".into(), json!("dns#change"));
+    body.insert("id".into(), json!(id));
+    body.insert("startTime".into(), json!(world.now.rfc3339()));
+    body.insert("status".into(), json!("pending"));
+    world.put(&key, "dns.changes", body.clone());
+    (key, body)
+}
+
+/// A record set that was created, changed or deleted by itself is a change as well.
+pub fn record_changed(world: &mut World, key: &str, old: Option<&Object>, new: Option<&Object>) {
+    let Some((zone, _)) = key.split_once("/rrsets/") else {
+        return;
+    };
+    let mut what = Object::new();
+    for (field, record) in [("additions", new), ("deletions", old)] {
+        if let Some(record) = record {
+            what.insert(field.into(), json!([record]));
+        }
+    }
+    let (key, _) = note(world, zone, None, &what);
+    let length = timing::operation(&world.scenario, "dns.changes.create");
+    let at = world.now.plus(length);
+    world.schedule(at, Due::DnsChangeDone(key));
+}
+
+/// A change of a zone answers with an operation, which is kept below the zone.
+fn change_zone(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+    let collection = ask.collection.clone();
+    let collection = collection.ok_or_else(|| Fault::not_simulated(&ask.method.id))?;
+    let key = ask.key();
+    let old = generic::view(world, &key);
+    generic::change(world, ask, &collection, &*ask.method.name == "patch")?;
+    let new = generic::view(world, &key);
+    let id = match ask.param("clientOperationId") {
+        Some(id) => id.to_string(),
+        None => world.mint.uuid(),
+    };
+    let operation = json!({
+        "kind": "dns#operation",
+        "id": id,
+        "startTime": world.now.rfc3339(),
+        "status": "done",
+        "user": USER,
+        "type": "update",
+        "zoneContext": { "oldValue": old, "newValue": new },
+    });
+    let body = operation.as_object().cloned().unwrap_or_default();
+    world.put(
+        &format!("{key}/operations/{id}"),
+        "dns.managedZoneOperations",
+        body,
+    );
+    Ok(operation.into())
+}
+
+/// The record sets of a zone, of one name or of one name and type.
+fn records(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+    let zone = ask.key().trim_end_matches("/rrsets").to_string();
+    if world.live(&zone).is_none() {
+        return Err(generic::missing(&zone));
+    }
+    let wanted = |field: &str, have: &str| {
+        let given = ask.param(field).filter(|v| !v.is_empty());
+        given.is_none_or(|v| v == have)
+    };
+    let prefix = format!("{zone}/rrsets/");
+    let items = world
+        .of("dns.resourceRecordSets", &prefix)
+        .filter(|(_, r)| wanted("name", r.text("name")) && wanted("type", r.text("type")))
+        .map(|(_, r)| Json::Object(r.body.clone()))
+        .collect();
+    Ok(page::answer(world, ask, items)?.into())
 }
 
 /// The servers answer with the change from now on.

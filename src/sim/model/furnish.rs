@@ -12,6 +12,7 @@ use super::super::world::World;
 /// Puts the scenario's resources into a project.
 pub fn furnish(world: &mut World, project: &str) {
     let number = world.project_number(project).to_string();
+    world.projects.insert(number.clone(), project.to_string());
     let resources = world.scenario.resources.clone();
     // Every project is furnished as if at the start, whenever it is first mentioned.
     let seed = world.scenario.seed ^ world.project_number(project);

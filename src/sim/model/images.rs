@@ -11,7 +11,7 @@ use super::super::fault::Fault;
 use super::super::operation::{self, Then};
 use super::super::timing::Happening;
 use super::super::world::{Due, Object, World};
-use super::super::{Outcome, generic, refs};
+use super::super::{Outcome, generic, page, refs};
 use super::{Handler, existing, instances};
 
 pub fn method(id: &str) -> Option<Handler> {
@@ -19,6 +19,8 @@ pub fn method(id: &str) -> Option<Handler> {
         "compute.images.getFromFamily" => from_family,
         "compute.imageFamilyViews.get" => family_view,
         "compute.images.deprecate" => deprecate,
+        "compute.images.get" => get,
+        "compute.images.list" => list,
         _ => return None,
     })
 }
@@ -97,8 +99,41 @@ pub fn ready(world: &mut World, key: &str) {
 }
 
 /// Projects of public images, which exist without being stored.
-fn is_public(project: &str) -> bool {
-    project.ends_with("-cloud") || project == "cos-cloud"
+pub fn is_public(project: &str) -> bool {
+    project.ends_with("-cloud")
+}
+
+/// What a list of public images shows; by name, any image of these projects is there.
+const PUBLIC: &[(&str, &[&str])] = &[
+    ("cos-cloud", &["cos-stable"]),
+    ("debian-cloud", &["debian-11", "debian-12"]),
+    ("rocky-linux-cloud", &["rocky-linux-9"]),
+    (
+        "ubuntu-os-cloud",
+        &["ubuntu-2204-lts", "ubuntu-2404-lts-amd64"],
+    ),
+];
+
+fn get(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+    if !is_public(&ask.project) {
+        return Ok(generic::get(world, ask)?.into());
+    }
+    let family = refs::last(&ask.rest).trim_end_matches("-v20261101");
+    Ok(image_json(world, &ask.rest, family).into())
+}
+
+fn list(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+    if !is_public(&ask.project) {
+        return Ok(page::list(world, ask)?.into());
+    }
+    let families = PUBLIC.iter().find(|(project, _)| *project == ask.project);
+    let items = families
+        .map_or(&[][..], |(_, families)| families)
+        .iter()
+        .filter_map(|family| Some((newest(world, &ask.project, family)?, family)))
+        .map(|(path, family)| image_json(world, &path, family))
+        .collect();
+    Ok(page::answer(world, ask, items)?.into())
 }
 
 /// The path of the image that any reference to one means: an image, a family, a family in a zone.
@@ -175,16 +210,92 @@ fn deprecate(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
     Ok(operation::begin(world, ask, &key, Vec::new()).into())
 }
 
+/// What a template takes from a machine: everything but its names and addresses (API description of
+/// `InstanceTemplate.sourceInstance`).
+fn properties_of(world: &World, source: &Json) -> Result<Json, Fault> {
+    let Some((_, machine)) = world.linked(source) else {
+        let text = source.as_str().unwrap_or("");
+        let path = text.strip_prefix(refs::LINK_ROOT).unwrap_or(text);
+        return Err(Fault::not_found(path));
+    };
+    let mut out = Object::new();
+    for field in [
+        "labels",
+        "metadata",
+        "tags",
+        "scheduling",
+        "serviceAccounts",
+        "networkInterfaces",
+        "canIpForward",
+    ] {
+        if let Some(value) = machine.body.get(field) {
+            out.insert(field.into(), value.clone());
+        }
+    }
+    out.insert(
+        "machineType".into(),
+        json!(refs::last(machine.text("machineType"))),
+    );
+    for nic in list_mut(&mut out, "networkInterfaces") {
+        forget(nic, &["networkIP", "fingerprint"]);
+        for config in nic
+            .get_mut("accessConfigs")
+            .and_then(Json::as_array_mut)
+            .into_iter()
+            .flatten()
+        {
+            forget(config, &["natIP"]);
+        }
+    }
+    let disks = machine.body.get("disks").and_then(Json::as_array);
+    let disks: Vec<Json> = disks
+        .into_iter()
+        .flatten()
+        .map(|d| disk_of(world, d))
+        .collect();
+    out.insert("disks".into(), json!(disks));
+    Ok(Json::Object(out))
+}
+
+fn list_mut<'a>(body: &'a mut Object, field: &str) -> impl Iterator<Item = &'a mut Json> {
+    body.get_mut(field)
+        .and_then(Json::as_array_mut)
+        .into_iter()
+        .flatten()
+}
+
+fn forget(json: &mut Json, fields: &[&str]) {
+    if let Some(body) = json.as_object_mut() {
+        body.retain(|name, _| !fields.contains(&name.as_str()));
+    }
+}
+
+fn disk_of(world: &World, attached: &Json) -> Json {
+    let mut out = attached.clone();
+    forget(&mut out, &["source", "licenses", "guestOsFeatures"]);
+    let disk = world.linked(&attached["source"]).map(|(_, r)| r);
+    let mut init = json!({});
+    for (from, to) in [("sourceImage", "sourceImage"), ("sizeGb", "diskSizeGb")] {
+        if let Some(value) = disk.and_then(|d| d.body.get(from)) {
+            init[to] = value.clone();
+        }
+    }
+    if let Some(kind) = disk.map(|d| refs::last(d.text("type")).to_string()) {
+        init["diskType"] = json!(kind);
+    }
+    out["initializeParams"] = init;
+    out
+}
+
 /// # Errors
 /// A machine type that is a URL ("a URL gives INTERNAL_ERROR", API description), or an unknown one.
 pub fn prepare_template(world: &mut World, body: &mut Object) -> Result<(), Fault> {
+    if let Some(source) = body.get("sourceInstance").cloned() {
+        let properties = properties_of(world, &source)?;
+        body.insert("properties".into(), properties);
+    }
     let Some(properties) = body.get_mut("properties").and_then(Json::as_object_mut) else {
-        return match body.contains_key("sourceInstance") {
-            true => Err(Fault::not_simulated(
-                "instance templates from a sourceInstance",
-            )),
-            false => Err(Fault::required("resource.properties")),
-        };
+        return Err(Fault::required("resource.properties"));
     };
     let machine = properties
         .get("machineType")

@@ -280,10 +280,13 @@ pub fn prepare_disk(world: &mut World, key: &str, body: &mut Object) -> Result<(
         })?;
         body.insert("sourceImage".into(), json!(refs::link(&found)));
     }
+    // "If you specify this field along with a source, its value must not be less than the size of the source."
+    let snapshot = body.get("sourceSnapshot").and_then(|s| world.linked(s));
+    let least = snapshot.map_or("10".to_string(), |(_, s)| s.text("diskSizeGb").to_string());
     let size = body
         .get("sizeGb")
         .and_then(Json::as_str)
-        .unwrap_or("10")
+        .unwrap_or(&least)
         .to_string();
     if size.parse::<u64>().unwrap_or(0) < 10 && kind != "pd-standard" {
         return Err(Fault::invalid(

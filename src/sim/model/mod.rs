@@ -12,11 +12,20 @@ pub mod groups;
 pub mod images;
 pub mod instance_calls;
 pub mod instances;
+pub mod machine_calls;
+pub mod network_calls;
 pub mod networks;
 pub mod operations;
 pub mod places;
+pub mod policies;
+pub mod projects;
+pub mod secrets;
 pub mod services;
+pub mod setters;
+pub mod snapshots;
 pub mod sql;
+pub mod sql_calls;
+
 pub mod usage;
 
 use serde_json::Value as Json;
@@ -54,6 +63,28 @@ pub fn answer(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
     generic_verb(world, ask)
 }
 
+/// Whether a call of this method is answered with more than 501.
+#[cfg(test)]
+pub fn simulated(catalog: &crate::catalog::Catalog, method: &crate::catalog::Method) -> bool {
+    let last = method.collection.rsplit('.').next().unwrap_or("");
+    let kept = catalog
+        .collection(&method.collection)
+        .is_some_and(|c| c.insert.is_some() || READ_ONLY.contains(&&*c.path));
+    let verb = matches!(
+        &*method.name,
+        "get"
+            | "list"
+            | "insert"
+            | "create"
+            | "patch"
+            | "update"
+            | "delete"
+            | "aggregatedList"
+            | "setLabels"
+    );
+    own(&method.id).is_some() || last.to_lowercase().ends_with("operations") || kept && verb
+}
+
 fn own(method: &str) -> Option<Handler> {
     instance_calls::method(method)
         .or_else(|| images::method(method))
@@ -61,12 +92,23 @@ fn own(method: &str) -> Option<Handler> {
         .or_else(|| balancing::method(method))
         .or_else(|| places::method(method))
         .or_else(|| dns::method(method))
-        .or_else(|| sql::method(method))
         .or_else(|| services::method(method))
+        .or_else(|| setters::method(method))
+        .or_else(|| policies::method(method))
+        .or_else(|| projects::method(method))
+        .or_else(|| secrets::method(method))
+        .or_else(|| sql_calls::method(method))
+        .or_else(|| machine_calls::method(method))
+        .or_else(|| network_calls::method(method))
+        .or_else(|| snapshots::method(method))
 }
 
 /// Collections that can be read although nobody inserts into them.
-const READ_ONLY: &[&str] = &["compute.regionInstanceGroups", "dns.changes"];
+const READ_ONLY: &[&str] = &[
+    "compute.regionInstanceGroups",
+    "dns.changes",
+    "dns.managedZoneOperations",
+];
 
 fn generic_verb(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
     let refuse = || Fault::not_simulated(&ask.method.id);
@@ -176,6 +218,7 @@ pub fn prepare(
         "compute.instances" => instances::prepare(world, key, body),
         "compute.disks" => instances::prepare_disk(world, key, body),
         "compute.images" => images::prepare(world, ask, body),
+        "compute.snapshots" => snapshots::prepare(world, body),
         "compute.instanceTemplates" => images::prepare_template(world, body),
         "compute.instanceGroupManagers" | "compute.regionInstanceGroupManagers" => {
             group_spec::prepare(world, key, body)
@@ -217,6 +260,7 @@ pub fn inserted(world: &mut World, collection: &str, key: &str, ask: &Ask) -> Ve
     match collection {
         "compute.instances" => instances::inserted(world, key),
         "compute.images" => images::inserted(world, key),
+        "compute.snapshots" => snapshots::inserted(key),
         "compute.instanceGroupManagers" | "compute.regionInstanceGroupManagers" => {
             groups::inserted(world, key)
         }
@@ -224,8 +268,13 @@ pub fn inserted(world: &mut World, collection: &str, key: &str, ask: &Ask) -> Ve
         "compute.networks" => networks::inserted(world, key),
         "compute.sslCertificates"
         | "compute.targetHttpsProxies"
-        | "compute.globalForwardingRules"
-        | "dns.resourceRecordSets" => {
+        | "compute.globalForwardingRules" => {
+            certificates::review(world);
+            Vec::new()
+        }
+        "dns.resourceRecordSets" => {
+            let new = world.live(key).map(|r| r.body.clone());
+            dns::record_changed(world, key, None, new.as_ref());
             certificates::review(world);
             Vec::new()
         }
@@ -255,6 +304,9 @@ pub fn changing(
         }
         "sqladmin.instances" => return sql::changing(world, ask, &change, new),
         "sqladmin.databases" | "sqladmin.users" => sql::idle(world, change.key)?,
+        "dns.resourceRecordSets" => {
+            dns::record_changed(world, change.key, Some(change.old), Some(new));
+        }
         _ => {}
     }
     Ok(Effect {
@@ -324,6 +376,11 @@ pub fn removing(world: &mut World, collection: &str, key: &str, ask: &Ask) -> Op
         }
         "compute.instanceGroupManagers" | "compute.regionInstanceGroupManagers" => {
             Some(groups::removing(world, key))
+        }
+        "dns.resourceRecordSets" => {
+            let old = world.live(key).map(|r| r.body.clone());
+            dns::record_changed(world, key, old.as_ref(), None);
+            None
         }
         _ => {
             let _ = ask;

@@ -25,6 +25,14 @@ pub fn method(id: &str) -> Option<Handler> {
         "cloudresourcemanager.projects.delete" => delete_project,
         "storage.projects.hmacKeys.create" => create_hmac_key,
         "iam.projects.serviceAccounts.keys.create" => create_key,
+        "iam.projects.serviceAccounts.enable" | "iam.projects.serviceAccounts.keys.enable" => {
+            enable
+        }
+        "iam.projects.serviceAccounts.disable" | "iam.projects.serviceAccounts.keys.disable" => {
+            disable
+        }
+        "iam.roles.get" => role,
+        "iam.roles.list" => roles,
         _ => return None,
     })
 }
@@ -177,4 +185,65 @@ fn create_key(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
     answer["privateKeyType"] = json!("TYPE_GOOGLE_CREDENTIALS_FILE");
     answer["privateKeyData"] = json!(world.mint.hex(64));
     Ok(answer.into())
+}
+
+fn switch(world: &mut World, ask: &Ask, off: bool) -> Result<Outcome, Fault> {
+    let key = super::existing(world, ask)?;
+    world.change(&key, |body| {
+        match off {
+            true => body.insert("disabled".into(), json!(true)),
+            false => body.shift_remove("disabled"),
+        };
+    });
+    Ok(json!({}).into())
+}
+
+fn enable(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+    switch(world, ask, false)
+}
+
+fn disable(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+    switch(world, ask, true)
+}
+
+/// Predefined roles that the guides of this kind of set-up name; there are many more.
+const ROLES: &[(&str, &str)] = &[
+    ("roles/cloudsql.admin", "Cloud SQL Admin"),
+    ("roles/cloudsql.client", "Cloud SQL Client"),
+    ("roles/compute.admin", "Compute Admin"),
+    (
+        "roles/compute.instanceAdmin.v1",
+        "Compute Instance Admin (v1)",
+    ),
+    ("roles/compute.networkAdmin", "Compute Network Admin"),
+    ("roles/dns.admin", "DNS Administrator"),
+    ("roles/editor", "Editor"),
+    ("roles/iam.serviceAccountUser", "Service Account User"),
+    ("roles/owner", "Owner"),
+    (
+        "roles/secretmanager.secretAccessor",
+        "Secret Manager Secret Accessor",
+    ),
+    ("roles/viewer", "Viewer"),
+];
+
+fn role_json(name: &str, title: &str) -> Json {
+    json!({ "name": name, "title": title, "stage": "GA", "etag": "AA==" })
+}
+
+fn role(_world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+    let found = ROLES.iter().find(|(name, _)| *name == ask.rest);
+    match found {
+        Some((name, title)) => Ok(role_json(name, title).into()),
+        None => Err(Fault::new(
+            404,
+            "notFound",
+            format!("The role named {} was not found.", ask.rest),
+        )),
+    }
+}
+
+fn roles(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+    let items = ROLES.iter().map(|(n, t)| role_json(n, t)).collect();
+    Ok(page::unfiltered(world, ask, items)?.into())
 }

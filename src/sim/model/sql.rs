@@ -9,23 +9,25 @@ use serde_json::{Value as Json, json};
 
 use super::super::ask::Ask;
 use super::super::fault::Fault;
-use super::super::operation::{self, Then};
+use super::super::operation::Then;
+use super::super::refs;
 use super::super::world::{Object, World};
-use super::super::{Outcome, refs};
-use super::{Change, Effect, Handler, existing};
+use super::{Change, Effect};
 use crate::catalog::OperationStyle;
 use crate::world::Millis;
 
-pub fn method(id: &str) -> Option<Handler> {
-    Some(match id {
-        "sqladmin.instances.restart" => restart,
-        _ => return None,
-    })
+/// The key of the instance that a key belongs to.
+pub fn instance_of(key: &str) -> String {
+    key.split('/').take(5).collect::<Vec<_>>().join("/")
 }
 
-/// The key of the instance that a key belongs to.
-fn instance_of(key: &str) -> String {
-    key.split('/').take(5).collect::<Vec<_>>().join("/")
+/// 409 in Cloud SQL's words.
+pub fn taken() -> Fault {
+    Fault::new(
+        409,
+        "instanceAlreadyExists",
+        "The Cloud SQL instance already exists.",
+    )
 }
 
 /// # Errors
@@ -141,6 +143,15 @@ fn prepare_instance(world: &mut World, key: &str, body: &mut Object) -> Result<(
         ("backendType", json!("SECOND_GEN")),
         ("gceZone", json!(format!("{region}-a"))),
         ("etag", json!(world.mint.hex(64))),
+        ("serverCaCert", server_ca(world, &name)),
+        (
+            "serviceAccountEmailAddress",
+            json!(format!(
+                "p{}-{}@gcp-sa-cloud-sql.iam.gserviceaccount.com",
+                world.project_number(&project),
+                &world.mint.hex(6)
+            )),
+        ),
     ] {
         body.insert(field.into(), value);
     }
@@ -165,6 +176,21 @@ fn prepare_instance(world: &mut World, key: &str, body: &mut Object) -> Result<(
         complete_networks(settings);
     }
     Ok(())
+}
+
+/// The certificate of the instance's own authority, valid for ten years (API description of `SslCert`).
+fn server_ca(world: &mut World, instance: &str) -> Json {
+    let body = world.mint.hex(64);
+    json!({
+        "kind": "sql#sslCert",
+        "certSerialNumber": "0",
+        "cert": format!("-----BEGIN CERTIFICATE-----\n{body}\n-----END CERTIFICATE-----"),
+        "commonName": "C=US,O=Google\\, Inc,CN=Google Cloud SQL Server CA",
+        "sha1Fingerprint": world.mint.hex(40),
+        "instance": instance,
+        "createTime": world.now.rfc3339(),
+        "expirationTime": world.now.plus(Millis::secs(315_360_000)).rfc3339(),
+    })
 }
 
 fn complete_networks(settings: &mut Json) {
@@ -282,10 +308,4 @@ pub fn removable(world: &World, key: &str) -> Result<(), Fault> {
         )),
         false => Ok(()),
     }
-}
-
-fn restart(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
-    let key = existing(world, ask)?;
-    idle(world, &key)?;
-    Ok(operation::begin_lasting(world, ask, &key, Vec::new(), Millis::secs(60)).into())
 }

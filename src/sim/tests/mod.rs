@@ -3,6 +3,7 @@
 mod autoscale;
 mod collections;
 mod durable;
+mod gaps;
 mod network;
 mod rules;
 

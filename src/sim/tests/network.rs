@@ -108,12 +108,21 @@ fn the_server_answers() {
                 .0
                 .starts_with("HTTP/1.1 405")
         );
-        assert!(
-            ask(port, "GET /nothing/here", "")
-                .await
-                .0
-                .starts_with("HTTP/1.1 501")
-        );
+        for (line, status) in [
+            ("GET /nothing/here", 404),
+            ("GET /bigquery/v2/projects/p/datasets", 501),
+            ("DELETE /compute/v1/projects/demo/global/images", 405),
+            (
+                "HEAD /compute/v1/projects/demo/global/networks/default",
+                200,
+            ),
+        ] {
+            let head = ask(port, line, "").await.0;
+            assert!(
+                head.starts_with(&format!("HTTP/1.1 {status}")),
+                "{line}: {head}"
+            );
+        }
         assert!(
             raw(port, "nonsense\r\n\r\n")
                 .await

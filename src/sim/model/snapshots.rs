@@ -1,0 +1,75 @@
+//! Snapshots of disks, by their own collection and by the disk's method.
+//!
+//! Source: API description of `Snapshot` (status CREATING, UPLOADING, READY; `diskSizeGb` and `sourceDiskId`
+//! are the disk's) and of `disks.createSnapshot`.
+
+use serde_json::{Value as Json, json};
+
+use super::super::ask::Ask;
+use super::super::fault::Fault;
+use super::super::operation::{self, Then};
+use super::super::world::{Object, World};
+use super::super::{Outcome, generic, refs, stamp};
+use super::{Handler, existing, path_of};
+
+pub fn method(id: &str) -> Option<Handler> {
+    Some(match id {
+        "compute.disks.createSnapshot" | "compute.regionDisks.createSnapshot" => of_disk,
+        _ => return None,
+    })
+}
+
+/// Completes a new snapshot.
+///
+/// # Errors
+/// A source disk that is not there, or none.
+pub fn prepare(world: &World, body: &mut Object) -> Result<(), Fault> {
+    let source = body.get("sourceDisk").cloned().unwrap_or_default();
+    let Some((_, disk)) = world.linked(&source) else {
+        return Err(match source.as_str() {
+            Some(text) => Fault::not_found(text.strip_prefix(refs::LINK_ROOT).unwrap_or(text)),
+            None => Fault::required("resource.sourceDisk"),
+        });
+    };
+    body.insert("status".into(), json!("CREATING"));
+    body.insert("diskSizeGb".into(), json!(disk.text("sizeGb")));
+    body.insert("sourceDiskId".into(), json!(disk.text("id")));
+    body.insert("storageBytes".into(), json!("0"));
+    body.entry("storageLocations").or_insert(json!(["us"]));
+    body.entry("snapshotType").or_insert(json!("STANDARD"));
+    Ok(())
+}
+
+/// READY when the operation is done.
+pub fn inserted(key: &str) -> Vec<Then> {
+    let mut fields = Object::new();
+    fields.insert("status".into(), json!("READY"));
+    fields.insert("storageBytes".into(), json!("1073741824"));
+    fields.insert("storageBytesStatus".into(), json!("UP_TO_DATE"));
+    vec![Then::Merge(key.to_string(), fields)]
+}
+
+fn of_disk(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+    let disk = existing(world, ask)?;
+    let Some(name) = ask.text("name").map(str::to_string) else {
+        return Err(Fault::required("resource.name"));
+    };
+    let key = format!("compute/projects/{}/global/snapshots/{name}", ask.project);
+    if world.live(&key).is_some() {
+        return Err(Fault::exists(path_of(&key)));
+    }
+    let Some(collection) = world.catalog.collection("compute.snapshots") else {
+        return Err(Fault::not_simulated(&ask.method.id));
+    };
+    let mut body = ask.body.clone();
+    body.insert("sourceDisk".into(), Json::from(refs::link(path_of(&disk))));
+    if let Some(schema) = generic::schema_of(world, &collection) {
+        body.retain(|field, _| schema.field(field).is_some());
+    }
+    let mut body = stamp::stamp_new(world, &collection, &key, &name, body);
+    prepare(world, &mut body)?;
+    world.put(&key, "compute.snapshots", body);
+    let then = inserted(&key);
+    // The operation works on the disk (its `targetLink` in recorded traffic).
+    Ok(operation::begin(world, ask, &disk, then).into())
+}
