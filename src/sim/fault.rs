@@ -13,6 +13,10 @@ pub struct Fault {
     location: Option<(&'static str, &'static str)>,
     /// The path of the field that is wrong, for `details[].fieldViolations`.
     violation: Option<String>,
+    /// `global`, or `usageLimits` for what there is too much of.
+    domain: &'static str,
+    /// `details[]` of the front end: why, in words that a program reads.
+    info: Option<Json>,
 }
 
 impl Fault {
@@ -23,7 +27,27 @@ impl Fault {
             message: message.into(),
             location: None,
             violation: None,
+            domain: "global",
+            info: None,
         }
+    }
+
+    /// 403 with the domain `usageLimits`: quotas and rates.
+    pub fn usage_limit(reason: &'static str, message: impl Into<String>) -> Self {
+        Fault {
+            domain: "usageLimits",
+            ..Self::new(403, reason, message)
+        }
+    }
+
+    /// With the front end's `google.rpc.ErrorInfo`. Compute Engine spells its map `metadatas` in
+    /// recorded answers; the front end itself `metadata`.
+    pub fn with_info(mut self, reason: &str, domain: &str, metadata: Json) -> Self {
+        self.info = Some(json!({
+            "@type": "type.googleapis.com/google.rpc.ErrorInfo",
+            "reason": reason, "domain": domain, "metadata": metadata,
+        }));
+        self
     }
 
     /// 400 `Invalid value for field 'resource.name': 'X'. …`
@@ -126,7 +150,7 @@ impl Fault {
         if old_style {
             error.insert("errors".into(), json!([self.entry()]));
         }
-        if !old_style || self.violation.is_some() {
+        if !old_style || self.violation.is_some() || self.info.is_some() {
             error.insert("status".into(), json!(self.canonical()));
         }
         if let Some(field) = &self.violation {
@@ -138,13 +162,16 @@ impl Fault {
                 }]),
             );
         }
+        if let Some(info) = &self.info {
+            error.insert("details".into(), json!([info]));
+        }
         json!({ "error": error })
     }
 
     fn entry(&self) -> Json {
         let mut entry = json!({
             "message": self.message,
-            "domain": "global",
+            "domain": self.domain,
             "reason": self.reason,
         });
         if let Some((name, kind)) = self.location {

@@ -8,6 +8,7 @@
 mod ask;
 mod conform;
 pub mod durable;
+mod failure;
 mod fault;
 mod filter;
 mod generic;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde_json::{Value as Json, json};
 
 use super::ask::Ask;
+use super::failure::Failure;
 use super::generic;
 use super::refs;
 use super::timing;
@@ -22,17 +23,6 @@ pub enum Then {
     /// Sets these fields of a resource.
     Merge(String, Object),
     Happen(Due),
-}
-
-/// An error that an operation ends with, in Compute Engine's terms.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Failure {
-    /// `RESOURCE_IN_USE_BY_ANOTHER_RESOURCE`
-    pub code: String,
-    pub message: String,
-    pub http: u16,
-    /// `BAD REQUEST`
-    pub http_message: String,
 }
 
 #[derive(Clone, Debug)]
@@ -329,7 +319,7 @@ fn render_compute(o: &Operation, at: Timestamp) -> Json {
     if status == "DONE" {
         out["endTime"] = json!(pacific(o.ends));
         if let Some(f) = &o.failure {
-            out["error"] = json!({ "errors": [{ "code": f.code, "message": f.message }] });
+            out["error"] = json!({ "errors": [f.entry()] });
             out["httpErrorStatusCode"] = json!(f.http);
             out["httpErrorMessage"] = json!(f.http_message);
         }

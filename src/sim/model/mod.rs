@@ -3,11 +3,17 @@
 pub mod addresses;
 pub mod autoscalers;
 pub mod balancing;
+pub mod capacity;
 pub mod certificates;
 pub mod dns;
 pub mod furnish;
 pub mod group_calls;
+pub mod group_health;
+pub mod group_machine;
+pub mod group_roll;
 pub mod group_spec;
+pub mod group_view;
+pub mod group_wish;
 pub mod groups;
 pub mod images;
 pub mod instance_calls;
@@ -15,6 +21,8 @@ pub mod instances;
 pub mod networks;
 pub mod operations;
 pub mod places;
+pub mod quotas;
+pub mod reach;
 pub mod services;
 pub mod sql;
 pub mod usage;
@@ -247,7 +255,7 @@ pub fn changing(
 ) -> Result<Effect, Fault> {
     match &*collection.path {
         "compute.instanceGroupManagers" | "compute.regionInstanceGroupManagers" => {
-            groups::changing(world, ask, &change, new)?;
+            groups::changing(ask, &change, new)?;
         }
         "compute.autoscalers" | "compute.regionAutoscalers" => autoscalers::check(new)?,
         "compute.backendServices" | "compute.healthChecks" => {
@@ -283,10 +291,10 @@ pub fn changed(world: &mut World, collection: &str, key: &str) {
 pub fn view(world: &World, collection: &str, key: &str, body: &mut Object) {
     match collection {
         "compute.instanceGroupManagers" | "compute.regionInstanceGroupManagers" => {
-            groups::view(world, key, body);
+            group_view::view(world, key, body);
         }
         "compute.instanceGroups" | "compute.regionInstanceGroups" => {
-            groups::view_members(world, key, body)
+            group_view::view_members(world, key, body)
         }
         "compute.addresses" | "compute.globalAddresses" => addresses::view(world, key, body),
         "compute.sslCertificates" => certificates::view(world, key, body),

@@ -7,7 +7,7 @@ use super::super::fault::Fault;
 use super::super::scenario::region_of;
 use super::super::world::World;
 use super::super::{Outcome, page, refs};
-use super::Handler;
+use super::{Handler, quotas};
 
 /// Types of persistent disks.
 const DISK_TYPES: &[&str] = &[
@@ -75,7 +75,7 @@ fn project(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
         "creationTimestamp": "2020-01-01T00:00:00.000-08:00",
         "name": project,
         "commonInstanceMetadata": { "kind": "compute#metadata", "fingerprint": "42WmSpB8rSM=" },
-        "quotas": [],
+        "quotas": quotas::of_project(world, project),
         "selfLink": refs::link(&format!("projects/{project}")),
         "defaultServiceAccount": format!("{number}-compute@developer.gserviceaccount.com"),
         "xpnProjectStatus": "UNSPECIFIED_XPN_PROJECT_STATUS",
@@ -115,7 +115,7 @@ fn region_json(world: &World, project: &str, name: &str) -> Json {
         "description": name,
         "status": "UP",
         "zones": zones,
-        "quotas": [],
+        "quotas": quotas::of_region(world, project, name),
         "selfLink": refs::link(&path),
         "supportsPzs": false,
     })
