@@ -95,7 +95,9 @@ impl Failure {
 /// "Quota 'CPUS' exceeded.  Limit: 24.0 in region us-central1."
 pub fn quota_text(metric: &str, limit: f64, region: Option<&str>) -> String {
     match region {
-        Some(region) => format!("Quota '{metric}' exceeded.  Limit: {limit:.1} in region {region}."),
+        Some(region) => {
+            format!("Quota '{metric}' exceeded.  Limit: {limit:.1} in region {region}.")
+        }
         None => format!("Quota '{metric}' exceeded.  Limit: {limit:.1} globally."),
     }
 }

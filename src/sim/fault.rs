@@ -17,6 +17,8 @@ pub struct Fault {
     domain: &'static str,
     /// `details[]` of the front end: why, in words that a program reads.
     info: Option<Json>,
+    /// `extendedHelp`: a page.
+    help: Option<String>,
 }
 
 impl Fault {
@@ -29,6 +31,7 @@ impl Fault {
             violation: None,
             domain: "global",
             info: None,
+            help: None,
         }
     }
 
@@ -38,6 +41,11 @@ impl Fault {
             domain: "usageLimits",
             ..Self::new(403, reason, message)
         }
+    }
+
+    pub fn with_help(mut self, page: &str) -> Self {
+        self.help = Some(page.to_string());
+        self
     }
 
     /// With the front end's `google.rpc.ErrorInfo`. Compute Engine spells its map `metadatas` in
@@ -174,6 +182,9 @@ impl Fault {
             "domain": self.domain,
             "reason": self.reason,
         });
+        if let Some(page) = &self.help {
+            entry["extendedHelp"] = json!(page);
+        }
         if let Some((name, kind)) = self.location {
             entry["location"] = json!(name);
             entry["locationType"] = json!(kind);

@@ -26,8 +26,12 @@ mod sim_wire;
 mod stamp;
 #[cfg(test)]
 mod tests;
+mod throttle;
 pub mod timing;
+mod trouble;
 mod world;
+
+use std::sync::Arc;
 
 use serde_json::{Value as Json, json};
 
@@ -41,8 +45,11 @@ use crate::catalog::{Catalog, RequestId};
 use crate::wire::{Answer, Verb};
 use crate::world::{Millis, Timestamp};
 use ask::Ask;
+use failure::Failure;
 use fault::Fault;
 use router::Router;
+use scenario::FaultKind;
+use trouble::Trouble;
 use world::{UsedId, World};
 
 /// One call as it arrives.
@@ -69,6 +76,15 @@ pub struct Reply {
     pub answer: Answer,
     /// The moment of the call plus the way there and back; for `wait`, when the operation is done.
     pub at: Timestamp,
+    pub fate: Fate,
+}
+
+/// What becomes of an answer on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    Arrives,
+    /// The connection breaks: the caller cannot tell whether the call took effect.
+    Lost,
 }
 
 /// The simulated cloud: all of its state.
@@ -116,22 +132,41 @@ impl Sim {
     /// Answers one call at `now`; everything that is due by then has happened before.
     pub fn handle(&mut self, call: &Call, now: Timestamp) -> Reply {
         self.world.advance(now);
-        let now = self.world.now;
         let (service, found) = self.route(call);
-        let reads = found
+        let method = found.as_ref().map(|m| Arc::clone(&m.method));
+        let reads = method
             .as_ref()
-            .is_none_or(|m| m.method.reads || m.method.verb == Verb::Get);
-        let method = found.as_ref().map(|m| m.method.id.to_string());
-        let empty = found.as_ref().is_some_and(|m| m.method.response.is_none());
-        let outcome = self.dispatch(call, found);
-        if let (Some(method), false) = (&method, reads) {
+            .is_none_or(|m| m.reads || m.verb == Verb::Get);
+        let id = method.as_ref().map(|m| m.id.to_string());
+        let trouble = self.trouble(call, id.as_deref());
+        let latency = self.world.scenario.latency_of(id.as_deref(), reads);
+        let slow = trouble.as_ref().filter(|t| t.kind == FaultKind::Slow);
+        let arrival = self
+            .world
+            .now
+            .plus(latency)
+            .plus(slow.map_or(Millis(0), |t| t.delay));
+        let empty = method.is_some_and(|m| m.response.is_none());
+        let outcome = match trouble.as_ref().and_then(|t| self.refused(t, call)) {
+            Some(refusal) => Err(refusal),
+            None => self.dispatch(call, found),
+        };
+        self.world.doom = None;
+        let kind = trouble.as_ref().map(|t| t.kind);
+        if let (Some(method), false) = (&id, reads || kind == Some(FaultKind::ConnectionReset)) {
             self.log(method, call, &outcome);
         }
-        let latency = match reads {
-            true => self.world.scenario.latency.read.0,
-            false => self.world.scenario.latency.write.0,
+        if let (Some(trouble), Ok(_)) = (&trouble, &outcome)
+            && trouble.kind == FaultKind::NotVisibleYet
+        {
+            let until = self.world.now.plus(trouble.delay);
+            let key = format!("{}/{}", service.as_deref().unwrap_or(""), target_of(call));
+            self.world.hidden.insert(key, until);
+        }
+        let fate = match kind {
+            Some(FaultKind::AnswerLost | FaultKind::ConnectionReset) => Fate::Lost,
+            _ => Fate::Arrives,
         };
-        let arrival = now.plus(latency);
         match outcome {
             Ok(done) => Reply {
                 at: done.at.map_or(arrival, |at| at.max(arrival)),
@@ -139,12 +174,53 @@ impl Sim {
                     true => answer(204, None, arrival),
                     false => answer(200, Some(&done.body), done.at.unwrap_or(arrival)),
                 },
+                fate,
             },
             Err(fault) => Reply {
                 at: arrival,
                 answer: answer(fault.status, Some(&fault.body(service.as_deref())), arrival),
+                fate,
             },
         }
+    }
+
+    /// What goes wrong with this call, as the scenario and the injected rules have it.
+    fn trouble(&mut self, call: &Call, method: Option<&str>) -> Option<Trouble> {
+        let method = method.filter(|m| self.world.troubles.watches(m))?;
+        let target = target_of(call);
+        let trouble = self.world.troubles.strike(method, &target)?;
+        if trouble.kind == FaultKind::OperationFails {
+            self.world.doom = Some(failure_named(&trouble.error));
+        }
+        Some(trouble)
+    }
+
+    /// The refusal that a trouble is.
+    fn refused(&self, trouble: &Trouble, call: &Call) -> Option<Fault> {
+        let path = ask::below_version(&router::decode(&call.path));
+        let project = refs::project_of(&path).unwrap_or_default();
+        Some(match trouble.kind {
+            FaultKind::RateLimit => throttle::rate_limited(&self.world, project, "default"),
+            FaultKind::TooManyRequests => Fault::new(
+                429,
+                "rateLimitExceeded",
+                "Too many requests; try again later.",
+            ),
+            FaultKind::Unavailable => Fault::new(503, "backendError", "Backend Error"),
+            // It never arrives; nothing is done.
+            FaultKind::ConnectionReset => Fault::new(503, "backendError", "Backend Error"),
+            _ => return None,
+        })
+    }
+
+    /// Lets calls go wrong from now on as a rule says.
+    ///
+    /// # Errors
+    /// What the rule lacks.
+    pub fn inject(&mut self, rule: scenario::FaultRule) -> Result<(), String> {
+        rule.check()?;
+        self.world.troubles.inject(rule);
+        Ok(())
     }
 
     /// Tells the simulator that a person approved: with `dns = "after approval"` every managed
@@ -155,10 +231,13 @@ impl Sim {
         model::certificates::review(&mut self.world);
     }
 
-    /// Whether a call may change something: it is then logged, and a durable cloud records it.
+    /// Whether a call may change something, which a rule that counts it is: a durable cloud records
+    /// it.
     pub fn mutates(&mut self, call: &Call) -> bool {
         let (_, found) = self.route(call);
-        found.is_some_and(|m| !m.method.reads && m.method.verb != Verb::Get)
+        let watched = |id: &str| self.world.troubles.watches(id);
+        found
+            .is_some_and(|m| !m.method.reads && m.method.verb != Verb::Get || watched(&m.method.id))
     }
 
     /// Lets virtual time pass without a call.
@@ -232,8 +311,13 @@ impl Sim {
             let project = ask.project.clone();
             self.furnish(&project);
         }
+        model::services::usable(&self.world, &ask.project, &ask.method.service)?;
+        throttle::count(&mut self.world, &ask.method, &ask.project)?;
         if let Some(replay) = self.replay(&ask, call)? {
             return Ok(replay);
+        }
+        if !ask.method.reads && ask.method.verb != Verb::Get {
+            throttle::room(&self.world, &ask.method, &ask.key(), &ask.project)?;
         }
         let outcome = model::answer(&mut self.world, &ask)?;
         self.remember(&ask, call, &outcome);
@@ -321,6 +405,12 @@ impl Sim {
             effective,
             status,
         });
+        // The oldest go by the quarter, so that this costs nothing.
+        let kept = self.world.scenario.log_kept.max(1);
+        if self.world.mutations.len() > kept + kept / 4 {
+            let old = self.world.mutations.len() - kept;
+            self.world.mutations.drain(..old);
+        }
     }
 
     /// Puts the scenario's resources into a project that is seen for the first time.
@@ -344,6 +434,29 @@ fn family(call: &Call) -> (Option<String>, String) {
         return (Some("compute".into()), format!("compute/v1/{rest}"));
     }
     (call.service.clone(), call.path.clone())
+}
+
+/// The path of what a call addresses; for an insert with the new name behind it.
+fn target_of(call: &Call) -> String {
+    let path = ask::below_version(&router::decode(&call.path));
+    let body: Json = match call.verb {
+        Verb::Post => serde_json::from_slice(&call.body).unwrap_or_default(),
+        _ => Json::Null,
+    };
+    match body.get("name").and_then(Json::as_str) {
+        Some(name) => format!("{path}/{}", refs::last(name)),
+        None => path,
+    }
+}
+
+/// The failure that a rule names, in the words of the API where they are known.
+fn failure_named(code: &str) -> Failure {
+    match code {
+        "QUOTA_EXCEEDED" => Failure::quota("CPUS", 24.0, Some("us-central1")),
+        "ZONE_RESOURCE_POOL_EXHAUSTED" => Failure::stocked_out("-", "-", "-"),
+        "RESOURCE_NOT_FOUND" => Failure::not_found("-"),
+        other => Failure::new(other, "An internal error occurred.", 503),
+    }
 }
 
 fn content(ask: &Ask, call: &Call) -> String {

@@ -117,6 +117,33 @@ pub fn begin_lasting(
     then: Vec<Then>,
     length: Millis,
 ) -> Json {
+    match world.doom.take() {
+        Some(failure) => begin_failing(world, ask, target, Vec::new(), failure),
+        None => run(world, ask, target, then, (length, None)),
+    }
+}
+
+/// How long an operation runs that ends with a quota's or a zone's refusal ("about six seconds in").
+const FAILS_AFTER: Millis = Millis::secs(6);
+
+/// [`begin`] for an operation that ends with an error: `then` is what remains to be undone.
+pub fn begin_failing(
+    world: &mut World,
+    ask: &Ask,
+    target: &str,
+    then: Vec<Then>,
+    failure: Failure,
+) -> Json {
+    run(world, ask, target, then, (FAILS_AFTER, Some(failure)))
+}
+
+fn run(
+    world: &mut World,
+    ask: &Ask,
+    target: &str,
+    then: Vec<Then>,
+    (length, failure): (Millis, Option<Failure>),
+) -> Json {
     let style = ask.method.operation.clone();
     if matches!(style, OperationStyle::None | OperationStyle::Dns { .. }) {
         for step in then {
@@ -155,7 +182,7 @@ pub fn begin_lasting(
         inserted: world.now,
         starts,
         ends,
-        failure: None,
+        failure,
         then,
     };
     let answer = render(world, &operation, world.now);

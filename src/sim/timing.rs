@@ -76,6 +76,11 @@ pub enum Happening {
     MachineRestart,
     /// New labels, tags and metadata for a group's machine.
     MachineRefresh,
+    /// Between two looks of an autoscaler at the load.
+    ScalerLook,
+    /// From the operation that enables an API until it answers everywhere ("wait a few minutes for the
+    /// action to propagate").
+    ApiSpreads,
     /// From a refused creation of a group's machine to the next try.
     CreationRetry,
     /// Between the starts of two machines of one group.
@@ -101,6 +106,8 @@ impl Happening {
             Happening::MachineBoot => ("machine boot", 90.0),
             Happening::MachineRestart => ("machine restart", 40.0),
             Happening::MachineRefresh => ("machine refresh", 5.0),
+            Happening::ScalerLook => ("scaler look", 15.0),
+            Happening::ApiSpreads => ("api spreads", 30.0),
             Happening::CreationRetry => ("creation retry", 30.0),
             Happening::NextMachine => ("next machine", 4.0),
             Happening::MachineGone => ("machine gone", 40.0),

@@ -230,8 +230,7 @@ fn update_one(
         template: machine.template.clone(),
         count: 0,
     });
-    let reach =
-        group_machine::difference(world, &machine.template, &version.template).max(least);
+    let reach = group_machine::difference(world, &machine.template, &version.template).max(least);
     if reach > most {
         return;
     }

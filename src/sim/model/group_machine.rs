@@ -155,12 +155,7 @@ fn attempt(world: &mut World, key: &str, group: &mut Group, index: usize, again:
     }
 }
 
-fn creation_error(
-    machine: &Machine,
-    failure: &Failure,
-    again: bool,
-    at: Timestamp,
-) -> GroupError {
+fn creation_error(machine: &Machine, failure: &Failure, again: bool, at: Timestamp) -> GroupError {
     GroupError {
         at,
         machine: machine.key.clone(),

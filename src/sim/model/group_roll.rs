@@ -124,13 +124,7 @@ fn update(world: &mut World, key: &str, group: &mut Group) -> Option<Timestamp> 
 }
 
 /// Updates a machine under its name; one that already moves is left to finish.
-fn replace_in_place(
-    world: &mut World,
-    key: &str,
-    group: &mut Group,
-    index: usize,
-    reach: Reach,
-) {
+fn replace_in_place(world: &mut World, key: &str, group: &mut Group, index: usize, reach: Reach) {
     let Some(version) = group.lacking().cloned() else {
         return;
     };

@@ -191,9 +191,8 @@ fn check_limits(body: &Object, path: &str) -> Result<(), Fault> {
                 ),
             );
         }
-        let share = given(policy, name, "percent").filter(|n| {
-            !(0..=100).contains(n) || regional && size < 10 && *n != 0
-        });
+        let share = given(policy, name, "percent")
+            .filter(|n| !(0..=100).contains(n) || regional && size < 10 && *n != 0);
         if let Some(number) = share {
             return refuse_limit(
                 name,

@@ -18,7 +18,7 @@ use super::super::timing::{self, Happening};
 use super::super::world::{Due, Object, World};
 use super::group_wish::{Version, Wish};
 use super::{
-    Change, group_health, group_machine, group_roll, group_spec, instances, path_of, usage,
+    Change, group_health, group_machine, group_roll, group_spec, instances, path_of, scaling, usage,
 };
 use crate::world::{Millis, Timestamp};
 
@@ -152,6 +152,15 @@ impl Group {
         self.errors.push_back(error);
     }
 
+    /// Why machines that it is trying to make cannot be made.
+    pub fn refusals(&self) -> impl Iterator<Item = &str> {
+        self.machines
+            .iter()
+            .filter(|m| matches!(m.action, Action::Creating { made: false, .. }))
+            .filter_map(|m| self.errors.iter().rev().find(|e| e.machine == m.key))
+            .map(|e| e.code.as_str())
+    }
+
     /// How many machines there are and stay.
     pub fn staying(&self) -> i64 {
         self.machines.iter().filter(|m| m.stays()).count() as i64
@@ -209,6 +218,7 @@ pub fn noticed_later(world: &mut World, key: &str) {
         .plus(length)
         .plus(world.takes(Happening::GroupNotice));
     noticed_at(world, key, at);
+    scaling::group_changed(world, key);
 }
 
 /// The wishes are noticed at `at`: those of several changes at the last one's moment.

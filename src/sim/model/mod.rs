@@ -23,6 +23,7 @@ pub mod operations;
 pub mod places;
 pub mod quotas;
 pub mod reach;
+pub mod scaling;
 pub mod services;
 pub mod sql;
 pub mod usage;
@@ -104,7 +105,7 @@ fn aggregated(world: &World, ask: &Ask) -> Result<Json, Fault> {
         .resources
         .range(prefix.clone()..)
         .take_while(|(key, _)| key.starts_with(&prefix))
-        .filter(|(key, _)| key.rsplit('/').nth(1) == Some(kind))
+        .filter(|(key, _)| key.rsplit('/').nth(1) == Some(kind) && !world.is_hidden(key))
         .filter_map(|(key, _)| Some((key.clone(), Json::Object(generic::view(world, key)?))))
         .collect();
     page::aggregated(world, ask, items)
@@ -180,6 +181,7 @@ pub fn prepare(
     body: &mut Object,
 ) -> Result<(), Fault> {
     places::known_scope(world, key)?;
+    quotas::admit(world, &collection.path, key)?;
     match &*collection.path {
         "compute.instances" => instances::prepare(world, key, body),
         "compute.disks" => instances::prepare_disk(world, key, body),
@@ -216,6 +218,40 @@ pub fn prepare(
             Ok(())
         }
         _ => Ok(()),
+    }
+}
+
+/// Why the operation of an insert will end with an error: a quota, or a zone without room.
+pub fn refused_later(
+    world: &World,
+    collection: &str,
+    key: &str,
+    body: &Object,
+) -> Option<super::failure::Failure> {
+    match collection {
+        "compute.instances" => capacity::refused_machine(world, key, body),
+        _ => None,
+    }
+}
+
+/// Makes what an insert put there besides its resource go with it.
+pub fn sweep(world: &mut World, ask: &Ask, key: &str) {
+    if key.contains("/instances/") {
+        instances::sweep(world, ask, key);
+    }
+}
+
+/// An operation has ended well: what looks at others looks again.
+pub fn settled(world: &mut World, target: &str) {
+    const SEEN: [&str; 5] = [
+        "/firewalls/",
+        "/healthChecks/",
+        "/routers/",
+        "/addresses/",
+        "sqladmin/",
+    ];
+    if SEEN.iter().any(|part| target.contains(part)) {
+        group_health::review(world);
     }
 }
 
@@ -298,7 +334,7 @@ pub fn view(world: &World, collection: &str, key: &str, body: &mut Object) {
         }
         "compute.addresses" | "compute.globalAddresses" => addresses::view(world, key, body),
         "compute.sslCertificates" => certificates::view(world, key, body),
-        "compute.autoscalers" | "compute.regionAutoscalers" => autoscalers::view(world, body),
+        "compute.autoscalers" | "compute.regionAutoscalers" => autoscalers::view(world, key, body),
         "sqladmin.users" => {
             body.remove("password");
         }
@@ -348,7 +384,9 @@ pub fn removed(world: &mut World, key: &str, old: &Resource) {
             groups::removed(world, key)
         }
         "compute.networks" => networks::removed(world, key),
-        "compute.autoscalers" | "compute.regionAutoscalers" => {}
+        "compute.autoscalers" | "compute.regionAutoscalers" => {
+            world.scalers.remove(key);
+        }
         "sqladmin.instances" | "dns.managedZones" => remove_below(world, key),
         _ => remove_children(world, old, key),
     }
@@ -381,6 +419,7 @@ pub fn happen(world: &mut World, due: Due) {
         Due::GroupMoves(key) => groups::moves(world, &key),
         Due::CertificateIssued(key) => certificates::issued(world, &key),
         Due::DnsChangeDone(key) => dns::done(world, &key),
+        Due::ScalerLooks(key) => autoscalers::look(world, &key),
         Due::OperationEnds(_) => {}
     }
 }

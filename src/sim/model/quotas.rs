@@ -86,11 +86,7 @@ fn cpus(world: &World, machine: &str) -> f64 {
 }
 
 /// What a machine takes of its region and of the project.
-pub fn of_machine(
-    world: &World,
-    zone: &str,
-    body: &super::super::world::Object,
-) -> Wanted {
+pub fn of_machine(world: &World, zone: &str, body: &super::super::world::Object) -> Wanted {
     let region = Some(region_of(zone).to_string());
     let text = |name: &str| body.get(name).and_then(Json::as_str).unwrap_or("");
     let machine = refs::last(text("machineType"));
@@ -123,24 +119,37 @@ fn of_disk(resource: &Resource, region: &str) -> Wanted {
     vec![(metric.into(), Some(region.into()), size)]
 }
 
-/// What a resource that is there takes.
-fn of_resource(world: &World, key: &str, resource: &Resource) -> Wanted {
-    let zone = refs::after(key, "zones");
-    let region = refs::after(key, "regions").or(zone.map(region_of));
+fn region_in(key: &str) -> Option<&str> {
+    refs::after(key, "regions").or(refs::after(key, "zones").map(region_of))
+}
+
+/// What one resource of a collection takes by being there.
+fn counted(collection: &str, region: Option<&str>) -> Wanted {
     let one = |metric: &str| vec![(metric.to_string(), region.map(str::to_string), 1.0)];
-    match (&*resource.collection, region) {
-        ("compute.instances", _) => of_machine(world, zone.unwrap_or(""), &resource.body),
-        ("compute.disks", Some(region)) => of_disk(resource, region),
-        ("compute.addresses", _) => one("STATIC_ADDRESSES"),
-        ("compute.autoscalers", _) => one("AUTOSCALERS"),
-        ("compute.regionAutoscalers", _) => one("REGIONAL_AUTOSCALERS"),
-        ("compute.instanceGroupManagers", _) => one("INSTANCE_GROUP_MANAGERS"),
-        ("compute.regionInstanceGroupManagers", _) => one("REGIONAL_INSTANCE_GROUP_MANAGERS"),
-        (collection, _) => GLOBAL
+    match collection {
+        "compute.addresses" => one("STATIC_ADDRESSES"),
+        "compute.autoscalers" => one("AUTOSCALERS"),
+        "compute.regionAutoscalers" => one("REGIONAL_AUTOSCALERS"),
+        "compute.instanceGroupManagers" => one("INSTANCE_GROUP_MANAGERS"),
+        "compute.regionInstanceGroupManagers" => one("REGIONAL_INSTANCE_GROUP_MANAGERS"),
+        _ => GLOBAL
             .iter()
             .filter(|(_, _, counted)| counted.contains(&collection))
             .map(|(metric, _, _)| (metric.to_string(), None, 1.0))
             .collect(),
+    }
+}
+
+/// What a resource that is there takes.
+fn of_resource(world: &World, key: &str, resource: &Resource) -> Wanted {
+    let region = region_in(key);
+    match (&*resource.collection, region) {
+        ("compute.instances", _) => {
+            let zone = refs::after(key, "zones").unwrap_or("");
+            of_machine(world, zone, &resource.body)
+        }
+        ("compute.disks", Some(region)) => of_disk(resource, region),
+        (collection, region) => counted(collection, region),
     }
 }
 
@@ -194,11 +203,8 @@ pub fn exceeded(
 ///
 /// # Errors
 /// 403 quotaExceeded.
-pub fn admit(world: &World, collection: &str, key: &str, resource: &Resource) -> Result<(), Fault> {
-    if matches!(collection, "compute.instances" | "compute.disks") || !key.starts_with("compute/") {
-        return Ok(());
-    }
-    let wanted = of_resource(world, key, resource);
+pub fn admit(world: &World, collection: &str, key: &str) -> Result<(), Fault> {
+    let wanted = counted(collection, region_in(key));
     let project = refs::project_of(path_of(key)).unwrap_or_default();
     match exceeded(world, project, &wanted) {
         Some((metric, limit, region)) => Err(Fault::usage_limit(

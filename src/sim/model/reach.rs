@@ -166,7 +166,11 @@ pub fn database(world: &World, vm_key: &str, instance: &str) -> bool {
     if db.text("state") != "RUNNABLE" {
         return false;
     }
-    let Some(settings) = db.body.get("settings").and_then(|s| s.get("ipConfiguration")) else {
+    let Some(settings) = db
+        .body
+        .get("settings")
+        .and_then(|s| s.get("ipConfiguration"))
+    else {
         return false;
     };
     let shared = network_of(&vm.body)
