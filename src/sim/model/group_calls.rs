@@ -156,14 +156,17 @@ fn named(world: &World, ask: &Ask, key: &str) -> Result<Vec<usize>, Fault> {
         .collect()
 }
 
-/// Lets a call do something to a group at once, and answers with its operation.
+/// Lets a call do something to a group at once, which then knows its wishes, and answers with its
+/// operation.
 fn at_once(
     world: &mut World,
     ask: &Ask,
     key: &str,
     act: impl FnOnce(&mut World, &mut Group),
 ) -> Outcome {
+    let wish = world.live(key).map(|r| Wish::of(&r.body, path_of(key)));
     if let Some(mut group) = world.groups.remove(key) {
+        group.wish = wish.unwrap_or_default();
         act(world, &mut group);
         world.groups.insert(key.to_string(), group);
     }
@@ -197,12 +200,7 @@ fn apply_updates(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
             "Must not be more disruptive than mostDisruptiveAllowedAction.",
         ));
     }
-    let wish = world
-        .live(&key)
-        .map(|r| Wish::of(&r.body, path_of(&key)))
-        .unwrap_or_default();
     Ok(at_once(world, ask, &key, |world, group| {
-        group.wish = wish;
         for index in chosen {
             update_one(world, &key, group, index, least, most);
         }
@@ -268,7 +266,6 @@ fn delete(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
     let chosen = named(world, ask, &key)?;
     shrink(world, &key, chosen.len() as i64);
     Ok(at_once(world, ask, &key, |world, group| {
-        group.wish.size = (group.wish.size - chosen.len() as i64).max(0);
         for index in chosen {
             group_machine::delete(world, &key, group, index);
         }
@@ -282,7 +279,6 @@ fn abandon(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
     shrink(world, &key, chosen.len() as i64);
     Ok(at_once(world, ask, &key, |world, group| {
         let until = world.now.plus(world.takes(Happening::GroupNotice));
-        group.wish.size = (group.wish.size - chosen.len() as i64).max(0);
         for index in chosen {
             group.machines[index].action = Action::Abandoning { until };
         }
@@ -330,7 +326,6 @@ fn create(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
     let size = size_of(world, &key) + names.len() as i64;
     set_size(world, &key, size);
     Ok(at_once(world, ask, &key, |world, group| {
-        group.wish.size += names.len() as i64;
         for name in names {
             group_machine::begin_named(world, &key, group, &name);
         }

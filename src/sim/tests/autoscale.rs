@@ -243,7 +243,10 @@ fn without_the_firewall_rule_nothing_is_healthy() {
     );
     firewall(&mut client);
     let took = client.until(1, &compute(manager), |g| g["status"]["isStable"] == true);
-    assert!((5..15).contains(&took), "two probes of five seconds: {took}");
+    assert!(
+        (5..15).contains(&took),
+        "two probes of five seconds: {took}"
+    );
 }
 
 #[test]

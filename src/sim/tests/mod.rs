@@ -3,6 +3,7 @@
 mod autoscale;
 mod collections;
 mod durable;
+mod groups;
 mod network;
 mod rules;
 
