@@ -6,6 +6,7 @@ mod durable;
 mod groups;
 mod network;
 mod rules;
+mod scaling;
 
 use serde_json::{Value as Json, json};
 
