@@ -26,7 +26,6 @@ mod sim_wire;
 mod stamp;
 #[cfg(test)]
 mod tests;
-mod throttle;
 pub mod timing;
 mod trouble;
 mod world;
@@ -37,7 +36,7 @@ use serde_json::{Value as Json, json};
 
 pub use durable::{Cloud, Durable, SimError};
 pub use scenario::Scenario;
-pub use serve::{SERVER, serve};
+pub use serve::{SERVER, Speed, serve};
 pub use sim_wire::SimWire;
 pub use world::Mutation;
 
@@ -45,7 +44,6 @@ use crate::catalog::{Catalog, RequestId};
 use crate::wire::{Answer, Verb};
 use crate::world::{Millis, Timestamp};
 use ask::Ask;
-use failure::Failure;
 use fault::Fault;
 use router::Router;
 use scenario::FaultKind;
@@ -147,7 +145,9 @@ impl Sim {
             .plus(latency)
             .plus(slow.map_or(Millis(0), |t| t.delay));
         let empty = method.is_some_and(|m| m.response.is_none());
-        let outcome = match trouble.as_ref().and_then(|t| self.refused(t, call)) {
+        let project = ask::below_version(&router::decode(&call.path));
+        let number = (self.world).project_number(refs::project_of(&project).unwrap_or_default());
+        let outcome = match trouble.as_ref().and_then(|t| t.refusal(number)) {
             Some(refusal) => Err(refusal),
             None => self.dispatch(call, found),
         };
@@ -190,27 +190,9 @@ impl Sim {
         let target = target_of(call);
         let trouble = self.world.troubles.strike(method, &target)?;
         if trouble.kind == FaultKind::OperationFails {
-            self.world.doom = Some(failure_named(&trouble.error));
+            self.world.doom = Some(trouble.failure());
         }
         Some(trouble)
-    }
-
-    /// The refusal that a trouble is.
-    fn refused(&self, trouble: &Trouble, call: &Call) -> Option<Fault> {
-        let path = ask::below_version(&router::decode(&call.path));
-        let project = refs::project_of(&path).unwrap_or_default();
-        Some(match trouble.kind {
-            FaultKind::RateLimit => throttle::rate_limited(&self.world, project, "default"),
-            FaultKind::TooManyRequests => Fault::new(
-                429,
-                "rateLimitExceeded",
-                "Too many requests; try again later.",
-            ),
-            FaultKind::Unavailable => Fault::new(503, "backendError", "Backend Error"),
-            // It never arrives; nothing is done.
-            FaultKind::ConnectionReset => Fault::new(503, "backendError", "Backend Error"),
-            _ => return None,
-        })
     }
 
     /// Lets calls go wrong from now on as a rule says.
@@ -312,12 +294,8 @@ impl Sim {
             self.furnish(&project);
         }
         model::services::usable(&self.world, &ask.project, &ask.method.service)?;
-        throttle::count(&mut self.world, &ask.method, &ask.project)?;
         if let Some(replay) = self.replay(&ask, call)? {
             return Ok(replay);
-        }
-        if !ask.method.reads && ask.method.verb != Verb::Get {
-            throttle::room(&self.world, &ask.method, &ask.key(), &ask.project)?;
         }
         let outcome = model::answer(&mut self.world, &ask)?;
         self.remember(&ask, call, &outcome);
@@ -417,7 +395,31 @@ impl Sim {
     fn furnish(&mut self, project: &str) {
         if self.furnished.insert(project.to_string()) {
             model::furnish::furnish(&mut self.world, project);
+            self.load(project);
         }
+    }
+
+    /// Puts what was listed from a real project there as it is.
+    fn load(&mut self, project: &str) {
+        for body in self.world.scenario.loaded.clone() {
+            let Some((service, path, full)) = model::adopt::place_of(&body) else {
+                continue;
+            };
+            if refs::project_of(&path) != Some(project) {
+                continue;
+            }
+            match self.router.find(Some(&service), Verb::Get, &full) {
+                Some(found) => {
+                    let collection = found.method.collection.to_string();
+                    let key = format!("{service}/{path}");
+                    model::adopt::put(&mut self.world, &key, &collection, body);
+                }
+                None => self.world.notes.push(format!(
+                    "load: no API of the catalogue has {service} {path}"
+                )),
+            }
+        }
+        model::adopt::gather(&mut self.world, project);
     }
 }
 
@@ -446,16 +448,6 @@ fn target_of(call: &Call) -> String {
     match body.get("name").and_then(Json::as_str) {
         Some(name) => format!("{path}/{}", refs::last(name)),
         None => path,
-    }
-}
-
-/// The failure that a rule names, in the words of the API where they are known.
-fn failure_named(code: &str) -> Failure {
-    match code {
-        "QUOTA_EXCEEDED" => Failure::quota("CPUS", 24.0, Some("us-central1")),
-        "ZONE_RESOURCE_POOL_EXHAUSTED" => Failure::stocked_out("-", "-", "-"),
-        "RESOURCE_NOT_FOUND" => Failure::not_found("-"),
-        other => Failure::new(other, "An internal error occurred.", 503),
     }
 }
 

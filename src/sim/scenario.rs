@@ -14,7 +14,7 @@ use serde_json::Value as Json;
 
 pub use behaviour::{ImageBehaviour, Load, Point, fits};
 pub use faults::{FaultKind, FaultRule};
-pub use limits::{Operations, Quotas, RateLimits, StockOut};
+pub use limits::{Quotas, StockOut};
 
 use crate::world::Millis;
 
@@ -205,8 +205,6 @@ pub struct Scenario {
     pub disabled_apis: Vec<String>,
     pub quotas: Quotas,
     pub stockouts: Vec<StockOut>,
-    pub operations: Operations,
-    pub rate_limits: RateLimits,
     pub images: Vec<ImageBehaviour>,
     pub loads: Vec<Load>,
     pub faults: Vec<FaultRule>,
@@ -244,8 +242,6 @@ impl Scenario {
             disabled_apis: Vec::new(),
             quotas: Quotas::default(),
             stockouts: Vec::new(),
-            operations: Operations::default(),
-            rate_limits: RateLimits::default(),
             images: Vec::new(),
             loads: Vec::new(),
             faults: Vec::new(),

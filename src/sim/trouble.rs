@@ -1,6 +1,10 @@
 //! Faults on demand: which call goes wrong, decided by the scenario's rules and those injected later.
 //! Counted and seeded, so a failure comes again when the same calls are made again.
 
+use serde_json::json;
+
+use super::failure::Failure;
+use super::fault::Fault;
 use super::scenario::{FaultKind, FaultRule, fits};
 use crate::world::Millis;
 
@@ -17,6 +21,52 @@ pub struct Trouble {
     pub kind: FaultKind,
     pub delay: Millis,
     pub error: String,
+}
+
+impl Trouble {
+    /// The refusal that it is, for kinds that refuse. A call whose connection breaks before it has any
+    /// effect is refused as well: nobody reads why.
+    pub fn refusal(&self, project_number: u64) -> Option<Fault> {
+        match self.kind {
+            FaultKind::RateLimit => Some(rate_limited(project_number)),
+            FaultKind::TooManyRequests => {
+                let text = "Too many requests; try again later.";
+                Some(Fault::new(429, "rateLimitExceeded", text))
+            }
+            FaultKind::Unavailable | FaultKind::ConnectionReset => {
+                Some(Fault::new(503, "backendError", "Backend Error"))
+            }
+            _ => None,
+        }
+    }
+
+    /// The error that an operation ends with, in the words of the API where they are known.
+    pub fn failure(&self) -> Failure {
+        match self.error.as_str() {
+            "QUOTA_EXCEEDED" => Failure::quota("CPUS", 24.0, Some("us-central1")),
+            "ZONE_RESOURCE_POOL_EXHAUSTED" => Failure::stocked_out("-", "-", "-"),
+            "RESOURCE_NOT_FOUND" => Failure::not_found("-"),
+            other => Failure::new(other, "An internal error occurred.", 503),
+        }
+    }
+}
+
+/// 403 in the words of Compute Engine (hail#10613).
+fn rate_limited(number: u64) -> Fault {
+    const GROUP: &str = "compute.googleapis.com/default_requests";
+    let message = format!(
+        "Quota exceeded for quota metric 'Queries' and limit 'Queries per minute' of service 'compute.googleapis.com' for consumer 'project_number:{number}'."
+    );
+    let info = json!({
+        "service": "compute.googleapis.com",
+        "consumer": format!("projects/{number}"),
+        "quota_metric": GROUP,
+    });
+    Fault::usage_limit("rateLimitExceeded", message).with_info(
+        "RATE_LIMIT_EXCEEDED",
+        "googleapis.com",
+        info,
+    )
 }
 
 impl Troubles {

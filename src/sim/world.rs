@@ -13,7 +13,6 @@ use super::model::groups::Group;
 use super::operation::{Operation, Then};
 use super::refs;
 use super::scenario::Scenario;
-use super::throttle::Throttle;
 use super::timing::{self, Happening};
 use super::trouble::Troubles;
 use crate::catalog::Catalog;
@@ -104,7 +103,6 @@ pub struct World {
     pub hidden: BTreeMap<String, Timestamp>,
     /// From when on an API that was enabled again answers.
     pub apis_ready: BTreeMap<String, Timestamp>,
-    pub throttle: Throttle,
     /// What the autoscalers remember, by their keys.
     pub scalers: BTreeMap<String, Scaler>,
     /// What in the scenario could not be used.
@@ -124,7 +122,6 @@ impl World {
             doom: None,
             hidden: BTreeMap::new(),
             apis_ready: BTreeMap::new(),
-            throttle: Throttle::default(),
             scalers: BTreeMap::new(),
             scenario,
             resources: BTreeMap::new(),

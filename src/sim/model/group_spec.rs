@@ -297,7 +297,7 @@ fn defaults(body: &mut Object, path: &str) {
 }
 
 /// The instance group that stands beside the manager: named ports, network, fingerprint.
-fn make_group(world: &mut World, path: &str, group_path: &str, body: &Object) {
+pub fn make_group(world: &mut World, path: &str, group_path: &str, body: &Object) {
     let project = refs::project_of(path).unwrap_or_default();
     let name = body.get("name").cloned().unwrap_or_default();
     let template = main_template(world, body);

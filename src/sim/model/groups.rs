@@ -145,6 +145,14 @@ pub struct Group {
 }
 
 impl Group {
+    pub fn of(wish: Wish, machines: Vec<Machine>) -> Group {
+        Group {
+            machines,
+            wish,
+            ..Group::default()
+        }
+    }
+
     pub fn note(&mut self, error: GroupError) {
         if self.errors.len() == ERRORS_KEPT {
             self.errors.pop_front();
@@ -202,10 +210,7 @@ impl Group {
 
 pub fn inserted(world: &mut World, key: &str) -> Vec<Then> {
     let body = world.live(key).map(|r| r.body.clone()).unwrap_or_default();
-    let group = Group {
-        wish: Wish::of(&body, path_of(key)),
-        ..Group::default()
-    };
+    let group = Group::of(Wish::of(&body, path_of(key)), Vec::new());
     world.groups.insert(key.to_string(), group);
     vec![Then::Happen(Due::GroupMoves(key.to_string()))]
 }

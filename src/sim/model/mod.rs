@@ -1,6 +1,7 @@
 //! Behaviour beyond the generic verbs: one file a subject, and the one registry that calls them.
 
 pub mod addresses;
+pub mod adopt;
 pub mod autoscalers;
 pub mod balancing;
 pub mod capacity;

@@ -1,4 +1,4 @@
-//! What there is not enough of: quotas, room in zones, calls in a minute, operations at a time.
+//! What there is not enough of: quotas, and room in zones.
 
 use std::collections::BTreeMap;
 
@@ -35,22 +35,4 @@ pub struct StockOut {
     pub from: Option<Span>,
     #[serde(default)]
     pub until: Option<Span>,
-}
-
-/// How many operations of one kind of container may run at a time.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Operations {
-    /// Of Compute Engine, for each project and scope (a zone, a region, global); none without it.
-    pub concurrent: Option<usize>,
-}
-
-/// Calls of Compute Engine in a minute, by group: `reads`, `writes`, `operation_reads`, `lists`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct RateLimits {
-    pub reads: Option<u32>,
-    pub writes: Option<u32>,
-    pub operation_reads: Option<u32>,
-    pub lists: Option<u32>,
 }

@@ -19,7 +19,12 @@ impl Scenario {
         own.check()?;
         let mut given: toml::Table = toml::from_str(text).map_err(|e| e.to_string())?;
         let demo: toml::Table = toml::from_str(DEMO).map_err(|e| e.to_string())?;
-        for (key, value) in demo {
+        // A project that is loaded holds what was loaded.
+        let bare = own.load_file.is_some();
+        for (key, value) in demo
+            .into_iter()
+            .filter(|(k, _)| !(bare && k == "resources"))
+        {
             given.entry(key).or_insert(value);
         }
         given.try_into().map_err(|e: toml::de::Error| e.to_string())
