@@ -7,6 +7,7 @@ mod groups;
 mod network;
 mod rules;
 mod scaling;
+mod troubles;
 
 use serde_json::{Value as Json, json};
 
