@@ -296,9 +296,9 @@ pub struct Sim {
     /// What the cloud holds and how it behaves
     #[arg(long, value_name = "FILE")]
     pub scenario: Option<PathBuf>,
-    /// How many times faster than real time goes by
+    /// How many times faster than real time goes by; `virtual`: it jumps from call to call
     #[arg(long, value_name = "FACTOR", default_value = "1")]
-    pub speed: f64,
+    pub speed: String,
 }
 
 #[derive(Debug, ClapArgs)]

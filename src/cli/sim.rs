@@ -7,16 +7,11 @@ use tokio::net::TcpListener;
 use super::args::Sim as Args;
 use super::failure::{Exit, Failure};
 use super::settings::Settings;
-use crate::sim::{Scenario, Sim, serve};
+use crate::sim::{Scenario, Sim, Speed, serve};
 use crate::world::Timestamp;
 
 pub fn sim(args: &Args, settings: &Settings) -> Result<Exit, Failure> {
-    if !(args.speed.is_finite() && args.speed > 0.0) {
-        return Err(Failure::usage(format!(
-            "`--speed {}` is no factor: it takes a number above 0",
-            args.speed
-        )));
-    }
+    let speed = speed(&args.speed)?;
     let scenario = match &args.scenario {
         Some(file) => scenario(file)?,
         None => Scenario::default(),
@@ -38,9 +33,20 @@ pub fn sim(args: &Args, settings: &Settings) -> Result<Exit, Failure> {
         let stop = async {
             let _ = tokio::signal::ctrl_c().await;
         };
-        serve(listener, cloud, args.speed, stop).await?;
+        serve(listener, cloud, speed, stop).await?;
         Ok(Exit::Done)
     })
+}
+
+fn speed(text: &str) -> Result<Speed, Failure> {
+    let factor = text.parse::<f64>().ok();
+    match factor.filter(|f| f.is_finite() && *f > 0.0) {
+        Some(factor) => Ok(Speed::Times(factor)),
+        None if text == "virtual" => Ok(Speed::Virtual),
+        None => Err(Failure::usage(format!(
+            "`--speed {text}` is no speed: it takes a number above 0, or `virtual`"
+        ))),
+    }
 }
 
 /// Reads a scenario.
@@ -54,6 +60,5 @@ pub fn scenario(file: &Path) -> Result<Scenario, Failure> {
             file.display()
         ))
     };
-    let text = std::fs::read_to_string(file).map_err(|e| fail(e.to_string()))?;
-    Scenario::parse(&text).map_err(fail)
+    Scenario::read(file).map_err(fail)
 }

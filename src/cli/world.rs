@@ -136,9 +136,7 @@ fn scenario(file: Option<&Path>) -> Result<Scenario, SessionError> {
         return Ok(Scenario::default());
     };
     let name = file.display();
-    let text = std::fs::read_to_string(file)
-        .map_err(|e| SessionError::Usage(format!("the scenario {name} cannot be read: {e}")))?;
-    Scenario::parse(&text).map_err(|e| SessionError::Usage(format!("the scenario {name}: {e}")))
+    Scenario::read(file).map_err(|e| SessionError::Usage(format!("the scenario {name}: {e}")))
 }
 
 /// How long the simulated operator takes when the scenario does not say.

@@ -13,8 +13,12 @@ pub struct Fault {
     location: Option<(&'static str, &'static str)>,
     /// The path of the field that is wrong, for `details[].fieldViolations`.
     violation: Option<String>,
-    /// `details[]` as they are.
+    /// `global`, or `usageLimits` for what there is too much of.
+    domain: &'static str,
+    /// `details[]` of the front end: why, in words that a program reads.
     details: Option<Json>,
+    /// `extendedHelp`: a page.
+    help: Option<String>,
 }
 
 impl Fault {
@@ -25,7 +29,9 @@ impl Fault {
             message: message.into(),
             location: None,
             violation: None,
+            domain: "global",
             details: None,
+            help: None,
         }
     }
 
@@ -34,6 +40,28 @@ impl Fault {
             details: Some(details),
             ..self
         }
+    }
+
+    /// 403 with the domain `usageLimits`: quotas and rates.
+    pub fn usage_limit(reason: &'static str, message: impl Into<String>) -> Self {
+        Fault {
+            domain: "usageLimits",
+            ..Self::new(403, reason, message)
+        }
+    }
+
+    pub fn with_help(mut self, page: &str) -> Self {
+        self.help = Some(page.to_string());
+        self
+    }
+
+    /// With the front end's `google.rpc.ErrorInfo`. Compute Engine spells its map `metadatas` in
+    /// recorded answers; the front end itself `metadata`.
+    pub fn with_info(self, reason: &str, domain: &str, metadata: Json) -> Self {
+        self.with_details(json!([{
+            "@type": "type.googleapis.com/google.rpc.ErrorInfo",
+            "reason": reason, "domain": domain, "metadata": metadata,
+        }]))
     }
 
     /// 400 `Invalid value for field 'resource.name': 'X'. …`
@@ -154,7 +182,7 @@ impl Fault {
         if old_style {
             error.insert("errors".into(), json!([self.entry()]));
         }
-        if !old_style || self.violation.is_some() {
+        if !old_style || self.violation.is_some() || self.details.is_some() {
             error.insert("status".into(), json!(self.canonical()));
         }
         if let Some(field) = &self.violation {
@@ -175,9 +203,12 @@ impl Fault {
     fn entry(&self) -> Json {
         let mut entry = json!({
             "message": self.message,
-            "domain": if self.reason == "rateLimitExceeded" { "usageLimits" } else { "global" },
+            "domain": self.domain,
             "reason": self.reason,
         });
+        if let Some(page) = &self.help {
+            entry["extendedHelp"] = json!(page);
+        }
         if let Some((name, kind)) = self.location {
             entry["location"] = json!(name);
             entry["locationType"] = json!(kind);

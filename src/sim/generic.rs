@@ -36,6 +36,7 @@ pub fn answer_of(world: &World, ask: &Ask, key: &str) -> Json {
 pub fn get(world: &World, ask: &Ask) -> Result<Json, Fault> {
     let key = identity::find(world, ask)?;
     view(world, &key)
+        .filter(|_| !world.is_hidden(&key))
         .map(Json::Object)
         .ok_or_else(|| missing(&key))
 }
@@ -85,7 +86,16 @@ pub fn insert(world: &mut World, ask: &Ask, collection: &Collection) -> Result<J
     let stamped = stamp::stamp_new(world, collection, &key, &id, body);
     let mut body = stamped;
     model::prepare(world, collection, &key, ask, &mut body)?;
+    let refused = match world.doom.take() {
+        Some(failure) => Some(failure),
+        None => model::refused_later(world, &collection.path, &key, &body),
+    };
     world.put(&key, &collection.path, body);
+    if let Some(failure) = refused {
+        model::sweep(world, ask, &key);
+        let then = vec![Then::Remove(key.clone())];
+        return Ok(operation::begin_failing(world, ask, &key, then, failure));
+    }
     let then = model::inserted(world, &collection.path, &key, ask);
     Ok(operation::begin(world, ask, &key, then))
 }
@@ -311,6 +321,9 @@ pub fn change(
         key: &key,
         old: &old,
     };
+    if world.doom.is_some() {
+        return Ok(operation::begin(world, ask, &key, Vec::new()));
+    }
     let then = model::changing(world, collection, ask, change, &mut new)?;
     if let Some(new) = then.now {
         if let Some(resource) = world.resources.get_mut(&key) {
@@ -410,6 +423,9 @@ pub fn delete(world: &mut World, ask: &Ask, collection: &Collection) -> Result<J
         ));
     }
     model::removable(world, collection, &key)?;
+    if world.doom.is_some() {
+        return Ok(operation::begin(world, ask, &key, Vec::new()));
+    }
     if !matches!(ask.method.operation, OperationStyle::None)
         && let Some(resource) = world.resources.get_mut(&key)
     {

@@ -88,7 +88,9 @@ fn with_siblings(collection: &Collection, body: &Object, id: String) -> String {
     out
 }
 
-fn check_name(world: &World, collection: &Collection, id: &str) -> Result<(), Fault> {
+/// # Errors
+/// A name that the collection's pattern does not take.
+pub fn check_name(world: &World, collection: &Collection, id: &str) -> Result<(), Fault> {
     let schema = collection
         .resource
         .as_ref()

@@ -86,16 +86,15 @@ impl Minute {
 /// Compute Engine answers 403, the others 429 (section 4 of the reference on the wire).
 fn too_many_requests(method: &str, group: &str, most: u32) -> Fault {
     let service = method.split('.').next().unwrap_or_default();
-    let status = if service == "compute" { 403 } else { 429 };
     let metric = group.replace(' ', "_");
-    Fault::new(
-        status,
-        "rateLimitExceeded",
-        format!(
-            "Quota exceeded for quota metric '{metric}' and limit '{metric} per minute' of service \
-             '{service}.googleapis.com' for consumer 'project_number:1'. The limit is {most}."
-        ),
-    )
+    let message = format!(
+        "Quota exceeded for quota metric '{metric}' and limit '{metric} per minute' of service \
+         '{service}.googleapis.com' for consumer 'project_number:1'. The limit is {most}."
+    );
+    match service {
+        "compute" => Fault::usage_limit("rateLimitExceeded", message),
+        _ => Fault::new(429, "rateLimitExceeded", message),
+    }
 }
 
 /// Whether one more operation may begin.
@@ -133,7 +132,7 @@ pub fn room(world: &World, ask: &Ask, path: &str) -> Result<(), Fault> {
             "message": format!("Quota on concurrent operations exceeded for project {} in {region}.", ask.project),
         },
     ]);
-    Err(Fault::new(403, "rateLimitExceeded", "Rate Limit Exceeded").with_details(details))
+    Err(Fault::usage_limit("rateLimitExceeded", "Rate Limit Exceeded").with_details(details))
 }
 
 /// Begins the operations of others that the scenario tells of.

@@ -10,6 +10,7 @@ mod batch;
 mod coding;
 mod conform;
 pub mod durable;
+mod failure;
 mod fault;
 mod filter;
 mod generic;
@@ -30,13 +31,16 @@ mod stamp;
 #[cfg(test)]
 mod tests;
 pub mod timing;
+mod trouble;
 mod world;
+
+use std::sync::Arc;
 
 use serde_json::{Value as Json, json};
 
 pub use durable::{Cloud, Durable, SimError};
 pub use scenario::Scenario;
-pub use serve::{SERVER, serve};
+pub use serve::{SERVER, Speed, serve};
 pub use sim_wire::SimWire;
 pub use world::Mutation;
 
@@ -46,6 +50,8 @@ use crate::world::{Millis, Timestamp};
 use ask::Ask;
 use fault::Fault;
 use router::Router;
+use scenario::FaultKind;
+use trouble::Trouble;
 use world::{UsedId, World};
 
 /// One call as it arrives.
@@ -72,6 +78,15 @@ pub struct Reply {
     pub answer: Answer,
     /// The moment of the call plus the way there and back; for `wait`, when the operation is done.
     pub at: Timestamp,
+    pub fate: Fate,
+}
+
+/// What becomes of an answer on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    Arrives,
+    /// The connection breaks: the caller cannot tell whether the call took effect.
+    Lost,
 }
 
 /// The simulated cloud: all of its state.
@@ -122,22 +137,43 @@ impl Sim {
     /// Answers one call at `now`; everything that is due by then has happened before.
     pub fn handle(&mut self, call: &Call, now: Timestamp) -> Reply {
         self.world.advance(now);
-        let now = self.world.now;
         let (service, found) = self.route(call);
-        let reads = found
+        let method = found.as_ref().map(|m| Arc::clone(&m.method));
+        let reads = method
             .as_ref()
-            .is_none_or(|m| m.method.reads || m.method.verb == Verb::Get);
-        let method = found.as_ref().map(|m| m.method.id.to_string());
-        let empty = found.as_ref().is_some_and(|m| m.method.response.is_none());
-        let outcome = self.dispatch(call, found);
-        if let (Some(method), false) = (&method, reads) {
+            .is_none_or(|m| m.reads || m.verb == Verb::Get);
+        let id = method.as_ref().map(|m| m.id.to_string());
+        let trouble = self.trouble(call, id.as_deref());
+        let latency = self.world.scenario.latency_of(id.as_deref(), reads);
+        let slow = trouble.as_ref().filter(|t| t.kind == FaultKind::Slow);
+        let arrival = self
+            .world
+            .now
+            .plus(latency)
+            .plus(slow.map_or(Millis(0), |t| t.delay));
+        let empty = method.is_some_and(|m| m.response.is_none());
+        let project = ask::below_version(&router::decode(&call.path));
+        let number = (self.world).project_number(refs::project_of(&project).unwrap_or_default());
+        let outcome = match trouble.as_ref().and_then(|t| t.refusal(number)) {
+            Some(refusal) => Err(refusal),
+            None => self.dispatch(call, found),
+        };
+        self.world.doom = None;
+        let kind = trouble.as_ref().map(|t| t.kind);
+        if let (Some(method), false) = (&id, reads || kind == Some(FaultKind::ConnectionReset)) {
             self.log(method, call, &outcome);
         }
-        let latency = match reads {
-            true => self.world.scenario.latency.read.0,
-            false => self.world.scenario.latency.write.0,
+        if let (Some(trouble), Ok(_)) = (&trouble, &outcome)
+            && trouble.kind == FaultKind::NotVisibleYet
+        {
+            let until = self.world.now.plus(trouble.delay);
+            let key = format!("{}/{}", service.as_deref().unwrap_or(""), target_of(call));
+            self.world.hidden.insert(key, until);
+        }
+        let fate = match kind {
+            Some(FaultKind::AnswerLost | FaultKind::ConnectionReset) => Fate::Lost,
+            _ => Fate::Arrives,
         };
-        let arrival = now.plus(latency);
         let answered = outcome.and_then(|done| {
             let at = done.at.map_or(arrival, |at| at.max(arrival));
             match empty && done.body.as_object().is_some_and(|o| o.is_empty()) {
@@ -149,7 +185,28 @@ impl Sim {
             let body = fault.body(service.as_deref()).to_string();
             (arrival, answer(fault.status, body, arrival))
         });
-        Reply { at, answer }
+        Reply { at, answer, fate }
+    }
+
+    /// What goes wrong with this call, as the scenario and the injected rules have it.
+    fn trouble(&mut self, call: &Call, method: Option<&str>) -> Option<Trouble> {
+        let method = method.filter(|m| self.world.troubles.watches(m))?;
+        let target = target_of(call);
+        let trouble = self.world.troubles.strike(method, &target)?;
+        if trouble.kind == FaultKind::OperationFails {
+            self.world.doom = Some(trouble.failure());
+        }
+        Some(trouble)
+    }
+
+    /// Lets calls go wrong from now on as a rule says.
+    ///
+    /// # Errors
+    /// What the rule lacks.
+    pub fn inject(&mut self, rule: scenario::FaultRule) -> Result<(), String> {
+        rule.check()?;
+        self.world.troubles.inject(rule);
+        Ok(())
     }
 
     /// Tells the simulator that a person approved: with `dns = "after approval"` every managed
@@ -160,10 +217,13 @@ impl Sim {
         model::certificates::review(&mut self.world);
     }
 
-    /// Whether a call may change something: it is then logged, and a durable cloud records it.
+    /// Whether a call may change something, which a rule that counts it is: a durable cloud records
+    /// it.
     pub fn mutates(&mut self, call: &Call) -> bool {
         let (_, found) = self.route(call);
-        found.is_some_and(|m| !m.method.reads && m.method.verb != Verb::Get)
+        let watched = |id: &str| self.world.troubles.watches(id);
+        found
+            .is_some_and(|m| !m.method.reads && m.method.verb != Verb::Get || watched(&m.method.id))
     }
 
     /// Lets virtual time pass without a call.
@@ -241,6 +301,7 @@ impl Sim {
             let project = ask.project.clone();
             self.furnish(&project);
         }
+        model::services::usable(&self.world, &ask.project, &ask.method.service)?;
         if let Some(replay) = self.replay(&ask, call)? {
             return Ok(replay);
         }
@@ -351,13 +412,43 @@ impl Sim {
             effective,
             status,
         });
+        // The oldest go by the quarter, so that this costs nothing.
+        let kept = self.world.scenario.log_kept.max(1);
+        if self.world.mutations.len() > kept + kept / 4 {
+            let old = self.world.mutations.len() - kept;
+            self.world.mutations.drain(..old);
+        }
     }
 
     /// Puts the scenario's resources into a project that is seen for the first time.
     fn furnish(&mut self, project: &str) {
         if self.furnished.insert(project.to_string()) {
             model::furnish::furnish(&mut self.world, project);
+            self.load(project);
         }
+    }
+
+    /// Puts what was listed from a real project there as it is.
+    fn load(&mut self, project: &str) {
+        for body in self.world.scenario.loaded.clone() {
+            let Some((service, path, full)) = model::adopt::place_of(&body) else {
+                continue;
+            };
+            if refs::project_of(&path) != Some(project) {
+                continue;
+            }
+            match self.router.find(Some(&service), Verb::Get, &full) {
+                Some(found) => {
+                    let collection = found.method.collection.to_string();
+                    let key = format!("{service}/{path}");
+                    model::adopt::put(&mut self.world, &key, &collection, body);
+                }
+                None => self.world.notes.push(format!(
+                    "load: no API of the catalogue has {service} {path}"
+                )),
+            }
+        }
+        model::adopt::gather(&mut self.world, project);
     }
 }
 
@@ -398,6 +489,19 @@ fn in_version_of(call: &Call, body: String) -> String {
             &format!("https://www.googleapis.com/{version}"),
         ),
         None => body,
+    }
+}
+
+/// The path of what a call addresses; for an insert with the new name behind it.
+fn target_of(call: &Call) -> String {
+    let path = ask::below_version(&router::decode(&call.path));
+    let body: Json = match call.verb {
+        Verb::Post => serde_json::from_slice(&call.body).unwrap_or_default(),
+        _ => Json::Null,
+    };
+    match body.get("name").and_then(Json::as_str) {
+        Some(name) => format!("{path}/{}", refs::last(name)),
+        None => path,
     }
 }
 

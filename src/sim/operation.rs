@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde_json::{Value as Json, json};
 
 use super::ask::Ask;
+use super::failure::Failure;
 use super::generic;
 use super::refs;
 use super::timing;
@@ -23,17 +24,6 @@ pub enum Then {
     /// Sets these fields of a resource.
     Merge(String, Object),
     Happen(Due),
-}
-
-/// An error that an operation ends with, in Compute Engine's terms.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Failure {
-    /// `RESOURCE_IN_USE_BY_ANOTHER_RESOURCE`
-    pub code: String,
-    pub message: String,
-    pub http: u16,
-    /// `BAD REQUEST`
-    pub http_message: String,
 }
 
 #[derive(Clone, Debug)]
@@ -119,6 +109,33 @@ pub fn begin_lasting(
     then: Vec<Then>,
     length: Millis,
 ) -> Json {
+    match world.doom.take() {
+        Some(failure) => begin_failing(world, ask, target, Vec::new(), failure),
+        None => run(world, ask, target, then, (length, None)),
+    }
+}
+
+/// How long an operation runs that ends with a quota's or a zone's refusal ("about six seconds in").
+const FAILS_AFTER: Millis = Millis::secs(6);
+
+/// [`begin`] for an operation that ends with an error: `then` is what remains to be undone.
+pub fn begin_failing(
+    world: &mut World,
+    ask: &Ask,
+    target: &str,
+    then: Vec<Then>,
+    failure: Failure,
+) -> Json {
+    run(world, ask, target, then, (FAILS_AFTER, Some(failure)))
+}
+
+fn run(
+    world: &mut World,
+    ask: &Ask,
+    target: &str,
+    then: Vec<Then>,
+    (length, failure): (Millis, Option<Failure>),
+) -> Json {
     let style = ask.method.operation.clone();
     if matches!(style, OperationStyle::None | OperationStyle::Dns { .. }) {
         for step in then {
@@ -158,7 +175,7 @@ pub fn begin_lasting(
         inserted: world.now,
         starts,
         ends,
-        failure: None,
+        failure,
         then,
     };
     let answer = render(world, &operation, world.now);
@@ -322,7 +339,7 @@ fn render_compute(o: &Operation, at: Timestamp) -> Json {
     if status == "DONE" {
         out["endTime"] = json!(pacific(o.ends));
         if let Some(f) = &o.failure {
-            out["error"] = json!({ "errors": [{ "code": f.code, "message": f.message }] });
+            out["error"] = json!({ "errors": [f.entry()] });
             out["httpErrorStatusCode"] = json!(f.http);
             out["httpErrorMessage"] = json!(f.http_message);
         }

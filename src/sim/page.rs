@@ -27,6 +27,7 @@ pub fn list(world: &World, ask: &Ask) -> Result<Json, Fault> {
         .range(prefix.clone()..)
         .take_while(|(key, _)| key.starts_with(&prefix))
         .filter(|(key, r)| &*r.collection == family || !tail(key))
+        .filter(|(key, _)| !world.is_hidden(key))
         .filter_map(|(key, _)| generic::view(world, key))
         .map(Json::Object)
         .collect();

@@ -1,11 +1,20 @@
 //! What the simulated cloud holds at its start, and how it behaves. Written in TOML; the default
 //! (`demo.toml`, beside this file) is also the example.
 
+mod behaviour;
+mod faults;
+mod limits;
+mod read;
+
 use std::collections::BTreeMap;
 
 use indexmap::IndexMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value as Json;
+
+pub use behaviour::{ImageBehaviour, Load, Point, fits};
+pub use faults::{FaultKind, FaultRule};
+pub use limits::{Quotas, StockOut};
 
 use super::limits::{Foreign, Limits};
 use crate::world::Millis;
@@ -120,6 +129,8 @@ impl Default for RequestIds {
 pub struct Latency {
     pub read: Span,
     pub write: Span,
+    /// By method; `*` stands for anything, the first that fits counts.
+    pub methods: IndexMap<String, Span>,
 }
 
 impl Default for Latency {
@@ -127,6 +138,7 @@ impl Default for Latency {
         Latency {
             read: Span(Millis(80)),
             write: Span(Millis(300)),
+            methods: IndexMap::new(),
         }
     }
 }
@@ -187,6 +199,21 @@ pub struct Scenario {
     pub limits: Limits,
     /// Operations of others on Cloud SQL.
     pub operations: Vec<Foreign>,
+    /// A JSON file of resources as the real API lists them; see [`Scenario::read`].
+    #[serde(rename = "load")]
+    pub load_file: Option<String>,
+    /// What that file holds.
+    #[serde(skip_deserializing)]
+    pub loaded: Vec<Json>,
+    /// APIs that are not enabled at the start: `dns.googleapis.com`.
+    pub disabled_apis: Vec<String>,
+    pub quotas: Quotas,
+    pub stockouts: Vec<StockOut>,
+    pub images: Vec<ImageBehaviour>,
+    pub loads: Vec<Load>,
+    pub faults: Vec<FaultRule>,
+    /// How many entries the log of changes keeps.
+    pub log_kept: usize,
 }
 
 impl Default for Scenario {
@@ -216,20 +243,37 @@ impl Scenario {
             resources: Vec::new(),
             limits: Limits::default(),
             operations: Vec::new(),
+            load_file: None,
+            loaded: Vec::new(),
+            disabled_apis: Vec::new(),
+            quotas: Quotas::default(),
+            stockouts: Vec::new(),
+            images: Vec::new(),
+            loads: Vec::new(),
+            faults: Vec::new(),
+            log_kept: 100_000,
         }
     }
 
-    /// Reads a scenario; what it leaves out is as in the default.
-    ///
-    /// # Errors
-    /// The text of the TOML reader, with line and column.
-    pub fn parse(text: &str) -> Result<Self, String> {
-        let mut given: toml::Table = toml::from_str(text).map_err(|e| e.to_string())?;
-        let demo: toml::Table = toml::from_str(DEMO).map_err(|e| e.to_string())?;
-        for (key, value) in demo {
-            given.entry(key).or_insert(value);
+    /// How what boots from an image behaves, when the scenario says it.
+    pub fn image(&self, name: &str, family: &str) -> Option<&ImageBehaviour> {
+        self.images
+            .iter()
+            .find(|b| fits(&b.image, name) || !family.is_empty() && fits(&b.image, family))
+    }
+
+    /// How long the answer to a method travels: its own latency, or that of reads or writes.
+    pub fn latency_of(&self, method: Option<&str>, reads: bool) -> Millis {
+        let latency = &self.latency;
+        let own = method.and_then(|m| {
+            let mut methods = latency.methods.iter();
+            methods.find(|(pattern, _)| fits(pattern, m))
+        });
+        match (own, reads) {
+            (Some((_, span)), _) => span.0,
+            (None, true) => latency.read.0,
+            (None, false) => latency.write.0,
         }
-        given.try_into().map_err(|e: toml::de::Error| e.to_string())
     }
 
     pub fn knows_project(&self, project: &str) -> bool {

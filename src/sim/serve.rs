@@ -1,6 +1,5 @@
 //! The simulated cloud behind a port, for any client that speaks Google's HTTP.
 
-use std::convert::Infallible;
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -16,7 +15,7 @@ use tokio::time::{Duration, Instant};
 
 use super::durable::{Cloud, SimError};
 use super::router::decode;
-use super::{Call, Reply, batch, coding, scenario};
+use super::{Call, Fate, Reply, batch, coding, scenario};
 use crate::wire::Verb;
 use crate::world::{Millis, Timestamp};
 
@@ -44,7 +43,17 @@ struct Server {
     cloud: Mutex<Box<dyn Cloud + Send>>,
     clock: Mutex<Flow>,
     moved: Notify,
-    speed: f64,
+    speed: Speed,
+}
+
+/// How virtual time goes by behind a port.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Speed {
+    /// So many times as fast as the machine's; above 0.
+    Times(f64),
+    /// It stands still but for calls: an answer leaves at once, and each read of something that waits
+    /// for the clock finds it at its next moment.
+    Virtual,
 }
 
 /// Virtual time: `from` at `since`, and faster or slower than the machine's from there.
@@ -54,14 +63,14 @@ struct Flow {
 }
 
 /// Answers connections until `shutdown` resolves. Virtual time begins at the cloud's own and runs
-/// `speed` times as fast as the machine's.
+/// as fast as `speed` says.
 ///
 /// # Errors
 /// A listener that stops accepting.
 pub async fn serve(
     listener: TcpListener,
     cloud: Box<dyn Cloud + Send>,
-    speed: f64,
+    speed: Speed,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), SimError> {
     let from = cloud.sim().now();
@@ -72,11 +81,7 @@ pub async fn serve(
             since: Instant::now(),
         }),
         moved: Notify::new(),
-        speed: if speed.is_finite() && speed > 0.0 {
-            speed
-        } else {
-            1.0
-        },
+        speed,
     });
     tokio::pin!(shutdown);
     loop {
@@ -103,7 +108,7 @@ fn is_passing(e: &std::io::Error) -> bool {
 async fn connection(server: Arc<Server>, io: TokioIo<tokio::net::TcpStream>) {
     let service = service_fn(move |request| {
         let server = Arc::clone(&server);
-        async move { Ok::<_, Infallible>(answer(&server, request).await) }
+        async move { whole(answer(&server, request).await) }
     });
     // What a broken client sends is answered by hyper (400, 431); its connection is of no interest then.
     let _ = hyper::server::conn::http1::Builder::new()
@@ -113,11 +118,49 @@ async fn connection(server: Arc<Server>, io: TokioIo<tokio::net::TcpStream>) {
         .await;
 }
 
+/// An answer that the scenario loses on its way.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("the scenario breaks this connection")]
+struct Cut;
+
+/// A lost answer breaks its connection.
+fn whole(answer: Answer) -> Result<Answer, Cut> {
+    match answer.extensions().get::<Cut>() {
+        Some(cut) => Err(cut.clone()),
+        None => Ok(answer),
+    }
+}
+
+fn cut() -> Answer {
+    let mut lost = Response::new(Full::new(Bytes::new()));
+    lost.extensions_mut().insert(Cut);
+    lost
+}
+
 impl Server {
     fn now(&self) -> Timestamp {
         let flow = self.clock.lock().unwrap_or_else(PoisonError::into_inner);
+        let Speed::Times(speed) = self.speed else {
+            return flow.from;
+        };
         let real = flow.since.elapsed().as_secs_f64();
-        flow.from.plus(Millis((real * self.speed * 1000.0) as i64))
+        flow.from.plus(Millis((real * speed * 1000.0) as i64))
+    }
+
+    /// With virtual time: the moment at which a call finds the cloud. A read is a client that waits, so
+    /// it finds the next thing that happens done.
+    fn jump(&self, cloud: &dyn Cloud, reads: bool) {
+        if self.speed == Speed::Virtual
+            && reads
+            && let Some(next) = cloud.sim().next_due()
+        {
+            self.reach(next);
+        }
+    }
+
+    fn reach(&self, at: Timestamp) {
+        let mut flow = self.clock.lock().unwrap_or_else(PoisonError::into_inner);
+        flow.from = flow.from.max(at);
     }
 
     fn skip(&self, span: Millis) -> Timestamp {
@@ -134,18 +177,22 @@ impl Server {
 
     fn call(&self, call: &Call) -> Result<Reply, SimError> {
         let mut cloud = self.cloud();
+        self.jump(&**cloud, call.verb == Verb::Get);
         let now = self.now();
         cloud.call(call, now)
     }
 
     async fn sleep_until(&self, at: Timestamp) {
+        let Speed::Times(speed) = self.speed else {
+            return self.reach(at);
+        };
         loop {
             let moved = self.moved.notified();
             let left = at.since(self.now()).0;
             if left <= 0 {
                 return;
             }
-            let real = Duration::from_secs_f64(left as f64 / 1000.0 / self.speed);
+            let real = Duration::from_secs_f64(left as f64 / 1000.0 / speed);
             tokio::select! {
                 () = tokio::time::sleep(real.max(Duration::from_micros(200))) => {}
                 () = moved => {}
@@ -163,7 +210,7 @@ async fn answer(server: &Server, request: Request<Incoming>) -> Answer {
     };
     let (path, query) = read_target(&head.uri.to_string());
     if let Some(command) = path.strip_prefix("_r5flow/") {
-        return admin(server, &head.method, command, &query);
+        return admin(server, &head.method, command, &query, &body);
     }
     let batch = batch::is_batch(&path);
     let method = match &head.method {
@@ -198,7 +245,10 @@ async fn answer(server: &Server, request: Request<Incoming>) -> Answer {
     match server.call(&call) {
         Ok(reply) => {
             server.sleep_until(reply.at).await;
-            carry(reply.answer, packed)
+            match reply.fate {
+                Fate::Lost => cut(),
+                Fate::Arrives => carry(reply.answer, packed),
+            }
         }
         Err(e) => plain(500, &e.to_string()),
     }
@@ -317,7 +367,13 @@ fn read_query(text: &str) -> Vec<(String, String)> {
 }
 
 /// What a test or a person asks of the simulator itself.
-fn admin(server: &Server, method: &Method, command: &str, query: &[(String, String)]) -> Answer {
+fn admin(
+    server: &Server,
+    method: &Method,
+    command: &str,
+    query: &[(String, String)],
+    body: &[u8],
+) -> Answer {
     let mut cloud = server.cloud();
     let now = server.now();
     match (method, command) {
@@ -356,9 +412,16 @@ fn admin(server: &Server, method: &Method, command: &str, query: &[(String, Stri
                 ),
             }
         }
+        (&Method::POST, "fault") => match serde_json::from_slice(body) {
+            Ok(rule) => match cloud.sim_mut().inject(rule) {
+                Ok(()) => json_answer(200, &json!({ "now": now.rfc3339() })),
+                Err(why) => plain(400, &why),
+            },
+            Err(e) => plain(400, &format!("That is no fault: {e}")),
+        },
         _ => plain(
             404,
-            "There is GET state, GET log, POST approved and POST advance?duration=5m.",
+            "There is GET state, GET log, POST approved, POST fault and POST advance?duration=5m.",
         ),
     }
 }

@@ -3,8 +3,8 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use super::Call;
 use super::durable::Cloud;
+use super::{Call, Fate};
 use crate::wire::{NoAnswer, Request, SendFuture, Wire};
 use crate::world::{Clock, Millis};
 
@@ -47,7 +47,10 @@ impl Wire for SimWire {
                 return Err(NoAnswer::Unknown(format!("no answer within {patience}")));
             }
             self.clock.sleep_until(reply.at).await;
-            Ok(reply.answer)
+            match reply.fate {
+                Fate::Arrives => Ok(reply.answer),
+                Fate::Lost => Err(NoAnswer::Unknown("the connection was reset".into())),
+            }
         })
     }
 }

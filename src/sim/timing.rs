@@ -73,8 +73,21 @@ const OTHER: f64 = 5.0;
 pub enum Happening {
     /// From an image's insert to READY.
     ImageReady,
+    /// From a group machine's creation until it is RUNNING.
+    MachineStart,
     /// From a machine's creation to the first answer of what it serves.
     MachineBoot,
+    /// The restart of a group's machine, until it is RUNNING again.
+    MachineRestart,
+    /// New labels, tags and metadata for a group's machine.
+    MachineRefresh,
+    /// Between two looks of an autoscaler at the load.
+    ScalerLook,
+    /// From the operation that enables an API until it answers everywhere ("wait a few minutes for the
+    /// action to propagate").
+    ApiSpreads,
+    /// From a refused creation of a group's machine to the next try.
+    CreationRetry,
     /// Between the starts of two machines of one group.
     NextMachine,
     /// From the deletion of a group's machine to its absence.
@@ -94,7 +107,13 @@ impl Happening {
     fn name_and_seconds(self) -> (&'static str, f64) {
         match self {
             Happening::ImageReady => ("image ready", 90.0),
+            Happening::MachineStart => ("machine start", 20.0),
             Happening::MachineBoot => ("machine boot", 90.0),
+            Happening::MachineRestart => ("machine restart", 40.0),
+            Happening::MachineRefresh => ("machine refresh", 5.0),
+            Happening::ScalerLook => ("scaler look", 15.0),
+            Happening::ApiSpreads => ("api spreads", 30.0),
+            Happening::CreationRetry => ("creation retry", 30.0),
             Happening::NextMachine => ("next machine", 4.0),
             Happening::MachineGone => ("machine gone", 40.0),
             Happening::GroupNotice => ("group notice", 5.0),

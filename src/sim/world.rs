@@ -5,13 +5,16 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value as Json};
 
+use super::failure::Failure;
 use super::mint::Mint;
 use super::model;
+use super::model::autoscalers::Scaler;
 use super::model::groups::Group;
 use super::operation::{Operation, Then};
 use super::refs;
 use super::scenario::Scenario;
 use super::timing::{self, Happening};
+use super::trouble::Troubles;
 use crate::catalog::Catalog;
 use crate::world::{Millis, Timestamp};
 
@@ -42,6 +45,7 @@ pub enum Due {
     GroupMoves(String),
     CertificateIssued(String),
     DnsChangeDone(String),
+    ScalerLooks(String),
 }
 
 /// What a request id was used for.
@@ -93,6 +97,16 @@ pub struct World {
     pub approved: Option<Timestamp>,
     /// The scenario's resources are being put there: they are settled, not new.
     pub planting: bool,
+    /// Which calls go wrong.
+    pub troubles: Troubles,
+    /// The failure of the next operation that begins: the call's trouble.
+    pub doom: Option<Failure>,
+    /// Resources that cannot be read or listed yet, and until when.
+    pub hidden: BTreeMap<String, Timestamp>,
+    /// From when on an API that was enabled again answers.
+    pub apis_ready: BTreeMap<String, Timestamp>,
+    /// What the autoscalers remember, by their keys.
+    pub scalers: BTreeMap<String, Scaler>,
     /// What in the scenario could not be used.
     pub notes: Vec<String>,
     queue: BTreeMap<(Timestamp, u64), Due>,
@@ -106,6 +120,11 @@ impl World {
             now: start,
             catalog,
             mint: Mint::new(scenario.seed),
+            troubles: Troubles::new(scenario.seed, &scenario.faults),
+            doom: None,
+            hidden: BTreeMap::new(),
+            apis_ready: BTreeMap::new(),
+            scalers: BTreeMap::new(),
             scenario,
             resources: BTreeMap::new(),
             operations: BTreeMap::new(),
@@ -169,7 +188,10 @@ impl World {
         let Some(operation) = self.operations.get_mut(key) else {
             return;
         };
-        for then in std::mem::take(&mut operation.then) {
+        let steps = std::mem::take(&mut operation.then);
+        let failed = operation.failure.is_some();
+        let target = operation.target.clone();
+        for then in steps {
             match then {
                 Then::Remove(target) => {
                     if let Some(old) = self.resources.remove(&target) {
@@ -184,6 +206,14 @@ impl World {
                 Then::Happen(due) => self.happen(due),
             }
         }
+        if !failed {
+            model::settled(self, &target);
+        }
+    }
+
+    /// Whether a resource was inserted so lately that reads do not see it.
+    pub fn is_hidden(&self, key: &str) -> bool {
+        self.hidden.get(key).is_some_and(|until| self.now < *until)
     }
 
     pub fn live(&self, key: &str) -> Option<&Resource> {

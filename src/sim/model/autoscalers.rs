@@ -1,15 +1,15 @@
-//! Autoscalers: they raise a group's target to their minimum. Load is not simulated, so they never
-//! raise it further, and they lower it to the maximum only.
+//! Autoscalers: their checks, and how they show themselves. What they decide is in `scaling`.
 //!
-//! Source: API description of `Autoscaler` and `AutoscalingPolicy`.
+//! Source: API description of `Autoscaler`, `AutoscalingPolicy` and `AutoscalerStatusDetails`.
 
 use serde_json::{Value as Json, json};
 
 use super::super::fault::Fault;
-use super::super::operation::Then;
 use super::super::refs;
 use super::super::world::{Object, World};
-use super::{groups, path_of};
+use super::path_of;
+use super::scaling::{Mode, Policy};
+pub use super::scaling::{Scaler, apply, inserted, look};
 
 /// # Errors
 /// A target that is missing or already scaled, or a policy that contradicts itself.
@@ -78,48 +78,6 @@ pub fn check(body: &Object) -> Result<(), Fault> {
     Ok(())
 }
 
-pub fn inserted(world: &mut World, key: &str) -> Vec<Then> {
-    apply(world, key);
-    Vec::new()
-}
-
-/// Moves the group's target into the autoscaler's range; a scale-out-only one never lowers it.
-pub fn apply(world: &mut World, key: &str) {
-    let Some(scaler) = world.live(key) else {
-        return;
-    };
-    let policy = scaler
-        .body
-        .get("autoscalingPolicy")
-        .cloned()
-        .unwrap_or_default();
-    let number = |name: &str| policy.get(name).and_then(Json::as_i64);
-    let mode = policy
-        .get("mode")
-        .and_then(Json::as_str)
-        .unwrap_or("ON")
-        .to_string();
-    let Some((group, manager)) = scaler.body.get("target").and_then(|t| world.linked(t)) else {
-        return;
-    };
-    let have = manager
-        .body
-        .get("targetSize")
-        .and_then(Json::as_i64)
-        .unwrap_or(0);
-    let mut want = have.max(number("minNumReplicas").unwrap_or(2));
-    if mode == "ON" {
-        want = want.min(number("maxNumReplicas").unwrap_or(want));
-    }
-    if mode == "OFF" || want == have {
-        return;
-    }
-    world.change(&group, |body| {
-        body.insert("targetSize".into(), json!(want));
-    });
-    groups::noticed_later(world, &group);
-}
-
 /// The path of the autoscaler that scales a group.
 pub fn of_group(world: &World, group_path: &str) -> Option<String> {
     let project = refs::project_of(group_path)?;
@@ -133,27 +91,69 @@ pub fn of_group(world: &World, group_path: &str) -> Option<String> {
         .map(|(key, _)| path_of(key).to_string())
 }
 
-/// The size that it recommends, and the expected notice of a mode that only grows.
-pub fn view(world: &World, body: &mut Object) {
-    let size = body
-        .get("target")
-        .and_then(|t| world.linked(t))
-        .and_then(|(_, g)| g.body.get("targetSize").cloned());
-    if let Some(size) = size {
-        body.insert("recommendedSize".into(), size);
-    }
-    let mode = body
-        .get("autoscalingPolicy")
-        .and_then(|p| p.get("mode"))
-        .and_then(Json::as_str);
-    let kind = match mode {
-        Some("ONLY_SCALE_OUT") => "MODE_ONLY_SCALE_OUT",
-        Some("ONLY_UP") => "MODE_ONLY_UP",
-        Some("OFF") => "MODE_OFF",
-        _ => return,
+/// `recommendedSize`, the status, and what the status is explained by.
+pub fn view(world: &World, key: &str, body: &mut Object) {
+    let policy = Policy::of(body);
+    let Some(scaler) = world.scalers.get(key) else {
+        return;
     };
-    body.insert(
-        "statusDetails".into(),
-        json!([{ "type": kind, "message": "The autoscaling mode limits what the autoscaler does." }]),
-    );
+    body.insert("recommendedSize".into(), json!(scaler.recommended));
+    let group = body.get("target").and_then(|t| world.linked(t));
+    let mut details: Vec<(&str, &str)> = Vec::new();
+    match policy.mode {
+        Mode::OnlyOut if policy.legacy => details.push((
+            "MODE_ONLY_UP",
+            "Autoscaling is only allowed to increase the number of instances.",
+        )),
+        Mode::OnlyOut => details.push((
+            "MODE_ONLY_SCALE_OUT",
+            "Autoscaling is only allowed to increase the number of instances.",
+        )),
+        Mode::Off => details.push(("MODE_OFF", "Autoscaling is turned off.")),
+        Mode::On => {}
+    }
+    if policy.min == policy.max {
+        details.push((
+            "MIN_EQUALS_MAX",
+            "The minimum number of replicas equals the maximum: the group keeps its size.",
+        ));
+    }
+    if scaler.capped {
+        details.push((
+            "CAPPED_AT_MAX_NUM_REPLICAS",
+            "The recommended size is larger than the maximum number of replicas.",
+        ));
+    }
+    let codes: Vec<&str> = group
+        .as_ref()
+        .and_then(|(key, _)| world.groups.get(key))
+        .into_iter()
+        .flat_map(|g| g.refusals())
+        .collect();
+    if codes.contains(&"QUOTA_EXCEEDED") {
+        details.push((
+            "NOT_ENOUGH_QUOTA_AVAILABLE",
+            "There is not enough quota available to create the recommended instances.",
+        ));
+    }
+    if codes.contains(&"ZONE_RESOURCE_POOL_EXHAUSTED") {
+        details.push((
+            "ZONE_RESOURCE_STOCKOUT",
+            "A zone does not have enough resources to create the recommended instances.",
+        ));
+    }
+    if group.is_none() {
+        details.push((
+            "SCALING_TARGET_DOES_NOT_EXIST",
+            "The scaling target does not exist.",
+        ));
+        body.insert("status".into(), json!("ERROR"));
+    }
+    let details: Vec<Json> = details
+        .into_iter()
+        .map(|(kind, message)| json!({ "type": kind, "message": message }))
+        .collect();
+    if !details.is_empty() {
+        body.insert("statusDetails".into(), json!(details));
+    }
 }

@@ -1,7 +1,6 @@
 //! Health checks, backend services, URL maps and proxies: defaults, and who is healthy.
 //!
-//! Sources: the API description for defaults and limits; Google's firewall guide for the ranges that
-//! probes come from.
+//! Source: the API description for defaults, limits and `HealthStatus`.
 
 use serde_json::{Value as Json, json};
 
@@ -12,12 +11,9 @@ use super::super::operation;
 use super::super::refs;
 use super::super::world::{Object, World};
 use super::certificates;
-use super::groups::{Action, Machine};
-use super::{Handler, existing};
-
-/// Where Google's probes and front ends come from
-/// (cloud.google.com/load-balancing/docs/firewall-rules).
-const PROBES: [&str; 2] = ["130.211.0.0/22", "35.191.0.0/16"];
+use super::groups::Action;
+use super::reach::texts;
+use super::{Handler, existing, group_health};
 
 pub fn method(id: &str) -> Option<Handler> {
     Some(match id {
@@ -182,153 +178,6 @@ pub fn check(world: &World, collection: &str, body: &Object) -> Result<(), Fault
     Ok(())
 }
 
-/// The port that a health check asks, with the group's named ports for the serving port.
-fn probe_port(check: &Json) -> Option<i64> {
-    let fields = [
-        "httpHealthCheck",
-        "httpsHealthCheck",
-        "http2HealthCheck",
-        "tcpHealthCheck",
-        "sslHealthCheck",
-    ];
-    fields
-        .iter()
-        .find_map(|f| check.get(f)?.get("port")?.as_i64())
-}
-
-/// Whether a machine of a group answers a health check: it runs what the group's image serves, so it
-/// does once it has booted and a firewall rule lets the probes in.
-pub fn answers(world: &World, machine: &Machine, check: &Json) -> bool {
-    let up = matches!(machine.action, Action::None) && machine.booted.is_some();
-    up && reachable(world, &machine.key, probe_port(check))
-}
-
-fn reachable(world: &World, vm_key: &str, port: Option<i64>) -> bool {
-    let Some(vm) = world.live(vm_key) else {
-        return false;
-    };
-    let Some(network) = vm
-        .body
-        .get("networkInterfaces")
-        .and_then(|n| n.get(0)?.get("network").cloned())
-    else {
-        return false;
-    };
-    let tags: Vec<&str> = vm
-        .body
-        .get("tags")
-        .and_then(|t| t.get("items"))
-        .and_then(Json::as_array)
-        .map(|items| items.iter().filter_map(Json::as_str).collect())
-        .unwrap_or_default();
-    PROBES
-        .iter()
-        .all(|range| admitted(world, vm_key, &network, &tags, range, port))
-}
-
-/// The rule with the smallest priority number decides; at equal priority a denial wins; with no rule
-/// the implied denial holds (VPC firewall documentation).
-fn admitted(
-    world: &World,
-    vm_key: &str,
-    network: &Json,
-    tags: &[&str],
-    from: &str,
-    port: Option<i64>,
-) -> bool {
-    let project = refs::project_of(super::path_of(vm_key)).unwrap_or_default();
-    let prefix = format!("compute/projects/{project}/global/firewalls/");
-    let mut best: Option<(i64, bool)> = None;
-    for (_, rule) in world.of("compute.firewalls", &prefix) {
-        let body = &rule.body;
-        let ingress = rule.text("direction") != "EGRESS";
-        let on = body.get("disabled").and_then(Json::as_bool) != Some(true);
-        if !ingress
-            || !on
-            || body.get("network") != Some(network)
-            || !targets(body, tags)
-            || !covers(body, from)
-        {
-            continue;
-        }
-        let priority = body.get("priority").and_then(Json::as_i64).unwrap_or(1000);
-        for (list, allows) in [("allowed", true), ("denied", false)] {
-            let hit = body
-                .get(list)
-                .and_then(Json::as_array)
-                .is_some_and(|rules| rules.iter().any(|r| opens(r, port)));
-            let better = best.is_none_or(|(p, a)| priority < p || priority == p && a && !allows);
-            if hit && better {
-                best = Some((priority, allows));
-            }
-        }
-    }
-    best.is_some_and(|(_, allows)| allows)
-}
-
-fn texts<'a>(body: &'a Object, field: &str) -> Vec<&'a str> {
-    body.get(field)
-        .and_then(Json::as_array)
-        .map(|v| v.iter().filter_map(Json::as_str).collect())
-        .unwrap_or_default()
-}
-
-fn targets(rule: &Object, tags: &[&str]) -> bool {
-    let wanted = texts(rule, "targetTags");
-    wanted.is_empty() || wanted.iter().any(|t| tags.contains(t))
-}
-
-/// A rule covers a range when one of its own contains it.
-fn covers(rule: &Object, range: &str) -> bool {
-    let sources = texts(rule, "sourceRanges");
-    let any = sources.is_empty() && texts(rule, "sourceTags").is_empty();
-    any || sources.iter().any(|s| contains(s, range))
-}
-
-fn parse_range(text: &str) -> Option<(u32, u32)> {
-    let (address, bits) = text.split_once('/').unwrap_or((text, "32"));
-    let address: std::net::Ipv4Addr = address.parse().ok()?;
-    let bits: u32 = bits.parse().ok().filter(|b| *b <= 32)?;
-    Some((u32::from(address), bits))
-}
-
-fn contains(outer: &str, inner: &str) -> bool {
-    let (Some((o, obits)), Some((i, ibits))) = (parse_range(outer), parse_range(inner)) else {
-        return false;
-    };
-    let mask = u32::MAX.checked_shl(32 - obits).unwrap_or(0);
-    obits <= ibits && o & mask == i & mask
-}
-
-fn opens(rule: &Json, port: Option<i64>) -> bool {
-    let protocol = rule
-        .get("IPProtocol")
-        .and_then(Json::as_str)
-        .unwrap_or("")
-        .to_ascii_lowercase();
-    if protocol == "all" {
-        return true;
-    }
-    if protocol != "tcp" && protocol != "6" {
-        return false;
-    }
-    let Some(ports) = rule
-        .get("ports")
-        .and_then(Json::as_array)
-        .filter(|p| !p.is_empty())
-    else {
-        return true;
-    };
-    let Some(port) = port else {
-        return true;
-    };
-    ports.iter().filter_map(Json::as_str).any(|p| {
-        let (from, to) = p.split_once('-').unwrap_or((p, p));
-        let number = |t: &str| t.trim().parse::<i64>().ok();
-        matches!((number(from), number(to)), (Some(a), Some(b)) if a <= port && port <= b)
-    })
-}
-
 /// One entry for each machine of the group, at the named port; nothing while the group has no such port.
 fn get_health(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
     let key = existing(world, ask)?;
@@ -355,7 +204,7 @@ fn get_health(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
     let check = texts(&service, "healthChecks")
         .first()
         .and_then(|c| world.linked(&json!(c)))
-        .map(|(_, c)| Json::Object(c.body.clone()));
+        .map(|(_, c)| c.body.clone());
     let name = service
         .get("portName")
         .and_then(Json::as_str)
@@ -382,16 +231,24 @@ fn get_health(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
     let mut out = json!({ "kind": "compute#backendServiceGroupHealth" });
     let statuses: Vec<Json> = machines
         .iter()
-        .filter(|m| m.booted.is_some() && m.action == Action::None)
-        .map(|m| {
-            let healthy = port.is_some() && check.as_ref().is_some_and(|c| answers(world, m, c));
-            let vm = world.live(&m.key);
-            json!({
+        .filter_map(|m| {
+            let vm = world.live(&m.key)?;
+            let state = match m.action {
+                Action::Creating { .. } | Action::Recreating { .. } => return None,
+                Action::Deleting { .. } | Action::Abandoning { .. } => "DRAINING",
+                _ if port.is_some()
+                    && check.as_ref().is_some_and(|c| group_health::answers(world, m, c)) =>
+                {
+                    "HEALTHY"
+                }
+                _ => "UNHEALTHY",
+            };
+            Some(json!({
                 "instance": refs::link(super::path_of(&m.key)),
-                "ipAddress": vm.and_then(|v| v.body.get("networkInterfaces")?.get(0)?.get("networkIP").cloned()),
+                "ipAddress": vm.body.get("networkInterfaces").and_then(|n| n.get(0)?.get("networkIP").cloned()),
                 "port": port.clone().unwrap_or(json!(80)),
-                "healthState": if healthy { "HEALTHY" } else { "UNHEALTHY" },
-            })
+                "healthState": state,
+            }))
         })
         .collect();
     if !statuses.is_empty() {
@@ -448,31 +305,4 @@ fn set_url_map(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
 
 fn set_target(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
     set_link(world, ask, "target")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ranges_contain_ranges() {
-        assert!(contains("0.0.0.0/0", "35.191.0.0/16"));
-        assert!(contains("130.211.0.0/22", "130.211.0.0/22"));
-        assert!(!contains("130.211.0.0/24", "130.211.0.0/22"));
-        assert!(!contains("10.128.0.0/9", "35.191.0.0/16"));
-    }
-
-    #[test]
-    fn ports_open() {
-        assert!(opens(
-            &json!({"IPProtocol": "tcp", "ports": ["22", "5000-6000"]}),
-            Some(5080)
-        ));
-        assert!(!opens(
-            &json!({"IPProtocol": "tcp", "ports": ["22"]}),
-            Some(5080)
-        ));
-        assert!(opens(&json!({"IPProtocol": "tcp"}), Some(5080)));
-        assert!(!opens(&json!({"IPProtocol": "udp"}), Some(5080)));
-    }
 }

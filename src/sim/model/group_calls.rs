@@ -1,14 +1,19 @@
 //! The methods of managed groups and instance groups beyond the generic verbs.
+//!
+//! Source: the API description of each method. `maxSurge` and `maxUnavailable` do not bind the methods
+//! that name their machines ("selective updates").
 
 use serde_json::{Value as Json, json};
 
 use super::super::ask::Ask;
 use super::super::fault::Fault;
 use super::super::operation;
-use super::super::world::World;
+use super::super::timing::Happening;
+use super::super::world::{Due, World};
 use super::super::{Outcome, identity, page, refs};
-use super::groups::{self, Action, Machine};
-use super::{Handler, balancing, existing, path_of};
+use super::group_wish::{Reach, Wish};
+use super::groups::{self, Action, Group};
+use super::{Handler, existing, group_machine, group_spec, group_view, path_of};
 
 pub fn method(id: &str) -> Option<Handler> {
     let (collection, name) = id.rsplit_once('.')?;
@@ -19,6 +24,11 @@ pub fn method(id: &str) -> Option<Handler> {
                 "listErrors" => list_errors,
                 "resize" => resize,
                 "setInstanceTemplate" => set_template,
+                "applyUpdatesToInstances" => apply_updates,
+                "recreateInstances" => recreate,
+                "deleteInstances" => delete,
+                "abandonInstances" => abandon,
+                "createInstances" => create,
                 _ => return None,
             })
         }
@@ -45,83 +55,43 @@ fn manager(world: &World, ask: &Ask) -> Result<String, Fault> {
 
 fn list_managed(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
     let key = manager(world, ask)?;
-    let check = groups::healing_check(world, &key);
-    let check_link = world.live(&key).and_then(|r| {
-        r.body
-            .get("autoHealingPolicies")?
-            .get(0)?
-            .get("healthCheck")
-            .cloned()
-    });
-    let machines = world
-        .groups
-        .get(&key)
-        .map(|g| g.machines.as_slice())
-        .unwrap_or_default();
-    let items = machines
-        .iter()
-        .map(|m| managed(world, &key, m, check.as_ref(), check_link.as_ref()))
-        .collect();
+    let items = group_view::machines(world, &key);
     Ok(page::answer(world, ask, items)?.into())
 }
 
-fn managed(
-    world: &World,
-    key: &str,
-    machine: &Machine,
-    check: Option<&Json>,
-    link: Option<&Json>,
-) -> Json {
-    let path = path_of(&machine.key);
-    let vm = world.live(&machine.key);
-    let action = match machine.action {
-        Action::Creating { .. } => "CREATING",
-        Action::Deleting { .. } => "DELETING",
-        Action::None if groups::verifying(world, key, machine) => "VERIFYING",
-        Action::None => "NONE",
-    };
-    let mut out = json!({
-        "instance": refs::link(path),
-        "name": refs::last(path),
-        "instanceStatus": vm.map_or("", |r| r.text("status")),
-        "currentAction": action,
-        "version": { "instanceTemplate": machine.template, "name": machine.version },
-    });
-    if let Some(id) = vm.and_then(|r| r.body.get("id")) {
-        out["id"] = id.clone();
-    }
-    if let (Some(check), Some(_), false) = (
-        check,
-        machine.booted,
-        matches!(machine.action, Action::Deleting { .. }),
-    ) {
-        let state = match balancing::answers(world, machine, check) {
-            true => "HEALTHY",
-            false => "TIMEOUT",
-        };
-        out["instanceHealth"] = json!([{ "healthCheck": link, "detailedHealthState": state }]);
-    }
-    out
+fn list_errors(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+    let key = manager(world, ask)?;
+    let items = group_view::errors(world, &key);
+    Ok(page::answer(world, ask, items)?.into())
 }
 
-/// Nothing fails to start in this cloud, so the list is empty.
-fn list_errors(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
-    manager(world, ask)?;
-    Ok(page::answer(world, ask, Vec::new())?.into())
+/// "A regional group has up to 2000 machines, a zonal one up to 1000."
+fn largest(key: &str) -> i64 {
+    match refs::after(key, "regions") {
+        Some(_) => 2000,
+        None => 1000,
+    }
 }
 
 fn resize(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
     let key = existing(world, ask)?;
     let text = ask.param("size").unwrap_or("");
+    let most = largest(&key);
     let size: i64 = text
         .parse()
         .ok()
-        .filter(|n| (0..=2000).contains(n))
-        .ok_or_else(|| Fault::invalid("size", text, "Must be a number from 0 to 2000."))?;
-    world.change(&key, |body| {
+        .filter(|n| (0..=most).contains(n))
+        .ok_or_else(|| {
+            Fault::invalid("size", text, &format!("Must be a number from 0 to {most}."))
+        })?;
+    set_size(world, &key, size);
+    Ok(groups::begin(world, ask, &key).into())
+}
+
+fn set_size(world: &mut World, key: &str, size: i64) {
+    world.change(key, |body| {
         body.insert("targetSize".into(), json!(size));
     });
-    Ok(groups::begin(world, ask, &key).into())
 }
 
 fn set_template(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
@@ -140,6 +110,226 @@ fn set_template(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
         body.insert("versions".into(), json!([{ "instanceTemplate": link }]));
     });
     Ok(groups::begin(world, ask, &key).into())
+}
+
+/// "You can specify a maximum of 1000 instances with this method per request."
+const MOST_NAMED: usize = 1000;
+
+/// The machines that a call names, by their places in the group.
+fn named(world: &World, ask: &Ask, key: &str) -> Result<Vec<usize>, Fault> {
+    let given: Vec<&str> = ask
+        .body
+        .get("instances")
+        .and_then(Json::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(Json::as_str)
+        .collect();
+    if given.is_empty() {
+        return Err(Fault::required("resource.instances"));
+    }
+    if given.len() > MOST_NAMED {
+        return Err(Fault::invalid(
+            "resource.instances",
+            &given.len().to_string(),
+            "At most 1000 instances may be given.",
+        ));
+    }
+    let machines = world.groups.get(key).map(|g| &g.machines[..]);
+    given
+        .into_iter()
+        .map(|text| {
+            let path = refs::path_of(text, &ask.project).unwrap_or_else(|| text.to_string());
+            let wanted = format!("compute/{path}");
+            machines
+                .unwrap_or_default()
+                .iter()
+                .position(|m| m.key == wanted && m.stays())
+                .ok_or_else(|| {
+                    Fault::invalid(
+                        "resource.instances",
+                        text,
+                        "It is not a member of the managed instance group.",
+                    )
+                })
+        })
+        .collect()
+}
+
+/// Lets a call do something to a group at once, which then knows its wishes, and answers with its
+/// operation.
+fn at_once(
+    world: &mut World,
+    ask: &Ask,
+    key: &str,
+    act: impl FnOnce(&mut World, &mut Group),
+) -> Outcome {
+    let wish = world.live(key).map(|r| Wish::of(&r.body, path_of(key)));
+    if let Some(mut group) = world.groups.remove(key) {
+        group.wish = wish.unwrap_or_default();
+        act(world, &mut group);
+        world.groups.insert(key.to_string(), group);
+    }
+    let now = world.now;
+    world.schedule(now, Due::GroupMoves(key.to_string()));
+    operation::begin(world, ask, key, Vec::new()).into()
+}
+
+/// Brings the named machines, or all, to their target version at once.
+fn apply_updates(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+    let key = existing(world, ask)?;
+    let all = ask.body.get("allInstances").and_then(Json::as_bool) == Some(true);
+    let chosen = match (all, ask.body.contains_key("instances")) {
+        (true, true) => {
+            return Err(Fault::invalid(
+                "resource.allInstances",
+                "true",
+                "instances must not be given together with allInstances.",
+            ));
+        }
+        (true, false) => (0..world.groups.get(&key).map_or(0, |g| g.machines.len())).collect(),
+        (false, _) => named(world, ask, &key)?,
+    };
+    // "minimalAction: by default NONE. mostDisruptiveAllowedAction: by default REPLACE."
+    let least = Reach::parse(ask.text("minimalAction").or(Some("NONE")));
+    let most = Reach::parse(ask.text("mostDisruptiveAllowedAction"));
+    if least > most {
+        return Err(Fault::invalid(
+            "resource.minimalAction",
+            ask.text("minimalAction").unwrap_or(""),
+            "Must not be more disruptive than mostDisruptiveAllowedAction.",
+        ));
+    }
+    Ok(at_once(world, ask, &key, |world, group| {
+        for index in chosen {
+            update_one(world, &key, group, index, least, most);
+        }
+    }))
+}
+
+fn update_one(
+    world: &mut World,
+    key: &str,
+    group: &mut Group,
+    index: usize,
+    least: Reach,
+    most: Reach,
+) {
+    if group.machines[index].action != Action::None {
+        return;
+    }
+    let target = match group.is_surplus(index) {
+        true => group.lacking().cloned(),
+        false => None,
+    };
+    let machine = &group.machines[index];
+    let version = target.unwrap_or_else(|| super::group_wish::Version {
+        name: machine.version.clone(),
+        template: machine.template.clone(),
+        count: 0,
+    });
+    let reach = group_machine::difference(world, &machine.template, &version.template).max(least);
+    if reach > most {
+        return;
+    }
+    match reach {
+        Reach::None => {
+            group.machines[index].version = version.name;
+            group.machines[index].template = version.template;
+        }
+        Reach::Replace => {
+            group.machines[index].version = version.name;
+            group.machines[index].template = version.template;
+            group_machine::recreate(world, key, group, index);
+        }
+        _ => {
+            group_machine::update_in_place(world, group, index, &version, reach);
+        }
+    }
+}
+
+/// Recreated machines get the target version ("deletes the selected VM and recreates it using the
+/// latest instance template").
+fn recreate(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+    let key = existing(world, ask)?;
+    let chosen = named(world, ask, &key)?;
+    Ok(at_once(world, ask, &key, |world, group| {
+        for index in chosen {
+            update_one(world, &key, group, index, Reach::Replace, Reach::Replace);
+        }
+    }))
+}
+
+/// Deletes the named machines; the target size shrinks with them.
+fn delete(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+    let key = existing(world, ask)?;
+    let chosen = named(world, ask, &key)?;
+    shrink(world, &key, chosen.len() as i64);
+    Ok(at_once(world, ask, &key, |world, group| {
+        for index in chosen {
+            group_machine::delete(world, &key, group, index);
+        }
+    }))
+}
+
+/// The named machines leave the group and run on.
+fn abandon(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+    let key = existing(world, ask)?;
+    let chosen = named(world, ask, &key)?;
+    shrink(world, &key, chosen.len() as i64);
+    Ok(at_once(world, ask, &key, |world, group| {
+        let until = world.now.plus(world.takes(Happening::GroupNotice));
+        for index in chosen {
+            group.machines[index].action = Action::Abandoning { until };
+        }
+    }))
+}
+
+fn size_of(world: &World, key: &str) -> i64 {
+    world
+        .live(key)
+        .and_then(|r| r.body.get("targetSize")?.as_i64())
+        .unwrap_or(0)
+}
+
+fn shrink(world: &mut World, key: &str, by: i64) {
+    let size = size_of(world, key);
+    set_size(world, key, (size - by).max(0));
+}
+
+/// Machines with names of the caller's choice; the target size grows with them.
+fn create(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+    let key = existing(world, ask)?;
+    let mut names = Vec::new();
+    let given = ask.body.get("instances").and_then(Json::as_array).cloned();
+    for one in given.unwrap_or_default() {
+        if one.get("preservedState").is_some() {
+            return Err(group_spec::stateful());
+        }
+        let name = one.get("name").and_then(Json::as_str).unwrap_or("");
+        if let Some(instances) = world.catalog.collection("compute.instances") {
+            identity::check_name(world, &instances, name)?;
+        }
+        let taken = world.groups.get(&key).is_some_and(|g| {
+            g.machines
+                .iter()
+                .any(|m| refs::last(path_of(&m.key)) == name)
+        });
+        if taken || names.iter().any(|n| n == name) {
+            return Err(Fault::exists(&format!("{}/{name}", path_of(&key))));
+        }
+        names.push(name.to_string());
+    }
+    if names.is_empty() {
+        return Err(Fault::required("resource.instances"));
+    }
+    let size = size_of(world, &key) + names.len() as i64;
+    set_size(world, &key, size);
+    Ok(at_once(world, ask, &key, |world, group| {
+        for name in names {
+            group_machine::begin_named(world, &key, group, &name);
+        }
+    }))
 }
 
 /// Replaces the whole list, under the group's fingerprint when one is given.

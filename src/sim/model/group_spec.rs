@@ -7,6 +7,7 @@ use serde_json::{Value as Json, json};
 use super::super::fault::Fault;
 use super::super::refs;
 use super::super::world::{Object, World};
+use super::group_wish::{Reach, takes_the_rest};
 use super::path_of;
 
 /// # Errors
@@ -24,7 +25,7 @@ pub fn prepare(world: &mut World, key: &str, body: &mut Object) -> Result<(), Fa
         return Err(Fault::required("resource.targetSize"));
     }
     place(world, &path, &project, body)?;
-    complete(body)?;
+    complete(body, &path)?;
     defaults(body, &path);
     let group_path = path.replace("/instanceGroupManagers/", "/instanceGroups/");
     body.insert("instanceGroup".into(), json!(refs::link(&group_path)));
@@ -71,23 +72,15 @@ fn place(world: &World, path: &str, project: &str, body: &mut Object) -> Result<
     Ok(())
 }
 
-/// Whether a version sets no size of its own. What the server calculated and a client sends back is
-/// none.
-pub fn takes_the_rest(version: &Json) -> bool {
-    let set = |name: &str| {
-        version
-            .get("targetSize")
-            .and_then(|t| t.get(name))
-            .is_some_and(|n| !n.is_null())
-    };
-    !set("fixed") && !set("percent")
-}
-
 /// Versions and template say the same thing; one of them may be left out.
 ///
 /// # Errors
-/// No version, or not exactly one that takes the rest; limits that contradict each other.
-pub fn complete(body: &mut Object) -> Result<(), Fault> {
+/// No version, or not exactly one that takes the rest; limits that contradict each other; stateful
+/// settings, which are not simulated.
+pub fn complete(body: &mut Object, path: &str) -> Result<(), Fault> {
+    if body.get("statefulPolicy").is_some_and(|p| !p.is_null()) {
+        return Err(stateful());
+    }
     let versions = body
         .get("versions")
         .and_then(Json::as_array)
@@ -117,70 +110,146 @@ pub fn complete(body: &mut Object) -> Result<(), Fault> {
         body.insert("instanceTemplate".into(), main["instanceTemplate"].clone());
     }
     body.insert("versions".into(), Json::Array(versions));
-    check_limits(body)
+    check_names(body)?;
+    check_limits(body, path)
+}
+
+/// What a group with state of its own machines is answered.
+pub fn stateful() -> Fault {
+    Fault::not_simulated("stateful policies and per-instance configs of managed groups")
+}
+
+/// "Names must be unique"; each template at most once (API description of `versions`).
+fn check_names(body: &Object) -> Result<(), Fault> {
+    let versions = body.get("versions").and_then(Json::as_array);
+    let mut seen: Vec<(&Json, &Json)> = Vec::new();
+    for version in versions.into_iter().flatten() {
+        let (name, template) = (&version["name"], &version["instanceTemplate"]);
+        let twice = seen.iter().find(|(n, t)| {
+            !name.is_null() && *n == name || name.is_null() && n.is_null() && *t == template
+        });
+        if twice.is_some() {
+            return Err(Fault::invalid(
+                "resource.versions",
+                name.as_str().or(template.as_str()).unwrap_or(""),
+                "Versions must have different names.",
+            ));
+        }
+        seen.push((name, template));
+    }
+    Ok(())
+}
+
+/// "Regional managed instance groups: the zones cannot be changed" once the group is there (API
+/// description of `distributionPolicy`).
+///
+/// # Errors
+/// Other zones than before.
+pub fn fixed_zones(old: &Object, new: &Object) -> Result<(), Fault> {
+    let zones = |body: &Object| {
+        body.get("distributionPolicy")
+            .and_then(|d| d.get("zones"))
+            .cloned()
+    };
+    match zones(new) {
+        Some(given) if Some(&given) != zones(old).as_ref() => Err(Fault::invalid(
+            "resource.distributionPolicy.zones",
+            "",
+            "The zones of a regional managed instance group cannot be changed.",
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// A limit of the update policy as it was given.
+fn given(policy: &Json, name: &str, kind: &str) -> Option<i64> {
+    policy.get(name)?.get(kind)?.as_i64()
 }
 
 /// Rules quoted from the API's own error texts (terraform-example-foundation#427, and the Terraform
-/// provider's tests for RESTART and RECREATE).
-fn check_limits(body: &Object) -> Result<(), Fault> {
+/// provider's tests for RESTART and RECREATE), percentages from the API description ("only if the group
+/// has 10 or more instances" for a regional one).
+fn check_limits(body: &Object, path: &str) -> Result<(), Fault> {
     let Some(policy) = body.get("updatePolicy") else {
         return Ok(());
     };
-    let fixed = |name: &str| {
-        policy
-            .get(name)
-            .and_then(|l| l.get("fixed"))
-            .and_then(Json::as_i64)
-    };
+    let regional = refs::after(path, "regions").is_some();
     let zones = body
         .get("distributionPolicy")
         .and_then(|d| d.get("zones"))
         .and_then(Json::as_array)
         .map_or(0, Vec::len) as i64;
-    let refuse = |name: &str, value: i64, why: String| {
-        Err(Fault::invalid(
-            &format!("resource.updatePolicy.{name}"),
-            &value.to_string(),
-            &why,
-        ))
-    };
+    let size = body.get("targetSize").and_then(Json::as_i64).unwrap_or(0);
     for name in ["maxSurge", "maxUnavailable"] {
-        if let Some(n) = fixed(name)
-            && zones > 0
-            && n != 0
-            && n < zones
-        {
-            return refuse(
+        let few = given(policy, name, "fixed").filter(|n| regional && *n != 0 && *n < zones);
+        if let Some(number) = few {
+            return refuse_limit(
                 name,
-                n,
-                format!(
+                number,
+                &format!(
                     "Fixed updatePolicy.{name} for regional managed instance group has to be either 0 or at least equal to the number of zones."
                 ),
             );
         }
+        let share = given(policy, name, "percent")
+            .filter(|n| !(0..=100).contains(n) || regional && size < 10 && *n != 0);
+        if let Some(number) = share {
+            return refuse_limit(
+                name,
+                number,
+                "A percentage is from 0 to 100, and for a regional group only if it has 10 or more instances.",
+            );
+        }
     }
-    if fixed("maxSurge") == Some(0) && fixed("maxUnavailable") == Some(0) {
-        return refuse(
+    check_combination(policy)
+}
+
+fn refuse_limit(name: &str, value: i64, why: &str) -> Result<(), Fault> {
+    Err(Fault::invalid(
+        &format!("resource.updatePolicy.{name}"),
+        &value.to_string(),
+        why,
+    ))
+}
+
+fn check_combination(policy: &Json) -> Result<(), Fault> {
+    let none = |name: &str| {
+        ["fixed", "percent"]
+            .iter()
+            .find_map(|kind| given(policy, name, kind))
+            == Some(0)
+    };
+    let is = |name: &str, value: &str| policy.get(name).and_then(Json::as_str) == Some(value);
+    if none("maxSurge") && none("maxUnavailable") {
+        return refuse_limit(
             "maxUnavailable",
             0,
-            "At least one of maxSurge and maxUnavailable must be greater than 0.".into(),
+            "At least one of maxSurge and maxUnavailable must be greater than 0.",
         );
     }
-    let restarts = policy.get("minimalAction").and_then(Json::as_str) == Some("RESTART");
-    if restarts && fixed("maxUnavailable") == Some(0) {
-        return refuse(
+    if is("minimalAction", "RESTART") && none("maxUnavailable") {
+        return refuse_limit(
             "maxUnavailable",
             0,
-            "maxUnavailable must be greater than 0 when minimal action is set to RESTART.".into(),
+            "maxUnavailable must be greater than 0 when minimal action is set to RESTART.",
         );
     }
-    let recreates = policy.get("replacementMethod").and_then(Json::as_str) == Some("RECREATE");
-    if recreates && fixed("maxSurge").is_some_and(|n| n > 0) {
-        return refuse(
+    let surge = given(policy, "maxSurge", "fixed").unwrap_or(0);
+    if is("replacementMethod", "RECREATE") && surge > 0 {
+        return refuse_limit(
             "maxSurge",
-            fixed("maxSurge").unwrap_or(0),
-            "maxSurge must be 0 when replacement method is set to RECREATE.".into(),
+            surge,
+            "maxSurge must be 0 when replacement method is set to RECREATE.",
         );
+    }
+    let order = |name: &str| Reach::parse(policy.get(name).and_then(Json::as_str));
+    let limited = policy.get("mostDisruptiveAllowedAction").is_some();
+    if limited && order("minimalAction") > order("mostDisruptiveAllowedAction") {
+        return Err(Fault::invalid(
+            "resource.updatePolicy.minimalAction",
+            policy["minimalAction"].as_str().unwrap_or(""),
+            "Must not be more disruptive than mostDisruptiveAllowedAction.",
+        ));
     }
     Ok(())
 }
@@ -228,7 +297,7 @@ fn defaults(body: &mut Object, path: &str) {
 }
 
 /// The instance group that stands beside the manager: named ports, network, fingerprint.
-fn make_group(world: &mut World, path: &str, group_path: &str, body: &Object) {
+pub fn make_group(world: &mut World, path: &str, group_path: &str, body: &Object) {
     let project = refs::project_of(path).unwrap_or_default();
     let name = body.get("name").cloned().unwrap_or_default();
     let template = main_template(world, body);

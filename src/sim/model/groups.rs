@@ -1,27 +1,86 @@
-//! Managed instance groups, regional and zonal.
+//! Managed instance groups, regional and zonal: their state, and one turn of it.
 //!
-//! Sources: the API description (`InstanceGroupManager.currentActions`, `status.isStable`,
-//! `status.versionTarget`; "the operation is marked as DONE when the group is scheduled, even if the
-//! instances have not been created"), recorded zonal groups for the defaults. Not simulated: surge and
-//! unavailability beyond one machine at a time, autohealing, stateful policies.
+//! A group is a state machine on the clock. Its wishes are noticed a moment after an operation; then
+//! each turn finishes what is due, looks at the health of the machines, and starts what is missing.
+//!
+//! Sources: the API description ("the operation is marked as DONE when the group is scheduled, even if
+//! the instances have not been created"; `InstanceGroupManager.currentActions`, `status.isStable`),
+//! recorded zonal groups for the defaults. Stateful policies are not simulated.
+
+use std::collections::VecDeque;
 
 use serde_json::{Value as Json, json};
 
 use super::super::ask::Ask;
 use super::super::fault::Fault;
 use super::super::operation::{self, Then};
-use super::super::refs;
 use super::super::timing::{self, Happening};
 use super::super::world::{Due, Object, World};
-use super::{Change, balancing, group_spec, instances, path_of};
+use super::group_wish::{Version, Wish};
+use super::{
+    Change, group_health, group_machine, group_roll, group_spec, instances, path_of, scaling, usage,
+};
 use crate::world::{Millis, Timestamp};
 
-/// What happens to one machine of a group.
+/// What happens to one machine of a group (`ManagedInstance.currentAction`).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Action {
-    Creating { until: Timestamp },
     None,
-    Deleting { until: Timestamp },
+    /// `made`: the machine exists; else its creation was refused and is tried again at `until`.
+    Creating {
+        until: Timestamp,
+        made: bool,
+    },
+    /// `made`: the new machine exists; else the old one is going, or the creation was refused.
+    Recreating {
+        until: Timestamp,
+        made: bool,
+    },
+    Restarting {
+        until: Timestamp,
+    },
+    Refreshing {
+        until: Timestamp,
+    },
+    Deleting {
+        until: Timestamp,
+    },
+    Abandoning {
+        until: Timestamp,
+    },
+}
+
+impl Action {
+    pub fn until(self) -> Option<Timestamp> {
+        match self {
+            Action::None => None,
+            Action::Creating { until, .. }
+            | Action::Recreating { until, .. }
+            | Action::Restarting { until }
+            | Action::Refreshing { until }
+            | Action::Deleting { until }
+            | Action::Abandoning { until } => Some(until),
+        }
+    }
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Action::None => "NONE",
+            Action::Creating { .. } => "CREATING",
+            Action::Recreating { .. } => "RECREATING",
+            Action::Restarting { .. } => "RESTARTING",
+            Action::Refreshing { .. } => "REFRESHING",
+            Action::Deleting { .. } => "DELETING",
+            Action::Abandoning { .. } => "ABANDONING",
+        }
+    }
+}
+
+/// Whether the group's health check was answered, and since when that has been so.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Probe {
+    pub answers: bool,
+    pub since: Timestamp,
 }
 
 /// One machine of a group.
@@ -32,28 +91,126 @@ pub struct Machine {
     /// The name of its version; changes of it alone roll the group as well.
     pub version: String,
     pub action: Action,
-    pub booted: Option<Timestamp>,
+    /// The start of its last creation.
+    pub born: Timestamp,
+    /// From when on what its image runs is up.
+    pub serves: Option<Timestamp>,
+    pub probe: Probe,
+    /// Its health check has succeeded since it was made.
+    pub passed: bool,
+    /// Since when it counts as ready, before `minReadySec`.
+    pub ready: Option<Timestamp>,
 }
+
+impl Machine {
+    /// Not on its way out of the group.
+    pub fn stays(&self) -> bool {
+        !matches!(
+            self.action,
+            Action::Deleting { .. } | Action::Abandoning { .. }
+        )
+    }
+}
+
+/// What `listErrors` shows.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GroupError {
+    pub at: Timestamp,
+    /// The machine's key.
+    pub machine: String,
+    pub action: &'static str,
+    pub template: String,
+    pub version: String,
+    pub code: String,
+    pub message: String,
+}
+
+/// Older errors are forgotten.
+const ERRORS_KEPT: usize = 100;
 
 /// What a group has, and what it knows of its wishes: those lag behind the resource for a moment.
 #[derive(Clone, Debug, Default)]
 pub struct Group {
     pub machines: Vec<Machine>,
-    /// The target size as last noticed.
-    size: i64,
-    versions: Json,
-    last_start: Option<Timestamp>,
+    /// As last noticed.
+    pub wish: Wish,
+    pub errors: VecDeque<GroupError>,
+    pub last_start: Option<Timestamp>,
+    /// A machine too many was made to even out the zones.
+    pub evening: bool,
+    /// When the resource is read again.
+    notice: Option<Timestamp>,
     /// Machines are being deleted together with the group.
     closing: bool,
 }
 
+impl Group {
+    pub fn of(wish: Wish, machines: Vec<Machine>) -> Group {
+        Group {
+            machines,
+            wish,
+            ..Group::default()
+        }
+    }
+
+    pub fn note(&mut self, error: GroupError) {
+        if self.errors.len() == ERRORS_KEPT {
+            self.errors.pop_front();
+        }
+        self.errors.push_back(error);
+    }
+
+    /// Why machines that it is trying to make cannot be made.
+    pub fn refusals(&self) -> impl Iterator<Item = &str> {
+        self.machines
+            .iter()
+            .filter(|m| matches!(m.action, Action::Creating { made: false, .. }))
+            .filter_map(|m| self.errors.iter().rev().find(|e| e.machine == m.key))
+            .map(|e| e.code.as_str())
+    }
+
+    /// How many machines there are and stay.
+    pub fn staying(&self) -> i64 {
+        self.machines.iter().filter(|m| m.stays()).count() as i64
+    }
+
+    pub fn count(&self, name: &str, template: &str) -> i64 {
+        self.machines
+            .iter()
+            .filter(|m| m.stays() && m.version == name && m.template == template)
+            .count() as i64
+    }
+
+    /// The version that has fewer machines than it should.
+    pub fn lacking(&self) -> Option<&Version> {
+        self.wish
+            .versions
+            .iter()
+            .find(|v| self.count(&v.name, &v.template) < v.count)
+    }
+
+    /// Whether a machine's version has more machines than it should.
+    pub fn is_surplus(&self, index: usize) -> bool {
+        let machine = &self.machines[index];
+        machine.stays()
+            && self.count(&machine.version, &machine.template)
+                > self.wish.count(&machine.version, &machine.template)
+    }
+
+    /// Whether every version has what it should.
+    pub fn has_its_versions(&self) -> bool {
+        let wanted = self
+            .wish
+            .versions
+            .iter()
+            .all(|v| self.count(&v.name, &v.template) == v.count);
+        wanted && self.staying() == self.wish.size
+    }
+}
+
 pub fn inserted(world: &mut World, key: &str) -> Vec<Then> {
     let body = world.live(key).map(|r| r.body.clone()).unwrap_or_default();
-    let group = Group {
-        size: body.get("targetSize").and_then(Json::as_i64).unwrap_or(0),
-        versions: body.get("versions").cloned().unwrap_or_default(),
-        ..Group::default()
-    };
+    let group = Group::of(Wish::of(&body, path_of(key)), Vec::new());
     world.groups.insert(key.to_string(), group);
     vec![Then::Happen(Due::GroupMoves(key.to_string()))]
 }
@@ -65,13 +222,21 @@ pub fn noticed_later(world: &mut World, key: &str) {
         .now
         .plus(length)
         .plus(world.takes(Happening::GroupNotice));
+    noticed_at(world, key, at);
+    scaling::group_changed(world, key);
+}
+
+/// The wishes are noticed at `at`: those of several changes at the last one's moment.
+pub fn noticed_at(world: &mut World, key: &str, at: Timestamp) {
+    if let Some(group) = world.groups.get_mut(key) {
+        group.notice = Some(group.notice.map_or(at, |t| t.max(at)));
+    }
     world.schedule(at, Due::GroupMoves(key.to_string()));
 }
 
 /// # Errors
-/// Versions or limits that the API refuses, or a size that an autoscaler owns.
-pub fn changing(world: &World, ask: &Ask, change: &Change, new: &mut Object) -> Result<(), Fault> {
-    let _ = world;
+/// Versions or limits that the API refuses, or stateful settings, which are not simulated.
+pub fn changing(ask: &Ask, change: &Change, new: &mut Object) -> Result<(), Fault> {
     // The template alone in a patch means one version with it.
     if ask.body.contains_key("instanceTemplate") && !ask.body.contains_key("versions") {
         let template = new.get("instanceTemplate").cloned().unwrap_or_default();
@@ -85,38 +250,26 @@ pub fn changing(world: &World, ask: &Ask, change: &Change, new: &mut Object) -> 
     if let Some(group) = change.old.get("instanceGroup") {
         new.insert("instanceGroup".into(), group.clone());
     }
-    group_spec::complete(new)
+    group_spec::fixed_zones(change.old, new)?;
+    group_spec::complete(new, path_of(change.key))
 }
 
-/// One turn of a group: notices its wishes, finishes what is due, and starts at most one thing.
+/// One turn of a group.
 pub fn moves(world: &mut World, key: &str) {
     let Some(mut group) = world.groups.remove(key) else {
         return;
     };
-    if let (Some(resource), false) = (world.live(key), group.closing) {
-        group.size = resource
-            .body
-            .get("targetSize")
-            .and_then(Json::as_i64)
-            .unwrap_or(0);
-        group.versions = resource.body.get("versions").cloned().unwrap_or_default();
+    notice(world, key, &mut group);
+    group_machine::finish(world, key, &mut group);
+    let mut next: Vec<Timestamp> = Vec::new();
+    if !group.closing {
+        next.extend(group_health::look(world, key, &mut group));
+        next.extend(group_roll::turn(world, key, &mut group));
+        next.extend(group.notice);
     }
-    finish(world, &mut group);
-    let again = match group.closing {
-        true => None,
-        false => reconcile(world, key, &mut group),
-    };
-    let next = group
-        .machines
-        .iter()
-        .filter_map(|m| match m.action {
-            Action::Creating { until } | Action::Deleting { until } => Some(until),
-            Action::None => None,
-        })
-        .chain(again)
-        .min();
+    next.extend(group.machines.iter().filter_map(|m| m.action.until()));
     world.groups.insert(key.to_string(), group);
-    if let Some(at) = next {
+    if let Some(at) = next.into_iter().min() {
         let due = Due::GroupMoves(key.to_string());
         if !world.is_scheduled_before(&due, at) {
             world.schedule(at, due);
@@ -124,387 +277,14 @@ pub fn moves(world: &mut World, key: &str) {
     }
 }
 
-fn finish(world: &mut World, group: &mut Group) {
-    let now = world.now;
-    let mut gone = Vec::new();
-    for machine in &mut group.machines {
-        match machine.action {
-            Action::Creating { until } if until <= now => {
-                machine.action = Action::None;
-                machine.booted = Some(until);
-                if let Some(vm) = world.resources.get_mut(&machine.key) {
-                    vm.body.insert("status".into(), json!("RUNNING"));
-                }
-            }
-            Action::Deleting { until } if until <= now => gone.push(machine.key.clone()),
-            _ => {}
-        }
-    }
-    group.machines.retain(|m| !gone.contains(&m.key));
-    for key in gone {
-        if let Some(old) = world.resources.remove(&key) {
-            instances::removed(world, &old);
-        }
-    }
-}
-
-/// Starts what is missing; gives the moment of the next look when something has to wait.
-fn reconcile(world: &mut World, key: &str, group: &mut Group) -> Option<Timestamp> {
-    let alive = group
-        .machines
-        .iter()
-        .filter(|m| !matches!(m.action, Action::Deleting { .. }))
-        .count() as i64;
-    let gap = world.takes(Happening::NextMachine);
-    if alive < group.size {
-        return start_next(world, key, group, gap);
-    }
-    let busy = group.machines.iter().any(|m| m.action != Action::None);
-    let wanted = wanted_versions(&group.versions, group.size);
-    if alive > group.size {
-        // While a replacement boots, the group has one machine too many.
-        let waits = proactive(world, key)
-            && group
-                .machines
-                .iter()
-                .any(|m| matches!(m.action, Action::Creating { .. }));
-        if waits || (proactive(world, key) && !all_verified(world, key, group)) {
-            return Some(world.now.plus(Millis::secs(5)));
-        }
-        let victim = surplus(group, &wanted);
-        return delete_machine(world, group, victim);
-    }
-    if !proactive(world, key) || outdated(group, &wanted).is_none() {
-        return None;
-    }
-    if busy || !all_verified(world, key, group) {
-        return Some(world.now.plus(Millis::secs(5)));
-    }
-    let surge = world
-        .live(key)
-        .and_then(|r| {
-            r.body
-                .get("updatePolicy")?
-                .get("maxSurge")?
-                .get("fixed")?
-                .as_i64()
-        })
-        .unwrap_or(1);
-    if surge > 0 {
-        return start_next(world, key, group, gap);
-    }
-    let victim = outdated(group, &wanted);
-    delete_machine(world, group, victim)
-}
-
-fn proactive(world: &World, key: &str) -> bool {
-    world
-        .live(key)
-        .and_then(|r| r.body.get("updatePolicy")?.get("type")?.as_str())
-        == Some("PROACTIVE")
-}
-
-fn start_next(world: &mut World, key: &str, group: &mut Group, gap: Millis) -> Option<Timestamp> {
-    let earliest = group.last_start.map_or(world.now, |t| t.plus(gap));
-    if earliest > world.now {
-        return Some(earliest);
-    }
-    group.last_start = Some(world.now);
-    if let Some(machine) = create(world, key, group) {
-        group.machines.push(machine);
-    }
-    Some(world.now.plus(gap))
-}
-
-fn delete_machine(
-    world: &mut World,
-    group: &mut Group,
-    victim: Option<usize>,
-) -> Option<Timestamp> {
-    let until = world.now.plus(world.takes(Happening::MachineGone));
-    let machine = group.machines.get_mut(victim?)?;
-    machine.action = Action::Deleting { until };
-    let key = machine.key.clone();
-    instances::stopping(world, &key);
-    Some(world.now.plus(Millis::secs(1)))
-}
-
-/// How many machines each version is to have, as (version name, template, count).
-fn wanted_versions(versions: &Json, size: i64) -> Vec<(String, String, i64)> {
-    let list = versions.as_array().map(Vec::as_slice).unwrap_or_default();
-    let share = |v: &Json| {
-        if group_spec::takes_the_rest(v) {
-            return None;
-        }
-        let target = v.get("targetSize")?;
-        let fixed = target.get("fixed").and_then(Json::as_i64);
-        let percent = target.get("percent").and_then(Json::as_i64);
-        Some(
-            fixed
-                .or(percent.map(|p| (size * p + 99) / 100))
-                .unwrap_or(0)
-                .clamp(0, size),
-        )
-    };
-    let taken: i64 = list.iter().filter_map(share).sum();
-    list.iter()
-        .map(|v| {
-            let text = |name: &str| v.get(name).and_then(Json::as_str).unwrap_or("").to_string();
-            let count = share(v).unwrap_or((size - taken).max(0));
-            (text("name"), text("instanceTemplate"), count)
-        })
-        .collect()
-}
-
-fn count_of(group: &Group, name: &str, template: &str) -> i64 {
-    group
-        .machines
-        .iter()
-        .filter(|m| !matches!(m.action, Action::Deleting { .. }))
-        .filter(|m| m.version == name && m.template == template)
-        .count() as i64
-}
-
-/// A machine of a version that has more than it should.
-fn outdated(group: &Group, wanted: &[(String, String, i64)]) -> Option<usize> {
-    group.machines.iter().position(|m| {
-        let target = wanted
-            .iter()
-            .find(|(n, t, _)| *n == m.version && *t == m.template)
-            .map_or(0, |w| w.2);
-        !matches!(m.action, Action::Deleting { .. })
-            && count_of(group, &m.version, &m.template) > target
-    })
-}
-
-fn surplus(group: &Group, wanted: &[(String, String, i64)]) -> Option<usize> {
-    outdated(group, wanted).or_else(|| {
-        group
-            .machines
-            .iter()
-            .rposition(|m| !matches!(m.action, Action::Deleting { .. }))
-    })
-}
-
-/// Makes one machine of the version that lacks most, in the zone that has fewest.
-fn create(world: &mut World, key: &str, group: &Group) -> Option<Machine> {
-    let resource = world.live(key)?.body.clone();
-    let path = path_of(key).to_string();
-    let project = refs::project_of(&path)?.to_string();
-    let wanted = wanted_versions(&group.versions, group.size);
-    let (version, template, _) = wanted
-        .iter()
-        .find(|(n, t, count)| count_of(group, n, t) < *count)
-        .or_else(|| wanted.last())?
-        .clone();
-    let zone = next_zone(&resource, &path, group)?;
-    let base = resource
-        .get("baseInstanceName")
-        .and_then(Json::as_str)?
-        .to_string();
-    let name = format!("{base}-{}", world.mint.suffix());
-    let vm_path = format!("projects/{project}/zones/{zone}/instances/{name}");
-    let (_, found) = world.linked(&json!(template))?;
-    let mut body = found.body.get("properties")?.as_object()?.clone();
-    qualify(&mut body, &project, &zone, &name);
-    let number = world.project_number(&project);
-    let template_path = template.strip_prefix(refs::LINK_ROOT).unwrap_or(&template);
-    let by_number = |p: &str| {
-        p.replacen(
-            &format!("projects/{project}/"),
-            &format!("projects/{number}/"),
-            1,
-        )
-    };
-    let mut items = body
-        .get("metadata")
-        .and_then(|m| m.get("items"))
-        .and_then(Json::as_array)
-        .cloned()
-        .unwrap_or_default();
-    items.push(json!({ "key": "instance-template", "value": by_number(template_path) }));
-    items.push(json!({ "key": "created-by", "value": by_number(&path) }));
-    body.insert("metadata".into(), json!({ "items": items }));
-    for (field, value) in [
-        ("kind", json!("compute#instance")),
-        ("id", json!(world.mint.id())),
-        ("creationTimestamp", json!(world.stamp())),
-        (
-            "zone",
-            json!(refs::link(&format!("projects/{project}/zones/{zone}"))),
-        ),
-        ("selfLink", json!(refs::link(&vm_path))),
-        ("fingerprint", json!(world.mint.fingerprint())),
-        ("labelFingerprint", json!(world.mint.fingerprint())),
-    ] {
-        body.insert(field.into(), value);
-    }
-    let vm_key = format!("compute/{vm_path}");
-    instances::prepare(world, &vm_key, &mut body).ok()?;
-    body.insert("status".into(), json!("STAGING"));
-    world.put(&vm_key, "compute.instances", body);
-    let until = world.now.plus(world.takes(Happening::MachineBoot));
-    Some(Machine {
-        key: vm_key,
-        template,
-        version,
-        action: Action::Creating { until },
-        booted: None,
-    })
-}
-
-/// A template's short names become the instance's links.
-fn qualify(body: &mut Object, project: &str, zone: &str, name: &str) {
-    let holder = format!("projects/{project}/zones/{zone}");
-    let machine = body
-        .get("machineType")
-        .and_then(Json::as_str)
-        .unwrap_or("")
-        .to_string();
-    body.insert(
-        "machineType".into(),
-        json!(refs::link(&format!("{holder}/machineTypes/{machine}"))),
-    );
-    body.insert("name".into(), json!(name));
-}
-
-fn zones_of(resource: &Object, path: &str) -> Vec<String> {
-    if let Some(zone) = refs::after(path, "zones") {
-        return vec![zone.to_string()];
-    }
-    resource
-        .get("distributionPolicy")
-        .and_then(|d| d.get("zones"))
-        .and_then(Json::as_array)
-        .map(|zones| {
-            zones
-                .iter()
-                .filter_map(|z| z.get("zone").and_then(Json::as_str))
-                .map(|z| refs::last(z).to_string())
-                .collect()
-        })
-        .unwrap_or_default()
-}
-
-fn next_zone(resource: &Object, path: &str, group: &Group) -> Option<String> {
-    let here = |zone: &str| {
-        group
-            .machines
-            .iter()
-            .filter(|m| refs::after(&m.key, "zones") == Some(zone))
-            .count()
-    };
-    zones_of(resource, path).into_iter().min_by_key(|z| here(z))
-}
-
-/// Whether every machine that should answer its health check does; groups without a policy ask nothing.
-fn all_verified(world: &World, key: &str, group: &Group) -> bool {
-    !group
-        .machines
-        .iter()
-        .any(|m| m.action == Action::None && verifying(world, key, m))
-}
-
-/// With a health check, a machine counts as being verified until it answers.
-pub fn verifying(world: &World, key: &str, machine: &Machine) -> bool {
-    match healing_check(world, key) {
-        Some(check) => !balancing::answers(world, machine, &check),
-        None => false,
-    }
-}
-
-/// The health check of a group's autohealing policy.
-pub fn healing_check(world: &World, key: &str) -> Option<Json> {
-    let policy = world
-        .live(key)?
-        .body
-        .get("autoHealingPolicies")?
-        .as_array()?
-        .first()?;
-    let (_, check) = world.linked(policy.get("healthCheck")?)?;
-    Some(Json::Object(check.body.clone()))
-}
-
-/// `currentActions` and `status`, as they stand now.
-pub fn view(world: &World, key: &str, body: &mut Object) {
-    let Some(group) = world.groups.get(key) else {
+/// Reads the resource again once its change is noticed.
+fn notice(world: &World, key: &str, group: &mut Group) {
+    if group.closing || group.notice.is_none_or(|at| at > world.now) {
         return;
-    };
-    let mut counts = [0i64; 4];
-    for machine in &group.machines {
-        let index = match machine.action {
-            Action::Creating { .. } => 0,
-            Action::Deleting { .. } => 1,
-            Action::None if verifying(world, key, machine) => 2,
-            Action::None => 3,
-        };
-        counts[index] += 1;
     }
-    let [creating, deleting, verifying, none] = counts;
-    body.insert(
-        "currentActions".into(),
-        json!({
-            "none": none, "creating": creating, "creatingWithoutRetries": 0, "verifying": verifying,
-            "recreating": 0, "deleting": deleting, "abandoning": 0, "restarting": 0, "refreshing": 0,
-            "suspending": 0, "resuming": 0, "stopping": 0, "starting": 0,
-        }),
-    );
-    let wanted = wanted_versions(&group.versions, group.size);
-    let is_reached = wanted
-        .iter()
-        .all(|(n, t, count)| count_of(group, n, t) == *count);
-    let stable = creating + deleting + verifying == 0 && none == group.size;
-    let mut status = json!({
-        "isStable": stable,
-        "allInstancesConfig": { "effective": true },
-        "versionTarget": { "isReached": is_reached },
-        "stateful": { "hasStatefulConfig": false, "isStateful": false, "perInstanceConfigs": { "allEffective": true } },
-    });
-    let path = path_of(key);
-    if let Some(scaler) = super::autoscalers::of_group(world, path) {
-        status["autoscaler"] = json!(refs::link(&scaler));
-    }
-    body.insert("status".into(), status);
-    view_versions(body, &wanted);
-    if let Some(ports) = world
-        .compute(&path.replace("/instanceGroupManagers/", "/instanceGroups/"))
-        .and_then(|g| g.body.get("namedPorts"))
-    {
-        body.insert("namedPorts".into(), ports.clone());
-    }
-}
-
-fn view_versions(body: &mut Object, wanted: &[(String, String, i64)]) {
-    let Some(versions) = body.get_mut("versions").and_then(Json::as_array_mut) else {
-        return;
-    };
-    for version in versions {
-        let template = version
-            .get("instanceTemplate")
-            .and_then(Json::as_str)
-            .unwrap_or("")
-            .to_string();
-        let name = version
-            .get("name")
-            .and_then(Json::as_str)
-            .unwrap_or("")
-            .to_string();
-        if let Some((_, _, count)) = wanted.iter().find(|(n, t, _)| *n == name && *t == template) {
-            let target = version
-                .as_object_mut()
-                .map(|v| v.entry("targetSize").or_insert_with(|| json!({})));
-            if let Some(target) = target {
-                target["calculated"] = json!(count);
-            }
-        }
-    }
-}
-
-/// The size of the group beside a manager.
-pub fn view_members(world: &World, key: &str, body: &mut Object) {
-    let manager = key.replace("/instanceGroups/", "/instanceGroupManagers/");
-    if let Some(group) = world.groups.get(&manager) {
-        body.insert("size".into(), json!(group.machines.len()));
+    group.notice = None;
+    if let Some(resource) = world.live(key) {
+        group.wish = Wish::of(&resource.body, path_of(key));
     }
 }
 
@@ -516,7 +296,7 @@ pub fn removing(world: &mut World, key: &str) -> Millis {
         return span;
     };
     group.closing = true;
-    group.size = 0;
+    group.wish.size = 0;
     for machine in &mut group.machines {
         machine.action = Action::Deleting { until };
         instances::stopping(world, &machine.key);
@@ -537,4 +317,21 @@ pub fn removed(world: &mut World, key: &str) {
 pub fn begin(world: &mut World, ask: &Ask, key: &str) -> Json {
     noticed_later(world, key);
     operation::begin(world, ask, key, Vec::new())
+}
+
+/// How long connections of a group's machines are drained before they go: the longest of the backend
+/// services that the group is in ("it can take up to 60 seconds after the connection draining duration
+/// has elapsed before the VM instance is removed or deleted", API description of `deleteInstances`).
+pub fn draining(world: &World, key: &str) -> Millis {
+    let group = path_of(key).replace("/instanceGroupManagers/", "/instanceGroups/");
+    let seconds = usage::backend_services_of(world, &group)
+        .filter_map(|s| {
+            s.body
+                .get("connectionDraining")?
+                .get("drainingTimeoutSec")?
+                .as_i64()
+        })
+        .max()
+        .unwrap_or(0);
+    Millis::secs(seconds.clamp(0, 3600))
 }

@@ -10,7 +10,7 @@ use super::super::operation::{self, Then};
 use super::super::world::World;
 use super::super::{Outcome, refs};
 use super::instances::{fields, free_disk, inserted, release, stopping};
-use super::{Handler, existing, path_of};
+use super::{Handler, capacity, existing, path_of};
 use crate::world::Millis;
 
 pub fn method(id: &str) -> Option<Handler> {
@@ -77,6 +77,15 @@ fn start(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
         return Err(Fault::not_ready(path_of(&key)));
     }
     if status != "RUNNING"
+        && let Some(failure) = world
+            .live(&key)
+            .and_then(|r| capacity::refused_start(world, &key, &r.body))
+    {
+        let failed = operation::begin_failing(world, ask, &key, Vec::new(), failure);
+        return Ok(failed.into());
+    }
+    if status != "RUNNING"
+        && world.doom.is_none()
         && let Some(resource) = world.resources.get_mut(&key)
     {
         resource.body.insert("status".into(), json!("STAGING"));

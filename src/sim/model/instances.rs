@@ -412,6 +412,23 @@ pub fn removable(world: &World, key: &str) -> Result<(), Fault> {
     }
 }
 
+/// Disks that were made for a machine go with it, whatever they were to do later.
+pub fn sweep(world: &mut World, ask: &super::super::ask::Ask, key: &str) {
+    let given = ask.body.get("disks").and_then(Json::as_array).cloned();
+    let named: Vec<bool> = given
+        .iter()
+        .flatten()
+        .map(|d| d.get("source").is_some_and(|s| !s.is_null()))
+        .collect();
+    let machine = world.resources.get_mut(key);
+    let disks = machine.and_then(|m| m.body.get_mut("disks")?.as_array_mut());
+    for (i, disk) in disks.into_iter().flatten().enumerate() {
+        if named.get(i) != Some(&true) {
+            disk["autoDelete"] = json!(true);
+        }
+    }
+}
+
 pub fn stopping(world: &mut World, key: &str) {
     if let Some(resource) = world.resources.get_mut(key) {
         resource.body.insert("status".into(), json!("STOPPING"));

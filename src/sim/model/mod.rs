@@ -1,13 +1,20 @@
 //! Behaviour beyond the generic verbs: one file a subject, and the one registry that calls them.
 
 pub mod addresses;
+pub mod adopt;
 pub mod autoscalers;
 pub mod balancing;
+pub mod capacity;
 pub mod certificates;
 pub mod dns;
 pub mod furnish;
 pub mod group_calls;
+pub mod group_health;
+pub mod group_machine;
+pub mod group_roll;
 pub mod group_spec;
+pub mod group_view;
+pub mod group_wish;
 pub mod groups;
 pub mod images;
 pub mod instance_calls;
@@ -19,6 +26,9 @@ pub mod operations;
 pub mod places;
 pub mod policies;
 pub mod projects;
+pub mod quotas;
+pub mod reach;
+pub mod scaling;
 pub mod secrets;
 pub mod services;
 pub mod setters;
@@ -138,7 +148,7 @@ fn aggregated(world: &World, ask: &Ask) -> Result<Json, Fault> {
         .resources
         .range(prefix.clone()..)
         .take_while(|(key, _)| key.starts_with(&prefix))
-        .filter(|(key, _)| key.rsplit('/').nth(1) == Some(kind))
+        .filter(|(key, _)| key.rsplit('/').nth(1) == Some(kind) && !world.is_hidden(key))
         .filter_map(|(key, _)| Some((key.clone(), Json::Object(generic::view(world, key)?))))
         .collect();
     page::aggregated(world, ask, items)
@@ -214,6 +224,7 @@ pub fn prepare(
     body: &mut Object,
 ) -> Result<(), Fault> {
     places::known_scope(world, key)?;
+    quotas::admit(world, &collection.path, key)?;
     match &*collection.path {
         "compute.instances" => instances::prepare(world, key, body),
         "compute.disks" => instances::prepare_disk(world, key, body),
@@ -251,6 +262,40 @@ pub fn prepare(
             Ok(())
         }
         _ => Ok(()),
+    }
+}
+
+/// Why the operation of an insert will end with an error: a quota, or a zone without room.
+pub fn refused_later(
+    world: &World,
+    collection: &str,
+    key: &str,
+    body: &Object,
+) -> Option<super::failure::Failure> {
+    match collection {
+        "compute.instances" => capacity::refused_machine(world, key, body),
+        _ => None,
+    }
+}
+
+/// Makes what an insert put there besides its resource go with it.
+pub fn sweep(world: &mut World, ask: &Ask, key: &str) {
+    if key.contains("/instances/") {
+        instances::sweep(world, ask, key);
+    }
+}
+
+/// An operation has ended well: what looks at others looks again.
+pub fn settled(world: &mut World, target: &str) {
+    const SEEN: [&str; 5] = [
+        "/firewalls/",
+        "/healthChecks/",
+        "/routers/",
+        "/addresses/",
+        "sqladmin/",
+    ];
+    if SEEN.iter().any(|part| target.contains(part)) {
+        group_health::review(world);
     }
 }
 
@@ -296,7 +341,7 @@ pub fn changing(
 ) -> Result<Effect, Fault> {
     match &*collection.path {
         "compute.instanceGroupManagers" | "compute.regionInstanceGroupManagers" => {
-            groups::changing(world, ask, &change, new)?;
+            groups::changing(ask, &change, new)?;
         }
         "compute.autoscalers" | "compute.regionAutoscalers" => autoscalers::check(new)?,
         "compute.backendServices" | "compute.healthChecks" => {
@@ -335,14 +380,14 @@ pub fn changed(world: &mut World, collection: &str, key: &str) {
 pub fn view(world: &World, collection: &str, key: &str, body: &mut Object) {
     match collection {
         "compute.instanceGroupManagers" | "compute.regionInstanceGroupManagers" => {
-            groups::view(world, key, body);
+            group_view::view(world, key, body);
         }
         "compute.instanceGroups" | "compute.regionInstanceGroups" => {
-            groups::view_members(world, key, body)
+            group_view::view_members(world, key, body)
         }
         "compute.addresses" | "compute.globalAddresses" => addresses::view(world, key, body),
         "compute.sslCertificates" => certificates::view(world, key, body),
-        "compute.autoscalers" | "compute.regionAutoscalers" => autoscalers::view(world, body),
+        "compute.autoscalers" | "compute.regionAutoscalers" => autoscalers::view(world, key, body),
         "sqladmin.users" => {
             body.remove("password");
         }
@@ -397,7 +442,9 @@ pub fn removed(world: &mut World, key: &str, old: &Resource) {
             groups::removed(world, key)
         }
         "compute.networks" => networks::removed(world, key),
-        "compute.autoscalers" | "compute.regionAutoscalers" => {}
+        "compute.autoscalers" | "compute.regionAutoscalers" => {
+            world.scalers.remove(key);
+        }
         "sqladmin.instances" | "dns.managedZones" => remove_below(world, key),
         _ => remove_children(world, old, key),
     }
@@ -430,6 +477,7 @@ pub fn happen(world: &mut World, due: Due) {
         Due::GroupMoves(key) => groups::moves(world, &key),
         Due::CertificateIssued(key) => certificates::issued(world, &key),
         Due::DnsChangeDone(key) => dns::done(world, &key),
+        Due::ScalerLooks(key) => autoscalers::look(world, &key),
         Due::OperationEnds(_) => {}
     }
 }

@@ -7,7 +7,7 @@ use super::super::fault::Fault;
 use super::super::scenario::region_of;
 use super::super::world::World;
 use super::super::{Outcome, page, refs};
-use super::Handler;
+use super::{Handler, quotas};
 
 /// Types of persistent disks.
 const DISK_TYPES: &[&str] = &[
@@ -80,7 +80,7 @@ pub fn project_json(world: &World, project: &str) -> Json {
         "creationTimestamp": "2020-01-01T00:00:00.000-08:00",
         "name": project,
         "commonInstanceMetadata": { "kind": "compute#metadata", "fingerprint": "42WmSpB8rSM=" },
-        "quotas": quotas(world, &format!("projects/{project}/"), GLOBAL_QUOTAS),
+        "quotas": quotas::of_project(world, project),
         "selfLink": refs::link(&format!("projects/{project}")),
         "defaultServiceAccount": format!("{number}-compute@developer.gserviceaccount.com"),
         "xpnProjectStatus": "UNSPECIFIED_XPN_PROJECT_STATUS",
@@ -90,107 +90,6 @@ pub fn project_json(world: &World, project: &str) -> Json {
         out[name] = value;
     }
     out
-}
-
-/// Metric, limit, and the collections whose resources use it. The metrics are the API description's; the
-/// limits are the simulator's own, and nothing enforces them.
-type Quota = (&'static str, u32, &'static [&'static str]);
-
-const GLOBAL_QUOTAS: &[Quota] = &[
-    ("NETWORKS", 15, &["compute.networks"]),
-    ("FIREWALLS", 200, &["compute.firewalls"]),
-    ("IMAGES", 2000, &["compute.images"]),
-    ("STATIC_ADDRESSES", 21, &["compute.globalAddresses"]),
-    ("FORWARDING_RULES", 45, &["compute.globalForwardingRules"]),
-    ("TARGET_HTTP_PROXIES", 30, &["compute.targetHttpProxies"]),
-    ("TARGET_HTTPS_PROXIES", 30, &["compute.targetHttpsProxies"]),
-    ("HEALTH_CHECKS", 150, &["compute.healthChecks"]),
-    ("BACKEND_SERVICES", 50, &["compute.backendServices"]),
-    ("URL_MAPS", 30, &["compute.urlMaps"]),
-    ("SSL_CERTIFICATES", 30, &["compute.sslCertificates"]),
-    ("INSTANCE_TEMPLATES", 300, &["compute.instanceTemplates"]),
-    ("SNAPSHOTS", 5000, &["compute.snapshots"]),
-];
-
-const REGION_QUOTAS: &[Quota] = &[
-    ("CPUS", 200, &[]),
-    ("DISKS_TOTAL_GB", 81920, &[]),
-    ("STATIC_ADDRESSES", 700, &["compute.addresses"]),
-    ("IN_USE_ADDRESSES", 575, &[]),
-    ("INSTANCES", 6000, &[]),
-    (
-        "REGIONAL_INSTANCE_GROUP_MANAGERS",
-        100,
-        &["compute.regionInstanceGroupManagers"],
-    ),
-    ("REGIONAL_AUTOSCALERS", 100, &["compute.regionAutoscalers"]),
-];
-
-fn quotas(world: &World, below: &str, kinds: &[Quota]) -> Vec<Json> {
-    let prefix = format!("compute/{below}");
-    let machines: Vec<_> = zonal(world, below, "compute.instances");
-    let disks: Vec<_> = zonal(world, below, "compute.disks");
-    kinds
-        .iter()
-        .map(|(metric, limit, collections)| {
-            let used = match *metric {
-                "CPUS" => machines.iter().map(|m| cpus(world, m)).sum(),
-                "INSTANCES" => machines.len() as u64,
-                "IN_USE_ADDRESSES" => {
-                    machines.iter().filter(|m| has_public_address(m)).count() as u64
-                }
-                "DISKS_TOTAL_GB" => disks.iter().map(|d| gigabytes(d)).sum(),
-                _ => collections
-                    .iter()
-                    .map(|c| world.of(c, &prefix).count() as u64)
-                    .sum(),
-            };
-            json!({ "metric": metric, "limit": f64::from(*limit), "usage": used as f64 })
-        })
-        .collect()
-}
-
-/// The bodies of a region's zonal resources.
-fn zonal<'a>(
-    world: &'a World,
-    below: &str,
-    collection: &str,
-) -> Vec<&'a super::super::world::Object> {
-    let Some((project, region)) = below.trim_end_matches('/').split_once("/regions/") else {
-        return Vec::new();
-    };
-    let prefix = format!("compute/{project}/zones/{region}-");
-    world
-        .resources
-        .range(prefix.clone()..)
-        .take_while(|(key, _)| key.starts_with(&prefix))
-        .filter(|(_, r)| &*r.collection == collection)
-        .map(|(_, r)| &r.body)
-        .collect()
-}
-
-fn cpus(world: &World, machine: &super::super::world::Object) -> u64 {
-    let kind = machine
-        .get("machineType")
-        .and_then(Json::as_str)
-        .unwrap_or("");
-    let types = &world.scenario.machine_types;
-    types
-        .iter()
-        .find(|t| t.name == refs::last(kind))
-        .map_or(0, |t| t.cpus.into())
-}
-
-fn has_public_address(machine: &super::super::world::Object) -> bool {
-    machine
-        .get("networkInterfaces")
-        .and_then(|n| n.get(0)?.get("accessConfigs")?.get(0))
-        .is_some()
-}
-
-fn gigabytes(disk: &super::super::world::Object) -> u64 {
-    let size = disk.get("sizeGb").and_then(Json::as_str).unwrap_or("0");
-    size.parse().unwrap_or(0)
 }
 
 fn managed_project(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
@@ -232,7 +131,7 @@ fn region_json(world: &World, project: &str, name: &str) -> Json {
         "description": name,
         "status": "UP",
         "zones": zones,
-        "quotas": quotas(world, &format!("{path}/"), REGION_QUOTAS),
+        "quotas": quotas::of_region(world, project, name),
         "selfLink": refs::link(&path),
         "supportsPzs": false,
     })

@@ -1,5 +1,5 @@
-//! Around the project: its APIs (every one is enabled, as the manual expects), service accounts, and
-//! keys whose secret is shown once.
+//! Around the project: its APIs (enabled unless the scenario or a call says otherwise), service
+//! accounts, and keys whose secret is shown once.
 //!
 //! Source: API descriptions of Service Usage (`Service.state`), IAM (`ServiceAccount`), Resource Manager
 //! (a deleted project is DELETE_REQUESTED for thirty days), Storage (`HmacKey`).
@@ -10,6 +10,7 @@ use super::super::ask::Ask;
 use super::super::fault::Fault;
 use super::super::generic;
 use super::super::operation;
+use super::super::timing::{self, Happening};
 use super::super::world::{Object, World};
 use super::super::{Outcome, page, refs};
 use super::Handler;
@@ -41,10 +42,46 @@ fn disabled_key(project: &str, service: &str) -> String {
     format!("serviceusage/projects/{project}/services/{service}")
 }
 
+fn is_off(world: &World, project: &str, name: &str) -> bool {
+    match world.live(&disabled_key(project, name)) {
+        Some(set) => set.text("state") == "DISABLED",
+        None => world.scenario.disabled_apis.iter().any(|a| a == name),
+    }
+}
+
+/// An API that is off answers nothing; one that was enabled a moment ago not yet.
+///
+/// # Errors
+/// 403 accessNotConfigured with `SERVICE_DISABLED`, in the words of the front end.
+pub fn usable(world: &World, project: &str, service: &str) -> Result<(), Fault> {
+    let name = format!("{service}.googleapis.com");
+    let spreading = world
+        .apis_ready
+        .get(&disabled_key(project, &name))
+        .is_some_and(|at| world.now < *at);
+    let always = matches!(service, "serviceusage" | "cloudresourcemanager");
+    if always || project.is_empty() || !(spreading || is_off(world, project, &name)) {
+        return Ok(());
+    }
+    let number = world.project_number(project);
+    let title = world
+        .catalog
+        .services()
+        .find(|s| &*s.name == service)
+        .map_or(name.clone(), |s| s.title.to_string());
+    let page =
+        format!("https://console.developers.google.com/apis/api/{name}/overview?project={number}");
+    let message = format!(
+        "{title} has not been used in project {number} before or it is disabled. Enable it by visiting {page} then retry. If you enabled this API recently, wait a few minutes for the action to propagate to our systems and retry."
+    );
+    let info = json!({ "service": name, "consumer": format!("projects/{number}") });
+    Err(Fault::usage_limit("accessNotConfigured", message)
+        .with_help(&page)
+        .with_info("SERVICE_DISABLED", "googleapis.com", info))
+}
+
 fn service_json(world: &World, project: &str, name: &str) -> Json {
-    let off = world
-        .live(&disabled_key(project, name))
-        .is_some_and(|r| r.text("state") == "DISABLED");
+    let off = is_off(world, project, name);
     let number = world.project_number(project);
     json!({
         "name": format!("projects/{number}/services/{name}"),
@@ -109,6 +146,12 @@ fn set(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
     let mut target = format!("serviceusage/projects/{}", ask.project);
     for name in names {
         target = disabled_key(&ask.project, &name);
+        if state == "ENABLED" && is_off(world, &ask.project, &name) {
+            let length = timing::operation(&world.scenario, &ask.method.id);
+            let spread = world.takes(Happening::ApiSpreads);
+            let at = world.now.plus(length).plus(spread);
+            world.apis_ready.insert(target.clone(), at);
+        }
         let mut body = Object::new();
         body.insert("name".into(), json!(name));
         body.insert("state".into(), json!(state));

@@ -112,6 +112,28 @@ fn backend_use(world: &World, manager: &str) -> Result<(), Fault> {
     }
 }
 
+/// The backend services that an instance group is a backend of.
+pub fn backend_services_of<'a>(
+    world: &'a World,
+    group: &str,
+) -> impl Iterator<Item = &'a Resource> + use<'a> {
+    let link = refs::link(group);
+    let project = refs::project_of(group).unwrap_or_default();
+    let prefix = format!("compute/projects/{project}/");
+    world
+        .resources
+        .range(prefix.clone()..)
+        .take_while(move |(key, _)| key.starts_with(&prefix))
+        .filter(|(_, r)| {
+            matches!(
+                &*r.collection,
+                "compute.backendServices" | "compute.regionBackendServices"
+            )
+        })
+        .filter(move |(_, r)| holds(r.body.get("backends").unwrap_or(&Json::Null), &link))
+        .map(|(_, r)| r)
+}
+
 fn special_user(world: &World, collection: &str, key: &str) -> Option<String> {
     let strip = |link: &str| {
         link.strip_prefix(refs::LINK_ROOT)

@@ -228,13 +228,25 @@ fn without_the_firewall_rule_nothing_is_healthy() {
     image(&mut client);
     template(&mut client);
     group(&mut client);
-    client.sleep(900);
+    client.sleep(200);
     let manager = "regions/us-central1/instanceGroupManagers/sm-1-us";
     let before = client.get(&compute(manager));
     assert_eq!(before["status"]["isStable"], false);
     assert_eq!(before["currentActions"]["verifying"], 3);
+    let list = client.post(
+        &compute(&format!("{manager}/listManagedInstances")),
+        Json::Null,
+    );
+    assert_eq!(
+        list["managedInstances"][0]["instanceHealth"][0]["detailedHealthState"],
+        "TIMEOUT"
+    );
     firewall(&mut client);
-    assert_eq!(client.get(&compute(manager))["status"]["isStable"], true);
+    let took = client.until(1, &compute(manager), |g| g["status"]["isStable"] == true);
+    assert!(
+        (5..15).contains(&took),
+        "two probes of five seconds: {took}"
+    );
 }
 
 #[test]

@@ -4,8 +4,11 @@ mod autoscale;
 mod collections;
 mod durable;
 mod gaps;
+mod groups;
 mod network;
 mod rules;
+mod scaling;
+mod troubles;
 
 use serde_json::{Value as Json, json};
 

@@ -9,7 +9,7 @@ use serde_json::{Value as Json, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::super::{Cloud, Scenario, Sim, SimWire, serve};
+use super::super::{Cloud, Scenario, Sim, SimWire, Speed, serve};
 use super::START;
 use crate::catalog::Catalog;
 use crate::wire::{NoAnswer, Request, Verb, Wire};
@@ -54,9 +54,14 @@ fn the_server_answers() {
         let port = listener.local_addr().expect("address").port();
         let sim = Sim::new(Catalog::embedded(), Scenario::default(), START);
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-        let server = tokio::spawn(serve(listener, Box::new(sim), 1000.0, async {
-            let _ = stopped.await;
-        }));
+        let server = tokio::spawn(serve(
+            listener,
+            Box::new(sim),
+            Speed::Times(1000.0),
+            async {
+                let _ = stopped.await;
+            },
+        ));
 
         let (head, body) = ask(
             port,

@@ -1,0 +1,71 @@
+//! Whether a zone takes a machine: quotas and room. Both are told by the operation, not by the call
+//! ("VM CPU quota is reported by the operation, about six seconds in": ai-on-gke#849), and the instance
+//! is gone afterwards (nodejs-compute#377).
+
+use serde_json::{Value as Json, json};
+
+use super::super::failure::Failure;
+use super::super::refs;
+use super::super::scenario::fits;
+use super::super::world::{Object, World};
+use super::{path_of, quotas};
+
+/// Why a new machine cannot run; none when it can.
+pub fn refused_machine(world: &World, key: &str, body: &Object) -> Option<Failure> {
+    if world.planting {
+        return None;
+    }
+    let path = path_of(key);
+    let project = refs::project_of(path).unwrap_or_default();
+    let zone = refs::after(path, "zones").unwrap_or_default();
+    let wanted = quotas::of_machine(world, zone, body);
+    if let Some((metric, limit, region)) = quotas::exceeded(world, project, &wanted) {
+        return Some(Failure::quota(&metric, limit, region.as_deref()));
+    }
+    no_room(world, key, body)
+}
+
+/// Why a machine that is stopped cannot start: its processors were given away, or the zone is full.
+pub fn refused_start(world: &World, key: &str, body: &Object) -> Option<Failure> {
+    let path = path_of(key);
+    let project = refs::project_of(path).unwrap_or_default();
+    let zone = refs::after(path, "zones").unwrap_or_default();
+    let mut running = body.clone();
+    running.insert("status".into(), json!("RUNNING"));
+    let wanted = quotas::of_machine(world, zone, &running)
+        .into_iter()
+        .filter(|(metric, _, _)| metric != "INSTANCES")
+        .collect();
+    if let Some((metric, limit, region)) = quotas::exceeded(world, project, &wanted) {
+        return Some(Failure::quota(&metric, limit, region.as_deref()));
+    }
+    no_room(world, key, body)
+}
+
+fn no_room(world: &World, key: &str, body: &Object) -> Option<Failure> {
+    let path = path_of(key);
+    let project = refs::project_of(path).unwrap_or_default();
+    let zone = refs::after(path, "zones").unwrap_or_default();
+    let machine = body.get("machineType").and_then(Json::as_str).unwrap_or("");
+    let machine = refs::last(machine);
+    out(world, zone, machine).then(|| Failure::stocked_out(project, zone, machine))
+}
+
+fn out(world: &World, zone: &str, machine: &str) -> bool {
+    let since = world.now.since(world.start);
+    world.scenario.stockouts.iter().any(|s| {
+        s.zone == zone
+            && s.machine_type.as_ref().is_none_or(|m| fits(m, machine))
+            && s.from.is_none_or(|from| from.0 <= since)
+            && s.until.is_none_or(|until| since < until.0)
+    })
+}
+
+/// Whether a zone has no room for machines of a template.
+pub fn is_out_of(world: &World, zone: &str, template: &str) -> bool {
+    let machine = world
+        .linked(&json!(template))
+        .and_then(|(_, t)| t.body.get("properties")?.get("machineType")?.as_str())
+        .map_or("", refs::last);
+    out(world, zone, machine)
+}
