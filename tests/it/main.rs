@@ -25,6 +25,7 @@ mod saved_plan;
 mod secrets;
 mod semantics;
 mod served;
+mod sim_fuzz;
 mod speed;
 mod stopping;
 mod suite;
