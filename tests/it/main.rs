@@ -26,6 +26,7 @@ mod secrets;
 mod semantics;
 mod served;
 mod sim_fuzz;
+mod sim_hostile;
 mod speed;
 mod stopping;
 mod suite;
