@@ -27,6 +27,11 @@ pub fn sim(args: &Args, settings: &Settings) -> Result<Exit, Failure> {
         };
         let listener = TcpListener::bind(&args.listen).await.map_err(fail)?;
         let address = listener.local_addr().map_err(fail)?;
+        if !address.ip().is_loopback() {
+            settings.terminal.tell(
+                "warning: other machines can reach this port, and nobody is asked who they are\n",
+            );
+        }
         settings.terminal.line(format_args!(
             "the simulated cloud answers at http://{address}; stop it with Ctrl-C"
         ))?;
