@@ -5,7 +5,7 @@
 
 pub mod check;
 pub mod end;
-mod failure;
+pub mod failure;
 pub mod graph;
 pub mod plan;
 pub mod progress;

@@ -260,3 +260,7 @@ fn quoted(text: &str) -> impl Iterator<Item = String> + use<> {
     }
     found.into_iter()
 }
+
+#[cfg(test)]
+#[path = "named_tests.rs"]
+mod tests;
