@@ -95,6 +95,43 @@ const CREATE: &str = "workflow main {
 
 const INSERT: &str = "compute.networks.insert";
 
+/// Without its word the checker refuses each method whose calls a run cannot settle, and no other.
+#[test]
+fn the_word_is_asked_for_where_nothing_settles_and_nowhere_else() {
+    let catalog = r5flow::catalog::Catalog::embedded();
+    let mut listed = 0;
+    let list = r5flow::catalog::describe::classes(&catalog, None).expect("all services");
+    for service in catalog.services() {
+        for id in catalog.methods(&service.name) {
+            let method = catalog.method(&id).expect("listed");
+            if method.reads {
+                continue;
+            }
+            let line = format!("{:17}  {id}", method.settle.as_str());
+            assert!(
+                list.lines().any(|l| l.starts_with(&line)),
+                "{id} is missing"
+            );
+            listed += 1;
+        }
+    }
+    assert_eq!(list.lines().count(), listed);
+    let asked = list
+        .lines()
+        .filter(|l| l.contains("needs `repeat safe`"))
+        .count();
+    assert_eq!(
+        asked,
+        list.lines()
+            .filter(|l| {
+                ["marked create", "once-only result", "unsafe"]
+                    .iter()
+                    .any(|c| l.starts_with(c))
+            })
+            .count()
+    );
+}
+
 /// Each class, for ever: the pauses of its row, until its limit, then its exit code.
 #[test]
 fn every_class_is_tried_as_its_row_says() {
