@@ -184,9 +184,9 @@ fn every_operation_of_cloud_sql_has_types_that_the_document_knows() {
         panic!("{:?}", field.kind);
     };
     let known = |name: &&str| values.iter().any(|v| *v.name == **name);
-    assert!(OWN_WORK.iter().all(|name| known(name)));
+    assert!(OWN_WORK.iter().all(known));
     for (name, types) in table() {
-        assert!(types.names.iter().all(|n| known(n)), "{name}: {types:?}");
+        assert!(types.names.iter().all(known), "{name}: {types:?}");
         assert!(!types.names.is_empty(), "{name}");
         let starts = method(&format!("sqladmin.{name}")).operation == OperationStyle::Sql;
         assert!(starts, "{name} starts no operation");
