@@ -35,6 +35,35 @@ pub fn describe(catalog: &Catalog, name: Option<&str>) -> Result<String, String>
     Err(unknown(catalog, name))
 }
 
+/// Every method that changes something, of one service or of all, with its settle class.
+///
+/// # Errors
+/// There is no such service.
+pub fn classes(catalog: &Catalog, service: Option<&str>) -> Result<String, String> {
+    if let Some(name) = service.filter(|name| catalog.service(name).is_none()) {
+        return Err(unknown(catalog, name));
+    }
+    let wanted = |name: &str| service.is_none_or(|s| s == name);
+    let services = catalog.services().filter(|s| wanted(&s.name));
+    let mut out = String::new();
+    for info in services {
+        let methods = catalog.methods(&info.name);
+        for method in methods
+            .iter()
+            .filter_map(|id| catalog.method(id))
+            .filter(|m| !m.reads)
+        {
+            let note = match method.settle.settles_itself() {
+                true => "",
+                false => ", needs `repeat safe` or `on doubt ask`",
+            };
+            let class = method.settle.as_str();
+            out.push_str(&format!("{class:17}  {}{note}\n", method.id));
+        }
+    }
+    Ok(out)
+}
+
 fn unknown(catalog: &Catalog, name: &str) -> String {
     let kinds = [
         NameKind::Collection,

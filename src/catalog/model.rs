@@ -208,6 +208,41 @@ pub enum SettleClass {
 }
 
 impl SettleClass {
+    pub const ALL: [SettleClass; 9] = [
+        SettleClass::Reads,
+        SettleClass::IdAndOperation,
+        SettleClass::NamedCreate,
+        SettleClass::ConvergingWrite,
+        SettleClass::Delete,
+        SettleClass::MatchedOperation,
+        SettleClass::MarkedCreate,
+        SettleClass::OnceOnlyResult,
+        SettleClass::Unsafe,
+    ];
+
+    /// Its name, as docs/settle-classes.md has it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            SettleClass::Reads => "reads",
+            SettleClass::IdAndOperation => "id and operation",
+            SettleClass::NamedCreate => "named create",
+            SettleClass::ConvergingWrite => "converging write",
+            SettleClass::Delete => "delete",
+            SettleClass::MatchedOperation => "matched operation",
+            SettleClass::MarkedCreate => "marked create",
+            SettleClass::OnceOnlyResult => "once-only result",
+            SettleClass::Unsafe => "unsafe",
+        }
+    }
+
+    /// Whether the run finds out by itself what became of a call; otherwise the author says what to do.
+    pub fn settles_itself(self) -> bool {
+        !matches!(
+            self,
+            SettleClass::MarkedCreate | SettleClass::OnceOnlyResult | SettleClass::Unsafe
+        )
+    }
+
     /// What the runner does when the answer is lost, as one sentence.
     pub fn story(self) -> &'static str {
         match self {

@@ -240,7 +240,8 @@ impl<'p> Checker<'_, 'p> {
             }
             ClauseKind::Patience { class, limit } => {
                 self.error_class(place, class);
-                self.duration("for", limit, &mut plain(self));
+                let want = Want::declared("for", Type::DURATION);
+                self.fit(limit, &want, &mut plain(self));
             }
             ClauseKind::RepeatSafe => {}
             ClauseKind::On { outcome, decision } => self.decision(clause, *outcome, *decision),

@@ -183,18 +183,11 @@ impl<'p> Checker<'_, 'p> {
 /// What is lost with the answer of a call of this class; `None` where the run finds out by itself.
 fn doubt(class: SettleClass) -> Option<&'static str> {
     match class {
-        SettleClass::Unsafe | SettleClass::MarkedCreate => {
-            Some("nothing tells whether it happened")
-        }
+        _ if class.settles_itself() => None,
         SettleClass::OnceOnlyResult => {
             Some("what it made is there, and its secret is lost with the answer")
         }
-        SettleClass::Reads
-        | SettleClass::IdAndOperation
-        | SettleClass::NamedCreate
-        | SettleClass::ConvergingWrite
-        | SettleClass::Delete
-        | SettleClass::MatchedOperation => None,
+        _ => Some("nothing tells whether it happened"),
     }
 }
 

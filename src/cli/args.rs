@@ -309,6 +309,9 @@ pub struct Catalog {
     /// A service, collection, method or type; all services when it is left out
     #[arg(value_name = "METHOD|TYPE")]
     pub name: Option<String>,
+    /// List the methods that change something, with what is known of a call whose answer is lost
+    #[arg(long)]
+    pub classes: bool,
 }
 
 #[derive(Debug, Subcommand)]

@@ -12,6 +12,11 @@ pub fn catalog(args: &Catalog, settings: &Settings) -> Result<Exit, Failure> {
         return build_files(args, settings);
     }
     let catalog = settings.catalog()?;
+    if args.classes {
+        let list = describe::classes(&catalog, args.name.as_deref()).map_err(Failure::usage)?;
+        settings.terminal.print(&list)?;
+        return Ok(Exit::Done);
+    }
     let page = describe::describe(&catalog, args.name.as_deref()).map_err(Failure::usage)?;
     settings.terminal.print(&page)?;
     Ok(Exit::Done)

@@ -6,7 +6,7 @@
 pub mod check;
 pub mod edit;
 pub mod end;
-mod failure;
+pub mod failure;
 pub mod graph;
 pub mod plan;
 pub mod progress;

@@ -20,7 +20,7 @@ impl Grants {
     /// than an hour, and a refusal is asked again for a while only.
     pub fn of(past: &State) -> Grants {
         let grants = Grants::default();
-        for step in past.steps.values() {
+        for step in past.order.iter().filter_map(|a| past.steps.get(a)) {
             for call in &step.calls {
                 if let CallState::Closed {
                     intent,

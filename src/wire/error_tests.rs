@@ -266,3 +266,27 @@ fn details_are_clipped_and_survive_their_text() {
     let text = serde_json::to_string(&error).expect("serialises");
     assert_eq!(serde_json::from_str::<ApiError>(&text).ok(), Some(error));
 }
+
+/// Clients go by the status of an operation even where it holds no error; it may be a text.
+#[test]
+fn a_failed_operation_is_told_by_its_status_too() {
+    let bare =
+        json!({ "status": "DONE", "httpErrorStatusCode": "409", "httpErrorMessage": "CONFLICT" });
+    assert_eq!(operation_status(&bare), Some(409));
+    let error = classify_operation_error(&bare);
+    assert_eq!((error.status, error.class), (409, ErrorClass::Conflict));
+    assert_eq!(error.message, "CONFLICT");
+    assert_eq!(
+        operation_status(&json!({ "httpErrorStatusCode": 200 })),
+        None
+    );
+}
+
+/// The first error of an operation may be the less telling one.
+#[test]
+fn every_error_of_an_operation_counts() {
+    let two = json!({ "httpErrorStatusCode": 503, "error": { "errors": [
+        { "code": "RESOURCE_OPERATION_RATE_EXCEEDED", "message": "first" },
+        { "code": "ZONE_RESOURCE_POOL_EXHAUSTED", "message": "second" }] } });
+    assert_eq!(classify_operation_error(&two).class, ErrorClass::StockOut);
+}

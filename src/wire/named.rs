@@ -19,7 +19,11 @@ pub fn advice(error: &ApiError) -> String {
         let (slot, behind) = after.split_once('}').unwrap_or((after, ""));
         let (name, otherwise) = slot.split_once('|').unwrap_or((slot, ""));
         match named(error, name) {
-            Some(words) => out.push_str(&sanitised(&words, NAME_LENGTH)),
+            Some(words) => {
+                let gap = if words.starts_with(' ') { " " } else { "" };
+                out.push_str(gap);
+                out.push_str(&sanitised(&words, NAME_LENGTH));
+            }
             None => out.push_str(otherwise),
         }
         rest = behind;
@@ -260,3 +264,7 @@ fn quoted(text: &str) -> impl Iterator<Item = String> + use<> {
     }
     found.into_iter()
 }
+
+#[cfg(test)]
+#[path = "named_tests.rs"]
+mod tests;

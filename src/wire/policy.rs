@@ -113,7 +113,7 @@ pub const POLICIES: [Policy; 15] = [
         "choose another name, or write `ensure`, which adopts what is there"),
     row(NotFound, "404 and 410 of the API itself", Next::Never,
         "create it first, or correct the name or place, then `r5flow resume`"),
-    Policy { ends: Ends::Permission, pauses: pauses(5, 30), ..row(Permission, "403", Next::Stop,
+    Policy { ends: Ends::Permission, pauses: pauses(5, 30), ..row(Permission, "the caller may not (403)", Next::Stop,
         "give the caller {permission|the permission that the message names}{on|}, then `r5flow resume`") },
     Policy { ends: Ends::Permission, pauses: pauses(5, 30), ..row(ApiDisabled, "the API is not enabled in the project", Next::Stop,
         "enable it: `gcloud services enable {api|NAME}{project|}`, then `r5flow resume`") },

@@ -484,7 +484,8 @@ fn a_failure_shows_its_place_and_how_to_go_on() {
     f.run(&["runs", &id])
         .ends(0)
         .out_has("status      failed")
-        .out_has("at fails.r5flow:5:");
+        .out_has("╭─[fails.r5flow:5:")
+        .out_has("answer: not found 404 notFound");
     f.run(&["resume", "-y"]).ends(1).err_has("× vm: ");
     let elsewhere = run("fails.r5flow", &["--state", "other"]);
     f.run(&elsewhere).ends(1).err_has(" --state 'other'");

@@ -86,8 +86,12 @@ fn needed(method: &Method, schema: &Schema, but: &str) -> Vec<String> {
 
 fn line(n: usize, method: &Method, body: &str) -> String {
     let verb = if method.reads { "read" } else { "call" };
+    let word = match method.settle.settles_itself() {
+        true => "",
+        false => " on doubt ask",
+    };
     format!(
-        "  step s{n} = {verb} {}({}){body}\n",
+        "  step s{n} = {verb} {}({}){body}{word}\n",
         method.id,
         args(method)
     )

@@ -32,6 +32,8 @@ use r5flow::world::clock::{Clock, VirtualClock};
 use r5flow::world::{Millis, Timestamp};
 use serde_json::Value as Json;
 
+use crate::meddler::Meddler;
+
 pub const START: Timestamp = Timestamp(1_795_000_000_000);
 
 /// No flow of these tests needs so many effects; one that takes more never ends.
@@ -102,6 +104,8 @@ pub struct Case<'a, 'p> {
     pub checked: &'a Checked<'p>,
     pub inputs: BTreeMap<Arc<str>, Value>,
     pub parallel: usize,
+    /// What stands between the run and the cloud.
+    pub meddler: Option<Rc<Meddler>>,
 }
 
 /// What survives a process.
@@ -155,6 +159,7 @@ impl<'a, 'p> Case<'a, 'p> {
             checked,
             inputs,
             parallel: 16,
+            meddler: None,
         }
     }
 
@@ -206,7 +211,10 @@ impl<'a, 'p> Case<'a, 'p> {
             journal: Box::new(journal.clone()),
             next_seq,
             vault,
-            wire: Rc::clone(&wire) as Rc<dyn Wire>,
+            wire: match &self.meddler {
+                Some(meddler) => meddler.between(Rc::clone(&wire), Rc::clone(&shared_clock)),
+                None => Rc::clone(&wire) as Rc<dyn Wire>,
+            },
             clock: Rc::clone(&shared_clock),
             hooks: Rc::new(RhaiHooks::of(self.program)),
             inbox: Rc::new(Yes(Rc::clone(&shared_clock))),

@@ -170,3 +170,30 @@ fn requests_of_the_stream_manager_manual() {
     let page = method("compute.instances.aggregatedList").page.clone();
     assert_eq!(page.map(|p| p.items), Some("items".into()));
 }
+
+#[test]
+fn every_operation_of_cloud_sql_has_types_that_the_document_knows() {
+    use crate::catalog::rules::sql_operations::{OWN_WORK, sql_types, table};
+    let id = SchemaId {
+        service: "sqladmin".into(),
+        name: "Operation".into(),
+    };
+    let schema = Catalog::embedded().schema(&id).expect("a type");
+    let field = schema.field("operationType").expect("a field").clone();
+    let Kind::String { values, .. } = &field.kind else {
+        panic!("{:?}", field.kind);
+    };
+    let known = |name: &&str| values.iter().any(|v| *v.name == **name);
+    assert!(OWN_WORK.iter().all(known));
+    for (name, types) in table() {
+        assert!(types.names.iter().all(known), "{name}: {types:?}");
+        assert!(!types.names.is_empty(), "{name}");
+        let starts = method(&format!("sqladmin.{name}")).operation == OperationStyle::Sql;
+        assert!(starts, "{name} starts no operation");
+    }
+    for m in all_methods() {
+        if m.operation == OperationStyle::Sql && !m.reads {
+            assert!(sql_types(&m.id).is_some(), "{} has no type", m.id);
+        }
+    }
+}

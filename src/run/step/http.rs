@@ -159,18 +159,17 @@ async fn reading(cx: &Cx<'_>, request: &Request) -> Result<Value> {
             let _permit = cx.permit().await;
             cx.send(request, cx.patience()).await
         };
-        let error;
-        match answer {
+        let error = match answer {
             Ok(answer) if !matches!(answer.status, 429 | 502..=504) || attempt + 1 == ATTEMPTS => {
                 return Ok(value_of(&answer));
             }
-            Ok(answer) => error = stumbled(&answer),
+            Ok(answer) => stumbled(&answer),
             Err(lost) if attempt + 1 == ATTEMPTS => {
                 let why = lost.into_why();
                 return Err(cx.failure(Reason::Failed, format!("{}: {why}", request.path)));
             }
-            Err(lost) => error = no_answer(lost),
-        }
+            Err(lost) => no_answer(lost),
+        };
         cx.sleep(patience::pause(cx, attempt, &error)).await;
         if cx.stopping() {
             return Err(Halt::Stopped);

@@ -399,3 +399,38 @@ fn without_preconditions(body: &Json) -> Json {
     }
     body
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_version_counts_only_when_both_reads_carry_it() {
+        let body = json!({ "description": "d" });
+        let same = |found: Json, before: Json| same_version(&found, &before, &body);
+        let one = json!({ "fingerprint": "a", "id": "1" });
+        let two = json!({ "fingerprint": "b", "id": "1" });
+        assert_eq!(same(one.clone(), one.clone()), Some(true));
+        assert_eq!(same(two, one.clone()), Some(false));
+        assert_eq!(same(json!({ "id": "1" }), json!({ "id": "1" })), None);
+        assert_eq!(same(one, Json::Null), None);
+        let sql = json!({ "etag": "e", "settings": { "settingsVersion": "7" } });
+        let kept = before(Some(&sql), Some("op".into()), Some("u@x".into()));
+        assert_eq!(kept["user"], "u@x");
+        assert_eq!(same(sql, kept.clone()), Some(true));
+        let moved = json!({ "etag": "e", "settings": { "settingsVersion": "8" } });
+        assert_eq!(same(moved, kept), Some(false));
+    }
+
+    #[test]
+    fn the_version_of_labels_tells_about_labels_only() {
+        let found = json!({ "labelFingerprint": "a" });
+        let labels = json!({ "labels": {}, "labelFingerprint": "a" });
+        assert_eq!(same_version(&found, &found, &labels), Some(true));
+        let more = json!({ "labels": {}, "description": "d" });
+        assert_eq!(same_version(&found, &found, &more), None);
+        assert_eq!(without_preconditions(&labels), json!({ "labels": {} }));
+    }
+}
