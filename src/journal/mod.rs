@@ -9,7 +9,7 @@ mod state;
 mod tests;
 
 pub use event::{
-    CallResult, Ended, Event, FORMAT, GrewTo, Intent, OWN_WORDS, Origin, Outcome, Reason,
-    RunStatus, Started, StepFailure, Verdict, World,
+    CallResult, Ended, Event, FORMAT, GrewTo, Intent, Iteration, Iterations, OWN_WORDS, Origin,
+    Outcome, Reason, RunStatus, Started, StepFailure, Verdict, World,
 };
 pub use state::{CallState, Gate, Illegal, State, StepState};

@@ -27,4 +27,5 @@ mod speed;
 mod stopping;
 mod suite;
 mod tables;
+mod taint;
 mod tidy;

@@ -199,7 +199,7 @@ impl Driving<'_, '_> {
             return Err(SessionError::Journal("the journal has no beginning".into()));
         };
         self.talk.begins(&started.run, &started, self.resumed);
-        let mut core = planner.core(Mode::Run, self.past.clone())?;
+        let mut core = planner.core(Mode::Run, self.past.clone(), &vault)?;
         core.watch(Rc::clone(&observer));
         let next_seq = if self.resumed { self.past.seq + 1 } else { 1 };
         let mut engine = Embedded::new(Parts {
