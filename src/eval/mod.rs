@@ -7,6 +7,7 @@
 
 mod functions;
 mod operators;
+mod taint;
 #[cfg(test)]
 mod tests;
 
@@ -17,6 +18,8 @@ use crate::source::Span;
 use crate::syntax::ast::{self, Arg, Binder, Expr, ExprKind, Field, Key, Quantifier, StrPart};
 use crate::types::functions::Function;
 use crate::value::{Fields, Value};
+
+pub use taint::Taint;
 
 /// An expression that has no value: what is wrong, and where.
 #[derive(Clone, Debug, PartialEq)]
@@ -78,6 +81,10 @@ pub trait Scope {
     fn hook(&self, name: &str, args: &[Value]) -> Option<Evaluated>;
     /// The resource of the step that `fresh(step)` names.
     fn fresh(&self, step: &Expr) -> Evaluated;
+    /// Who is told what is made of secrets; `None` when there are none.
+    fn taint(&self) -> Option<&dyn Taint> {
+        None
+    }
 }
 
 /// Names bound by comprehensions, innermost first.
@@ -171,7 +178,10 @@ impl Evaluator<'_> {
                 Truth::Known(b) => Ok(Value::Bool(!b)),
                 Truth::Later(steps) => Ok(Value::Later(steps)),
             },
-            ExprKind::Neg(inner) => operators::negate(self.expr(inner, env)?, expr.span),
+            ExprKind::Neg(inner) => {
+                let value = self.expr(inner, env)?;
+                self.made(&[value.clone()], || operators::negate(value, expr.span))
+            }
             ExprKind::Binary { op, left, right } => self.binary(*op, left, right, env),
             ExprKind::Member {
                 base,
@@ -182,6 +192,15 @@ impl Evaluator<'_> {
             ExprKind::Call { callee, args } => self.call(callee, args, expr.span, env),
             ExprKind::Broken => Err(EvalError::new(expr.span, "this text does not parse").into()),
         }
+    }
+
+    /// Computes a value from others, and tells when these were secret.
+    fn made(&self, from: &[Value], compute: impl FnOnce() -> Evaluated) -> Evaluated {
+        let value = compute()?;
+        if let Some(taint) = self.scope.taint() {
+            taint.made(from, &value);
+        }
+        Ok(value)
     }
 
     fn name(&self, name: &Arc<str>, span: Span, env: Env<'_>) -> Evaluated {
@@ -311,7 +330,13 @@ impl Evaluator<'_> {
                 Value::Null => self.expr(right, env),
                 value => Ok(value),
             },
-            _ => operators::binary(op, l, self.expr(right, env)?, left.span, right.span),
+            _ => {
+                let sides = [l, self.expr(right, env)?];
+                let [l, r] = sides.clone();
+                self.made(&sides, || {
+                    operators::binary(op, l, r, left.span, right.span)
+                })
+            }
         }
     }
 
@@ -386,7 +411,7 @@ impl Evaluator<'_> {
             values.push(self.expr(&arg.value, env)?);
         }
         if let Some(function) = Function::by_name(name) {
-            return functions::call(function, &values, span);
+            return self.made(&values, || functions::call(function, &values, span));
         }
         if let Some(later) = Later::of(&values) {
             return Ok(later);
@@ -538,7 +563,7 @@ impl Evaluator<'_> {
             Quantifier::First => Ok(Value::Null),
             Quantifier::Count => Ok(Value::Int(seen.len() as i64)),
             Quantifier::One => operators::only(seen, span),
-            Quantifier::Sum => operators::sum(seen, span),
+            Quantifier::Sum => self.made(&seen.clone(), || operators::sum(seen, span)),
             Quantifier::Min => operators::extreme(seen, std::cmp::Ordering::Less, span),
             Quantifier::Max => operators::extreme(seen, std::cmp::Ordering::Greater, span),
         }

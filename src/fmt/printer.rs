@@ -149,17 +149,22 @@ impl<'s> Printer<'s> {
         }
         self.last = lines.open;
         let mut first = true;
+        // A comment inside the next part is that part's.
+        let start = |p: &Self, n: usize| {
+            let next: Option<&T> = parts.get(n);
+            next.map_or(lines.close, |part| span(p, part).start as usize)
+        };
         if lines.open > 0 {
-            self.behind(lines.close);
+            self.behind(start(self, 0));
         }
-        for part in parts {
+        for (n, part) in parts.iter().enumerate() {
             let place = span(self, part);
             self.above(place.start as usize, lines.indent, &mut first);
             self.blank_line(place.start as usize, &mut first);
             self.newline(lines.indent);
             self.part(place, lines.indent, |p| print(p, part));
             self.text(lines.suffix);
-            self.behind(lines.close);
+            self.behind(start(self, n + 1));
         }
         self.above(lines.close, lines.indent, &mut first);
         self.last = lines.close;

@@ -158,9 +158,30 @@ impl std::fmt::Display for World {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum GrewTo {
-    /// The keys of the iterations, in order.
+    /// The keys of the iterations, in order: their values are computed again.
     Keys(Vec<Arc<str>>),
+    /// The iterations of a `for`, whole.
+    Entries(Box<Iterations>),
     Taken(bool),
+}
+
+/// What a `for` led to.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Iterations {
+    /// A hash of the loop's text: these are the iterations of this loop, and of no other.
+    pub plan: String,
+    /// How many of them go on at a time, when that is limited.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub turns: Option<usize>,
+    pub entries: Vec<Iteration>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Iteration {
+    pub key: Arc<str>,
+    /// The position, or the key of a map.
+    pub first: Json,
+    pub value: Json,
 }
 
 /// Everything that is known of a call before it is made.
@@ -396,8 +417,8 @@ impl Event {
 pub const OWN_WORDS: &str = "event started resumed grew intent voided operation called hooked asked answered finished \
     ended format version run nonce file workflow program inputs secrets environment world catalog by host pid kind \
     google endpoints sim scenario address to keys taken call generation request request_id before server_time method \
-    verb path query headers body name poll result ok origin created presumed answer failed error key value text hash \
-    expires approved note at began outcome done verdict skipped failure tolerated reason message place help api class \
+    verb path query headers body name poll result ok origin created presumed answer failed error key value text hash plan turns \
+    entries first expires approved note at began outcome done verdict skipped failure tolerated reason message place help api class \
     status retry_after details read adopted updated replaced waited gave_up denied computed passed timed_out \
     permission decision flow outputs secret_outputs why paused cancelled true false null undo rolling_back undone \
     addresses delete get restore fields protected incarnation broken kept rolled_back edited source steps from \
@@ -456,6 +477,18 @@ mod tests {
             Event::Grew {
                 address,
                 to: GrewTo::Taken(true),
+            },
+            Event::Grew {
+                address: "".into(),
+                to: GrewTo::Entries(Box::new(Iterations {
+                    plan: String::new(),
+                    turns: Some(1),
+                    entries: vec![Iteration {
+                        key: "".into(),
+                        first: Json::Bool(true),
+                        value: Json::Bool(true),
+                    }],
+                })),
             },
         ];
         for event in events {

@@ -13,8 +13,8 @@ mod undo;
 
 pub use edited::{Again, CarriedOver, EditVerdict, Edited, Meaning, Source};
 pub use event::{
-    Address, CallResult, Ended, Event, FORMAT, GrewTo, Intent, OWN_WORDS, Origin, Outcome, Reason,
-    RunStatus, Started, StepFailure, Verdict, World,
+    Address, CallResult, Ended, Event, FORMAT, GrewTo, Intent, Iteration, Iterations, OWN_WORDS,
+    Origin, Outcome, Reason, RunStatus, Started, StepFailure, Verdict, World,
 };
 pub use ledger::{Became, Ledger, Made, Stayed, incarnation, is_undoing};
 pub use state::{CallState, Gate, Illegal, Rollback, State, StepState};

@@ -1,12 +1,13 @@
 //! What expressions see from a place in the graph.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use super::graph::{FrameId, Given, Graph, Inner, Opened, ScopeId};
 use super::need::{input_expr, step_name, way};
 use crate::check::names::{BlockId, BlockKind, Global, Meaning, Names};
-use crate::eval::{self, EvalError, Evaluated, Fault, Scope};
+use crate::eval::{self, EvalError, Evaluated, Fault, Scope, Taint};
 use crate::package::ModuleId;
 use crate::source::Span;
 use crate::syntax::ast::{self, Expr};
@@ -19,6 +20,8 @@ pub struct Memo {
     pub hooks: BTreeMap<String, Value>,
     /// `run.id`, `run.started`.
     pub run: Option<Value>,
+    /// Who keeps the run's secrets.
+    pub taint: Option<Rc<dyn Taint>>,
 }
 
 impl Memo {
@@ -281,6 +284,10 @@ pub fn hook_declaration<'p>(names: &Names<'p>, id: &str) -> Option<(ModuleId, &'
 }
 
 impl Scope for View<'_, '_> {
+    fn taint(&self) -> Option<&dyn Taint> {
+        self.memo.taint.as_deref().filter(|taint| !taint.is_idle())
+    }
+
     fn name(&self, name: &str, span: Span) -> Evaluated {
         if let Some((f, first, value)) = &self.extra {
             if &*f.first.text == name {

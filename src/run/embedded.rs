@@ -12,6 +12,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use super::effect::{Effect, GateAnswer, GateQuestion, Reply, TaskId};
 use super::engine::{Engine, Happening, Observer};
 use super::law::Law;
+use crate::eval::Taint;
 use crate::journal::{Event, State};
 use crate::store::{Entry, Journal, StoreError, Vault};
 use crate::value::Value;
@@ -260,25 +261,6 @@ async fn send_owned(
     }
 }
 
-fn holds_secret(vault: &Vault, value: &Value) -> bool {
-    match value {
-        Value::Str(text) => vault.holds_secret(text),
-        Value::List(items) => items.iter().any(|item| holds_secret(vault, item)),
-        Value::Map(fields) => fields.values().any(|field| holds_secret(vault, field)),
-        _ => false,
-    }
-}
-
-/// What a hook makes of a secret is a secret.
-fn derive(vault: &Vault, value: &Value) {
-    match value {
-        Value::Str(text) => vault.derive(text),
-        Value::List(items) => items.iter().for_each(|item| derive(vault, item)),
-        Value::Map(fields) => fields.values().for_each(|field| derive(vault, field)),
-        _ => {}
-    }
-}
-
 /// What a hook throws may be made of the secret that it was given: only the place is told.
 fn withheld(message: &str) -> String {
     let place = message.split_once(": ").map(|(place, _)| place);
@@ -334,10 +316,10 @@ impl Engine for Embedded {
                 let hooks = Rc::clone(&self.hooks);
                 let vault = Rc::clone(&self.vault);
                 self.flight(Kind::Real, task, async move {
-                    let secret = args.iter().any(|arg| holds_secret(&vault, arg));
-                    let result = hooks.call(&function, args).await;
-                    if let (true, Ok(value)) = (secret, &result) {
-                        derive(&vault, value);
+                    let secret = vault.holds_secret_in(&args);
+                    let result = hooks.call(&function, args.clone()).await;
+                    if let Ok(value) = &result {
+                        vault.made(&args, value);
                     }
                     Ok(Reply::Hook(result.map_err(|message| match secret {
                         true => withheld(&message),

@@ -71,7 +71,7 @@ fn bare(event: &Event) -> Event {
         },
         Event::Grew {
             address,
-            to: GrewTo::Keys(_),
+            to: GrewTo::Keys(_) | GrewTo::Entries(_),
         } => Event::Grew {
             address: address.clone(),
             to: GrewTo::Keys(Vec::new()),

@@ -16,6 +16,7 @@ mod memory;
 mod run_folder;
 mod sqlite;
 mod state_dir;
+mod taint;
 pub mod vault;
 
 use std::future::Future;

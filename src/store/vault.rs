@@ -206,6 +206,11 @@ impl Vault {
         Rc::clone(&self.forms.borrow())
     }
 
+    /// Whether nothing is secret.
+    pub fn is_empty(&self) -> bool {
+        self.forms.borrow().is_empty()
+    }
+
     /// See [`Key::digest`].
     pub fn digest(&self, name: &str, value: &str) -> String {
         self.key.digest(name, value)

@@ -40,5 +40,6 @@ mod speed;
 mod stopping;
 mod suite;
 mod tables;
+mod taint;
 mod take_over;
 mod tidy;

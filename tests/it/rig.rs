@@ -286,6 +286,7 @@ impl<'a, 'p> Case<'a, 'p> {
                 ("id", Value::str("00000000-0000-7000-8000-000000000001")),
                 ("started", Value::str(began.rfc3339())),
             ])),
+            taint: None,
         };
         let flow = main_flow(self.checked);
         let graph = Graph::build(&self.checked.names, flow, self.inputs.clone(), &memo)

@@ -82,7 +82,7 @@ fn unkept(f: &Folder) {
     }
 }
 
-fn collect(folder: &Path, files: &mut Vec<(std::path::PathBuf, Vec<u8>)>) {
+pub fn collect(folder: &Path, files: &mut Vec<(std::path::PathBuf, Vec<u8>)>) {
     for entry in std::fs::read_dir(folder).expect("a folder").flatten() {
         let path = entry.path();
         match path.is_dir() {

@@ -214,3 +214,35 @@ fn the_times_of_a_run_are_right() {
     }
     generated("docs/errors-of-the-cloud.md", "times", &table);
 }
+
+#[test]
+fn the_tables_of_scheduling_are_the_catalogues() {
+    use r5flow::catalog::traffic::{domain_rows, quota_rows};
+    let mut domains = String::from("| domain | changes of | why |\n|---|---|---|\n");
+    for row in domain_rows() {
+        let of: Vec<String> = row.of.iter().map(|of| format!("`{of}`")).collect();
+        domains.push_str(&format!(
+            "| {} | {} | {} |\n",
+            row.noun,
+            of.join(", "),
+            row.why
+        ));
+    }
+    generated("docs/scheduling.md", "domains", &domains);
+    let mut quotas = String::from(
+        "| service | requests | group | each region apart | from |\n|---|---|---|---|---|\n",
+    );
+    for row in quota_rows() {
+        let service = if row.service.is_empty() {
+            "others"
+        } else {
+            row.service
+        };
+        let apart = if row.regional { "yes" } else { "no" };
+        quotas.push_str(&format!(
+            "| {service} | {} | `{}` | {apart} | {} |\n",
+            row.which, row.group, row.why
+        ));
+    }
+    generated("docs/scheduling.md", "quotas", &quotas);
+}

@@ -217,7 +217,7 @@ impl Driving<'_, '_> {
             past.apply(past.seq, open.clock.now(), edited)
                 .map_err(|e| SessionError::Journal(e.to_string()))?;
         }
-        let mut core = planner.core(Mode::Run, past)?;
+        let mut core = planner.core(Mode::Run, past, &vault)?;
         core.watch(Rc::clone(&observer));
         let next_seq = if self.resumed { self.past.seq + 1 } else { 1 };
         let inbox = self.inbox(options).await?;

@@ -15,6 +15,7 @@ use crate::check::names::FlowId;
 use crate::check::{self, Checked, Given};
 use crate::cli::until;
 use crate::cli::world;
+use crate::eval::Taint;
 use crate::journal::{CarriedOver, Edited, Event, Source, Started, State};
 use crate::package::{Disk, Program};
 use crate::plan::{Graph, Memo};
@@ -127,6 +128,7 @@ impl Editing<'_, '_> {
                 self.past.began,
                 self.past.began,
             )),
+            taint: Some(Rc::clone(&self.vault) as Rc<dyn Taint>),
         };
         let mut old_engine = self.engine(old);
         let mut new_engine = self.engine(self.planner);

@@ -14,6 +14,7 @@ use crate::check::names::FlowId;
 use crate::check::{self, Checked};
 use crate::cli::hooks::RhaiHooks;
 use crate::cli::world::{self, Choice, Open, Operator};
+use crate::eval::Taint;
 use crate::journal::{Event, RunStatus, Started, State};
 use crate::package::{self, Program};
 use crate::plan::{CriticalPath, Graph, Memo, NodeId};
@@ -84,7 +85,7 @@ impl Planner<'_, '_> {
     pub(super) async fn plan(&self, show: impl FnOnce(&PlanView<'_>)) -> Result<(), SessionError> {
         let vault = Rc::new(self.vault()?);
         let made = self.starts(Mode::Plan);
-        let mut core = self.core(Mode::Plan, State::default())?;
+        let mut core = self.core(Mode::Plan, State::default(), &vault)?;
         let mut engine = self.engine(
             Box::new(MemoryJournal::new()),
             Rc::clone(&vault),
@@ -121,7 +122,12 @@ impl Planner<'_, '_> {
         Ok(Vault::new(key, secrets)?)
     }
 
-    pub(super) fn core(&self, mode: Mode, past: State) -> Result<Core<'_>, SessionError> {
+    pub(super) fn core(
+        &self,
+        mode: Mode,
+        past: State,
+        vault: &Rc<Vault>,
+    ) -> Result<Core<'_>, SessionError> {
         let memo = Memo {
             hooks: past.hooks.clone(),
             run: Some(identity(
@@ -129,6 +135,7 @@ impl Planner<'_, '_> {
                 past.began,
                 self.starts(mode),
             )),
+            taint: Some(Rc::clone(vault) as Rc<dyn Taint>),
         };
         let graph = Graph::build(&self.checked.names, self.flow, self.inputs.clone(), &memo)
             .map_err(|e| flow_error(self.program, &e))?;
@@ -144,12 +151,16 @@ impl Planner<'_, '_> {
                 help: None,
             });
         }
+        let mut settings = self.options.settings(mode);
+        if mode == Mode::Run && graph.len() > settings.parallel {
+            settings.durations = Arc::new(self.remembered().unwrap_or_default());
+        }
         Ok(Core::new(
             graph,
             memo,
             past,
             self.options.catalog.clone(),
-            self.options.settings(mode),
+            settings,
             Rc::new(Silent),
         ))
     }
@@ -199,12 +210,13 @@ impl Planner<'_, '_> {
             Rc::new(std::cell::RefCell::new(sim.cloud.borrow().sim().clone()));
         let clock: Rc<dyn Clock> = Rc::new(VirtualClock::new(self.open.clock.now()));
         let watch = Rc::new(Durations::default());
-        let mut core = self.core(Mode::Run, State::default())?;
+        let vault = Rc::new(self.vault()?);
+        let mut core = self.core(Mode::Run, State::default(), &vault)?;
         let (_, stops) = unbounded_channel();
         let mut engine = Embedded::new(Parts {
             journal: Box::new(MemoryJournal::new()),
             next_seq: 1,
-            vault: Rc::new(self.vault()?),
+            vault,
             wire: Rc::new(SimWire::new(Rc::clone(&cloud), Rc::clone(&clock))),
             clock: Rc::clone(&clock),
             hooks: Rc::new(RhaiHooks::of(self.program)),

@@ -44,6 +44,14 @@ impl Observer for JsonLines {
         );
     }
 
+    fn waits(&self, address: &str, for_what: Option<&str>, at: Timestamp) {
+        let Some(what) = for_what else { return };
+        let (address, what) = (self.vault.mask(address), self.vault.mask(what));
+        self.write(&json!({
+            "kind": "event", "at": at.rfc3339(), "event": "waits", "address": address, "for": what,
+        }));
+    }
+
     fn recorded(&self, event: &Event, at: Timestamp) {
         let mut line = json!({ "kind": "event", "at": at.rfc3339() });
         let fields = serde_json::to_value(event).unwrap_or_default();

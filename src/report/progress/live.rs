@@ -119,6 +119,13 @@ impl Observer for Live {
         scene.running.insert(address.to_owned(), running);
     }
 
+    fn waits(&self, address: &str, for_what: Option<&str>, at: Timestamp) {
+        let what = for_what.map_or_else(String::new, |what| {
+            format!("waits for {}", self.words.plain(what))
+        });
+        self.set(address, what, at);
+    }
+
     fn recorded(&self, event: &Event, at: Timestamp) {
         match event {
             Event::Intent { address, intent } => {

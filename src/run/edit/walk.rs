@@ -90,7 +90,7 @@ impl<'p> Walk<'p> {
     async fn grow(&mut self, engine: &mut dyn Engine, node: NodeId) {
         let port = Port::default();
         let cx = Cx::new(Rc::clone(&self.shared), node, port.clone());
-        let answer = carry(engine, &self.shared, &port, step::grown(&cx)).await;
+        let answer = carry(engine, &self.shared, &port, step::growth::grown(&cx)).await;
         let Some(Ok(Some(answer))) = answer else {
             return;
         };

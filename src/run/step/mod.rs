@@ -9,6 +9,7 @@ pub(super) mod clauses;
 pub(super) mod cx;
 mod ensure;
 mod gate;
+pub(super) mod growth;
 mod http;
 pub(super) mod judge;
 mod look;
@@ -28,13 +29,12 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use super::effect::{Effect, Reply};
-use super::plan_item::PlanAction;
 use super::settings::Mode;
 use super::shared::Shared;
 use super::task::{Ask, Given, Port, TaskEnd, TaskFuture};
 use crate::eval::{EvalError, Fault};
-use crate::journal::{Event, GrewTo, Outcome, Reason, StepFailure, Verdict};
-use crate::plan::{Answer, FrameId, Graph, Memo, NodeId, Work};
+use crate::journal::{Event, Outcome, Reason, StepFailure, Verdict};
+use crate::plan::{FrameId, Graph, Memo, NodeId, Work};
 use crate::syntax::ast::{self, ActionKind, Decision, OnOutcome};
 use crate::value::Value;
 use cx::{Cx, Halt, Stepped};
@@ -55,7 +55,7 @@ pub fn task<'p>(shared: Rc<Shared<'p>>, node: NodeId, port: Port) -> TaskFuture<
             Work::Checkpoint(checkpoint) => {
                 conclude(&cx, gate::checkpoint(&cx, checkpoint).await, None).await
             }
-            Work::For(..) | Work::If(..) | Work::Enter(_) => growth(&cx).await,
+            Work::For(..) | Work::If(..) | Work::Enter(_) => growth::growth(&cx).await,
             Work::Undo => conclude(&cx, undoing::take_back(&cx).await, None).await,
             Work::Settle => settled(&cx).await,
             Work::Turn(_) | Work::TurnEnd(_) | Work::End | Work::Gather => TaskEnd::Passed,
@@ -200,60 +200,6 @@ fn forgiveness(step: &ast::Step, failure: &StepFailure) -> Option<Forgiven> {
         Some(Decision::Continue) => Some(Forgiven::Continue),
         Some(Decision::Pause) => Some(Forgiven::Pause),
         Some(Decision::Stop | Decision::Update | Decision::Replace | Decision::Ask) | None => None,
-    }
-}
-
-/// A `for`, an `if` or a `run … when`: evaluated once, recorded, and the same in every resumed run.
-async fn growth(cx: &Cx<'_>) -> TaskEnd {
-    let answer = match grown(cx).await {
-        Ok(Some(answer)) => answer,
-        Ok(None) => {
-            // Only in a plan: everything behind it shows as known later.
-            cx.plan(
-                PlanAction::Undecided,
-                None,
-                Vec::new(),
-                vec![cx.growth_text()],
-            );
-            return TaskEnd::Paused("it grows during the run".into());
-        }
-        Err(halt) => return conclude(cx, Err(halt), None).await,
-    };
-    let to = match &answer {
-        Answer::Entries(entries, _) => {
-            GrewTo::Keys(entries.iter().map(|e| e.key.clone()).collect())
-        }
-        Answer::Taken(taken) => GrewTo::Taken(*taken),
-    };
-    match cx.shared.past.grown.get(&cx.address) {
-        Some(recorded) if *recorded == to => {}
-        Some(_) => {
-            let failure = cx.failure(
-                Reason::Decision,
-                "the graph grew to something else here when the run began",
-            );
-            return conclude(cx, Err(failure), None).await;
-        }
-        None => {
-            let address = cx.address.clone();
-            cx.append(vec![Event::Grew { address, to }]).await;
-        }
-    }
-    TaskEnd::Grown(answer)
-}
-
-/// What a growth leads to; `None`: a later step decides it.
-pub(super) async fn grown(cx: &Cx<'_>) -> Result<Option<Answer>> {
-    loop {
-        let found = {
-            let graph = cx.shared.graph.borrow();
-            let memo = cx.shared.memo.borrow();
-            graph.answer(cx.node, &memo)
-        };
-        match found {
-            Ok(found) => return Ok(found),
-            Err(fault) => cx.bring(fault).await?,
-        }
     }
 }
 

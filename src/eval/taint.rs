@@ -1,0 +1,11 @@
+//! What is made of a secret is a secret.
+
+use crate::value::Value;
+
+/// Who keeps the secrets of a run, and is told what evaluation makes of them.
+pub trait Taint: std::fmt::Debug {
+    /// Whether nothing is secret, so that nothing need be told.
+    fn is_idle(&self) -> bool;
+    /// `made` was computed from these values.
+    fn made(&self, from: &[Value], made: &Value);
+}
