@@ -18,6 +18,14 @@ pub fn cancel(args: &Cancel, settings: &Settings) -> Result<Exit, Failure> {
             ended.status.as_str()
         )));
     }
+    let environment = history.state.started.as_ref().map(|s| &*s.environment);
+    let holder = state.holder(environment.unwrap_or_default())?;
+    if holder.is_none_or(|holder| holder.run != id) {
+        return Err(
+            Failure::usage(format!("no process drives run {id}: the last one died"))
+                .help(format!("`r5flow resume {id}` goes on with it")),
+        );
+    }
     let at = Timestamp::now();
     let by = settings.environment.user();
     history.folder.inbox()?.post(&InboxItem {
