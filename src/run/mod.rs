@@ -15,6 +15,8 @@
 mod core;
 mod effect;
 mod embedded;
+#[cfg(test)]
+mod embedded_tests;
 mod end;
 mod engine;
 mod ids;
