@@ -165,7 +165,7 @@ fn start(f: &Folder, words: &[&str]) -> Child {
 fn a_cancel_is_heard_at_once_and_told() {
     let f = Folder::new(&[(
         "slow.r5flow",
-        "workflow slow {\n  step long = wait 10m\n}\n",
+        "workflow slow {\n  step long = wait 20s\n}\n",
     )]);
     let mut words = [&["run", "slow.r5flow"][..], &NOWHERE].concat();
     for round in 0..2 {
@@ -203,7 +203,7 @@ fn a_cancel_is_heard_at_once_and_told() {
 fn nobody_hears_a_cancel_of_a_run_whose_process_died() {
     let f = Folder::new(&[(
         "slow.r5flow",
-        "workflow slow {\n  step long = wait 10m\n}\n",
+        "workflow slow {\n  step long = wait 20s\n}\n",
     )]);
     let mut child = start(&f, &[&["run", "slow.r5flow"][..], &NOWHERE].concat());
     until("it never began", || {
