@@ -68,8 +68,6 @@ pub(super) fn listen_for_cancel(
 
 /// The newest cancel with a number above `after`.
 fn last(inbox: &Inbox, after: i64) -> Result<Option<(i64, InboxItem)>, StoreError> {
-    let items = inbox.poll(after)?.into_iter();
-    Ok(items
-        .filter(|(_, item)| item.kind == InboxKind::Cancel)
-        .next_back())
+    let mut items = inbox.poll(after)?.into_iter();
+    Ok(items.rfind(|(_, item)| item.kind == InboxKind::Cancel))
 }
