@@ -3,6 +3,7 @@
 //! Both are measured in turns in one process, so that a busy disk is busy for both.
 //! `R5FLOW_BENCH_SLACK=2` doubles the limit.
 
+#[allow(dead_code)]
 mod flows;
 #[allow(dead_code)]
 mod stages;

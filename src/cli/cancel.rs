@@ -18,6 +18,21 @@ pub fn cancel(args: &Cancel, settings: &Settings) -> Result<Exit, Failure> {
             ended.status.as_str()
         )));
     }
+    // Before its first record nothing tells which environment it holds.
+    let started = history.state.started.as_ref();
+    let driven = match started {
+        Some(started) => {
+            let holder = state.holder(&started.environment)?;
+            holder.is_some_and(|holder| holder.run == id)
+        }
+        None => true,
+    };
+    if !driven {
+        return Err(
+            Failure::usage(format!("no process drives run {id}: the last one died"))
+                .help(format!("`r5flow resume {id}` goes on with it")),
+        );
+    }
     let at = Timestamp::now();
     let by = settings.environment.user();
     history.folder.inbox()?.post(&InboxItem {

@@ -217,6 +217,32 @@ fn a_broken_connection_is_unknown_and_not_sent_again() {
     }
 }
 
+/// The connection is asked for while the run is ours, and stands when it is not any more.
+#[test]
+fn a_run_that_is_lost_while_its_connection_is_made_sends_nothing() {
+    let (address, requests) = server(answering("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"));
+    let wire = wire(&address, &Tokens::default(), Settings::default());
+    let asked = Cell::new(0);
+    let leave = || {
+        asked.set(asked.get() + 1);
+        match asked.get() {
+            1 => Ok(()),
+            _ => Err("it was taken over".to_owned()),
+        }
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    let delete = request(Verb::Delete);
+    let answer = runtime.block_on(wire.send_if(&delete, PATIENCE, &leave));
+    assert_eq!(answer, Err(NoAnswer::NotSent("it was taken over".into())));
+    drop(runtime);
+    let seen = requests.recv_timeout(Duration::from_millis(200));
+    assert_eq!(seen.unwrap_or_default(), "");
+    assert_eq!(asked.get(), 2);
+}
+
 #[test]
 fn a_server_that_hangs_costs_no_more_than_the_patience() {
     for start in ["", "HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nx"] {

@@ -16,6 +16,8 @@ mod core;
 pub mod edit;
 mod effect;
 mod embedded;
+#[cfg(test)]
+mod embedded_tests;
 mod end;
 mod engine;
 mod grants;

@@ -104,6 +104,19 @@ pub(super) fn replace(path: &Path, info: LockInfo) -> Result<EnvLock, StoreError
     Ok(lock)
 }
 
+/// Who holds the lock now, if anybody does.
+pub(super) fn held_by(path: &Path) -> Result<Option<LockInfo>, StoreError> {
+    let mut file = match File::open(path) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        opened => opened.map_err(|e| StoreError::io("open", path, &e))?,
+    };
+    match file.try_lock_shared() {
+        Ok(()) => Ok(None),
+        Err(TryLockError::WouldBlock) => Ok(Some(holder(&mut file))),
+        Err(TryLockError::Error(e)) => Err(StoreError::io("lock", path, &e)),
+    }
+}
+
 fn fill(mut file: File, info: LockInfo, path: &Path) -> Result<EnvLock, StoreError> {
     let text = serde_json::to_string(&info).unwrap_or_default();
     file.set_len(0)

@@ -99,6 +99,11 @@ impl StateDir {
         lock::acquire(&self.lock_path(env), info)
     }
 
+    /// Who holds an environment now. `None`: nobody does, or who did died.
+    pub fn holder(&self, env: &str) -> Result<Option<LockInfo>, StoreError> {
+        lock::held_by(&self.lock_path(env))
+    }
+
     /// Holds an environment although another process does, which must be fenced off by
     /// [`RunFolder::take_over`].
     pub fn take_over_lock(&self, env: &str, info: LockInfo) -> Result<EnvLock, StoreError> {

@@ -165,7 +165,7 @@ fn start(f: &Folder, words: &[&str]) -> Child {
 fn a_cancel_is_heard_at_once_and_told() {
     let f = Folder::new(&[(
         "slow.r5flow",
-        "workflow slow {\n  step long = wait 10m\n}\n",
+        "workflow slow {\n  step long = wait 20s\n}\n",
     )]);
     let mut words = [&["run", "slow.r5flow"][..], &NOWHERE].concat();
     for round in 0..2 {
@@ -197,4 +197,23 @@ fn a_cancel_is_heard_at_once_and_told() {
             .out_has(&format!("cancelled: by bob on {host} at 20"));
         words = [&["resume"][..], &NOWHERE].concat();
     }
+}
+
+#[test]
+fn nobody_hears_a_cancel_of_a_run_whose_process_died() {
+    let f = Folder::new(&[(
+        "slow.r5flow",
+        "workflow slow {\n  step long = wait 20s\n}\n",
+    )]);
+    let mut child = start(&f, &[&["run", "slow.r5flow"][..], &NOWHERE].concat());
+    until("it never began", || {
+        f.path(".r5flow").exists() && !listed(&f).is_empty()
+    });
+    child.kill().expect("killed");
+    let _ = child.wait();
+    let id = listed(&f)[0]["id"].as_str().expect("an id").to_owned();
+    f.run(&["cancel", &id])
+        .ends(64)
+        .err_has("the last one died")
+        .err_has(&format!("r5flow resume {id}"));
 }

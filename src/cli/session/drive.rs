@@ -227,7 +227,7 @@ impl Driving<'_, '_> {
             true => self.past,
             false => State::default(),
         };
-        let cancelled = listen_for_cancel(self.folder.clone(), stop.clone())?;
+        let cancelled = listen_for_cancel(self.folder.clone(), stop.clone(), self.resumed)?;
         let mut engine = Embedded::new(Parts {
             journal: Box::new(self.folder.committer()?),
             next_seq,

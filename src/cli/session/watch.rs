@@ -31,17 +31,19 @@ impl Cancelled {
 /// Listens for `r5flow cancel` of other processes, and for one that takes the run over: both ask this
 /// one to stop, and the journal knows which of the two it is.
 ///
-/// A cancel that is there already was for an earlier process. So this is called before the first
-/// event of this one is recorded: what is posted from then on counts.
+/// A cancel that is there already was for an earlier process, if there was one. So this is called
+/// before the first event of this process is recorded: what is posted from then on counts.
 ///
 /// # Errors
 /// The inbox cannot be opened.
 pub(super) fn listen_for_cancel(
     folder: RunFolder,
     stop: UnboundedSender<()>,
+    resumed: bool,
 ) -> Result<Cancelled, SessionError> {
     let inbox = folder.inbox()?;
-    let mut seen = last(&inbox, 0)?.map_or(0, |(number, _)| number);
+    let earlier = if resumed { last(&inbox, 0)? } else { None };
+    let mut seen = earlier.map_or(0, |(number, _)| number);
     let cancelled = Cancelled::default();
     let told = cancelled.clone();
     tokio::spawn(async move {
@@ -66,8 +68,6 @@ pub(super) fn listen_for_cancel(
 
 /// The newest cancel with a number above `after`.
 fn last(inbox: &Inbox, after: i64) -> Result<Option<(i64, InboxItem)>, StoreError> {
-    let items = inbox.poll(after)?.into_iter();
-    Ok(items
-        .filter(|(_, item)| item.kind == InboxKind::Cancel)
-        .next_back())
+    let mut items = inbox.poll(after)?.into_iter();
+    Ok(items.rfind(|(_, item)| item.kind == InboxKind::Cancel))
 }
