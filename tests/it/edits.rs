@@ -18,7 +18,7 @@ use r5flow::cli::hooks::RhaiHooks;
 use r5flow::journal::{Edited, Event, FORMAT, Source, Started, State, World};
 use r5flow::package::{self, Program};
 use r5flow::plan::{Graph, Memo};
-use r5flow::run::edit::{Compared, Reviewed, Side, Wishes, review};
+use r5flow::run::edit::{Compared, Drift, FieldChange, Reviewed, Side, Wishes, drift, review};
 use r5flow::run::{
     Core, Effect, Embedded, End, Engine, GateAnswer, GateQuestion, Happening, InboxSource, Local,
     Mode, Observer, Parts, Reply, Settings, TaskId, drive, unsealed_as_known,
@@ -104,6 +104,19 @@ struct Left {
     now: Timestamp,
     sent: Vec<String>,
     end: Option<End>,
+}
+
+impl Left {
+    /// The same journal and cloud once more.
+    fn again(&self) -> Left {
+        Left {
+            entries: self.entries.clone(),
+            sim: self.sim.clone(),
+            now: self.now,
+            sent: Vec::new(),
+            end: None,
+        }
+    }
 }
 
 /// One flow with its inputs, as one process knows it.
@@ -499,6 +512,7 @@ fn go_on(new: &Told<'_, '_>, edit: &Edit, left: Left, lines: Vec<Reviewed>) -> R
         source: Some(source),
         steps,
     }));
+    dies_behind_the_edit(new, edit, &left, &edited)?;
     let before = left.entries.len();
     let ran = new.run(left, vec![resumed(), edited], "");
     let story = || {
@@ -535,6 +549,44 @@ fn go_on(new: &Told<'_, '_>, edit: &Edit, left: Left, lines: Vec<Reviewed>) -> R
             "resumed again it sent {:?} and ended {end:?}",
             again.sent
         ));
+    }
+    Ok(())
+}
+
+/// Whoever dies behind the edit, right away or with a call open, is resumed on the same ground: the
+/// changes take effect as often as without the death.
+fn dies_behind_the_edit(
+    new: &Told<'_, '_>,
+    edit: &Edit,
+    left: &Left,
+    edited: &Event,
+) -> Result<(), String> {
+    if edit.ends != "done" {
+        return Ok(());
+    }
+    let undisturbed = new.run(left.again(), vec![resumed(), edited.clone()], "");
+    let wanted = rig::effective(&undisturbed.sim);
+    let changed = edit.verdicts.iter();
+    let changed = changed.filter(|(_, verdict)| matches!(verdict.as_str(), "update" | "redo"));
+    for (address, _) in changed {
+        for how in ["open", "unsent", "done"] {
+            let stop = format!("{how}:{address}");
+            let dead = new.run(left.again(), vec![resumed(), edited.clone()], &stop);
+            if dead.end.is_some() {
+                continue;
+            }
+            let ran = new.run(dead, vec![resumed()], "");
+            let status = ran.end.as_ref().map(|e| (e.status.as_str(), &e.failures));
+            if status.is_none_or(|(status, _)| status != "done") {
+                return Err(format!("dead at {stop} it ended {status:?}"));
+            }
+            let found = rig::effective(&ran.sim);
+            if found != wanted {
+                return Err(format!(
+                    "dead at {stop}: {found:#?}, undisturbed {wanted:#?}"
+                ));
+            }
+        }
     }
     Ok(())
 }
@@ -608,6 +660,78 @@ fn meanwhile(mut left: Left, line: &str) -> Result<Left, String> {
     left.now = left.now.plus(Millis::mins(10));
     left.sim.advance(left.now);
     Ok(left)
+}
+
+/// What somebody changed of what `change` made, with the fields; the run's own later writes are none.
+#[test]
+fn what_somebody_changed_meanwhile_is_told() {
+    let text = r#"
+workflow main {
+  at { project: "demo", region: "us-central1" }
+  step check = ensure compute.healthChecks("hc") { type: "TCP", description: "one", tcpHealthCheck: { port: 80 } }
+  step other = ensure compute.healthChecks("own") { type: "TCP", description: "one", tcpHealthCheck: { port: 80 } }
+  step own = call compute.healthChecks.patch(other.name) { description: "two" }
+  step front = ensure compute.addresses("front") {}
+  step back = ensure compute.addresses("back") {}
+  step gone = ensure compute.addresses("gone") {}
+  step remove = call compute.addresses.delete("gone")
+    after gone
+}
+"#;
+    let program = parsed(text).expect("a flow");
+    let (checked, errors) = examined(&program);
+    assert!(errors.is_empty(), "{errors:?}");
+    let (inputs, secrets) = Default::default();
+    let told = Told::new(&program, &checked, &inputs, &secrets);
+    let fresh = Left {
+        entries: Vec::new(),
+        sim: rig::cloud(),
+        now: rig::START,
+        sent: Vec::new(),
+        end: None,
+    };
+    let mut left = told.run(fresh, vec![told.started()], "");
+    assert!(rig::is_done(left.end.as_ref()), "{:?}", left.end);
+    let drifts = |left: &Left| {
+        let clock = VirtualClock::new(left.now);
+        let cloud: Rc<RefCell<dyn Cloud>> = Rc::new(RefCell::new(left.sim.clone()));
+        let log = Rc::new(RefCell::new(Vec::new()));
+        let parts = told.parts(MemoryJournal::new(), 1, cloud, &clock, log);
+        let past = told.past(&left.entries);
+        let side = told.side(past.hooks.clone());
+        let catalog = Catalog::embedded();
+        finish(drift(
+            side,
+            &past,
+            &catalog,
+            left.now,
+            &mut Embedded::new(parts),
+        ))
+    };
+    assert_eq!(drifts(&left), []);
+    for line in [
+        "PATCH compute/v1/projects/demo/global/healthChecks/hc {\"description\":\"mine\",\"checkIntervalSec\":9}",
+        "DELETE compute/v1/projects/demo/regions/us-central1/addresses/front",
+        "DELETE compute/v1/projects/demo/regions/us-central1/addresses/back",
+        "POST compute/v1/projects/demo/regions/us-central1/addresses {\"name\":\"back\"}",
+    ] {
+        left = meanwhile(left, line).expect("it is done");
+    }
+    let found: BTreeMap<String, Drift> = drifts(&left)
+        .into_iter()
+        .map(|d| (d.address.to_string(), d.drift))
+        .collect();
+    let changed = FieldChange {
+        path: "description".into(),
+        old: "one".into(),
+        new: "mine".into(),
+    };
+    let wanted = [
+        ("check".to_owned(), Drift::Changed(vec![changed])),
+        ("front".to_owned(), Drift::Gone),
+        ("back".to_owned(), Drift::Remade),
+    ];
+    assert_eq!(found, wanted.into());
 }
 
 #[test]
