@@ -125,7 +125,7 @@ async fn made(
             address: Arc::clone(&cx.address),
             get,
             body: match written_since {
-                true => Json::Null,
+                true => Json::Object(Default::default()),
                 false => meaning.body,
             },
             schema,

@@ -48,6 +48,7 @@ pub enum Changed {
 
 /// Makes a change: its intent is durable before it leaves, its outcome before this returns.
 pub async fn perform(cx: &Cx<'_>, step: Option<&Step>, change: Change<'_>) -> Result<Changed> {
+    cx.refuse_markers(&change.request)?;
     let call = cx.next_call();
     let generation = cx.generation(call);
     let mut sent = change.request;

@@ -312,6 +312,7 @@ fn one_too_many(cx: &Cx<'_>, request: &Request) -> Halt {
 }
 
 async fn record_intent(cx: &Cx<'_>, request: &Request) -> Result<Intent> {
+    cx.refuse_markers(request)?;
     let call = cx.next_call();
     let intent = Intent {
         call,

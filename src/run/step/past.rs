@@ -2,8 +2,10 @@
 
 use std::cell::Ref;
 
+use super::Result;
 use super::cx::Cx;
-use crate::journal::{Again, CallResult, CallState, StepState};
+use crate::journal::{Again, CallResult, CallState, Reason, StepState};
+use crate::store::holds_marker;
 use crate::wire::Request;
 
 impl Cx<'_> {
@@ -90,5 +92,23 @@ impl Cx<'_> {
     /// The generation of a call: above all that an edit or a redo left behind.
     pub fn generation(&self, call: u32) -> u32 {
         self.shared.past.generation + call
+    }
+
+    /// What an earlier step recorded may hold a secret that is another one since: then only its marker
+    /// is left, which must not be sent for a value.
+    pub fn refuse_markers(&self, request: &Request) -> Result<()> {
+        let body = request.body.as_ref().map(ToString::to_string);
+        let headers = request.headers.iter().map(|(_, value)| value.as_str());
+        let mut texts = headers
+            .chain(body.as_deref())
+            .chain([request.path.as_str()]);
+        if !texts.any(holds_marker) {
+            return Ok(());
+        }
+        Err(self.failure_with_help(
+            Reason::Decision,
+            "the request would hold a secret as an earlier step recorded it, and the secret is another one now",
+            "`r5flow resume --redo STEP` does the step again that brought it",
+        ))
     }
 }
