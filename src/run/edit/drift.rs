@@ -15,7 +15,7 @@ use super::super::step::settle::incarnation;
 use super::super::step::target;
 use super::super::task::{Ask, Given, Port};
 use super::compare::FieldChange;
-use super::recorded::{later_writers, left_something, meaning_of, removed_later, value};
+use super::recorded::{later_writers, meaning_of, removed_later, took_effect, value};
 use super::walk::{Side, Walk, carry};
 use crate::catalog::compare::compare;
 use crate::catalog::{Catalog, SchemaId};
@@ -105,7 +105,7 @@ async fn made(
         let ActionKind::Ensure(call) = &step.action.kind else {
             continue;
         };
-        if !left_something(state) || removed_later(catalog, past, &cx.address) {
+        if !took_effect(state) || removed_later(catalog, past, &cx.address) {
             continue;
         }
         let shared = Rc::clone(&walk.shared);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::Value as Json;
 
 use super::compare::FieldChange;
-use super::recorded::left_something;
+use super::recorded::took_effect;
 use super::wishes::Wishes;
 use crate::journal::{Address, Again, Became, EditVerdict, Meaning, StepState};
 use crate::value::Value;
@@ -44,7 +44,7 @@ pub fn gone(address: &Address, state: &StepState, wishes: &Wishes) -> Reviewed {
                 "`r5flow resume` without `--edited` settles it; `--forget {address}` leaves it unsettled"
             ),
         );
-    } else if left_something(state) && ensured && is_resource(state) {
+    } else if took_effect(state) && ensured && is_resource(state) {
         line.verdict = EditVerdict::Orphaned;
         line.why = "the flow has it no more; what it made stays in the cloud".into();
     } else {
@@ -60,7 +60,7 @@ fn is_resource(state: &StepState) -> bool {
         state.finished,
         Some((
             Outcome::Done {
-                verdict: Verdict::Created | Verdict::Updated | Verdict::Replaced,
+                verdict: Verdict::Created | Verdict::Updated | Verdict::Replaced | Verdict::Adopted,
                 ..
             },
             _

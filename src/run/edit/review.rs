@@ -504,9 +504,11 @@ impl<'n> Reviewing<'n, '_> {
             }
             let mut line = gone(&address, state, &self.wishes);
             let graph = self.walk.shared.graph.borrow();
-            if graph.find(&address).is_some() && line.verdict == EditVerdict::Orphaned {
-                line.why =
-                    "the flow names another resource here; what it made stays in the cloud".into();
+            if graph.find(&address).is_some() {
+                line.why = line.why.replace(
+                    "the flow has it no more",
+                    "the flow names something else here",
+                );
             }
             drop(graph);
             self.lines.push(line);
