@@ -13,12 +13,13 @@ use super::world::Choice;
 use crate::diag::{Diagnostic, render};
 use crate::journal::{Started, State};
 use crate::package::Program;
-use crate::report::edit::Review;
+use crate::report::edit::{Review, drift_json, drift_text};
 use crate::report::end::Ending;
 use crate::report::plan::Plan;
 use crate::report::progress::{Form, observer};
 use crate::report::{clean, head};
 use crate::run::Observer;
+use crate::run::edit::Drifted;
 use crate::store::{Key, Vault};
 use crate::world::Timestamp;
 use crate::world::clock::Clock;
@@ -143,6 +144,20 @@ impl Talk for Speaker<'_> {
         }
         match asks {
             true => terminal.ask("\nGo on with the run so?"),
+            false => Some(true),
+        }
+    }
+
+    fn drifted(&self, drifted: &[Drifted], mask: &Vault, asks: bool) -> Option<bool> {
+        let terminal = &self.settings.terminal;
+        match self.json {
+            true => drift_json(drifted, mask).into_iter().for_each(|line| {
+                let _ = terminal.line(line);
+            }),
+            false => terminal.tell(&drift_text(drifted, mask, terminal.err)),
+        }
+        match asks {
+            true => terminal.ask("\nGo on all the same?"),
             false => Some(true),
         }
     }

@@ -6,7 +6,7 @@ use serde_json::{Value as Json, json};
 
 use super::{Look, clean, count, head, one_line};
 use crate::journal::EditVerdict;
-use crate::run::edit::{FieldChange, Reviewed};
+use crate::run::edit::{Drift, Drifted, FieldChange, Reviewed};
 use crate::store::Vault;
 
 pub struct Review<'a> {
@@ -60,20 +60,7 @@ impl Review<'_> {
             false => format!(": {}", plain(&line.why)),
         };
         out.push_str(&format!("  {word} {}{from}{why}\n", plain(&line.address)));
-        for field in line.fields.iter().take(FIELDS) {
-            let FieldChange { path, old, new } = field;
-            let value = |json: &Json| one_line(&plain(&json.to_string()));
-            out.push_str(&format!(
-                "             {}: {} → {}\n",
-                plain(path),
-                value(old),
-                value(new)
-            ));
-        }
-        if line.fields.len() > FIELDS {
-            let more = line.fields.len() - FIELDS;
-            out.push_str(&format!("             and {}\n", count(more, "more field")));
-        }
+        fields(&line.fields, self.vault, out);
         for note in line.notes.iter().chain(&line.help) {
             out.push_str(&format!("             {}\n", plain(note)));
         }
@@ -122,4 +109,73 @@ impl Review<'_> {
 /// Records outside the flow's steps are carried along without a word.
 fn is_step(line: &Reviewed) -> bool {
     !line.why.is_empty()
+}
+
+fn fields(all: &[FieldChange], vault: &Vault, out: &mut String) {
+    let plain = |text: &str| clean(&vault.mask(text));
+    for FieldChange { path, old, new } in all.iter().take(FIELDS) {
+        let value = |json: &Json| one_line(&plain(&json.to_string()));
+        let line = format!(
+            "             {}: {} → {}\n",
+            plain(path),
+            value(old),
+            value(new)
+        );
+        out.push_str(&line);
+    }
+    if all.len() > FIELDS {
+        let more = count(all.len() - FIELDS, "more field");
+        out.push_str(&format!("             and {more}\n"));
+    }
+}
+
+/// The word for what became of a resource, and its story.
+fn story(drift: &Drift) -> (&'static str, String) {
+    match drift {
+        Drift::Changed(_) => ("drifted", "somebody changed what the run wrote".into()),
+        Drift::Remade => ("drifted", "another resource has its name now".into()),
+        Drift::Gone => ("gone", "somebody removed it".into()),
+        Drift::Unread(why) => ("unread", why.clone()),
+    }
+}
+
+/// What somebody changed of what a run made.
+pub fn drift_text(drifted: &[Drifted], vault: &Vault, look: Look) -> String {
+    let mut out = String::from("since the run stood still:\n");
+    for Drifted { address, drift } in drifted {
+        let (word, why) = story(drift);
+        let word = look.yellow(&format!("{word:<10}"));
+        let why = clean(&vault.mask(&why));
+        out.push_str(&format!(
+            "  {word} {}: {why}\n",
+            clean(&vault.mask(address))
+        ));
+        if let Drift::Changed(changed) = drift {
+            fields(changed, vault, &mut out);
+        }
+    }
+    out.push_str("  `--redo STEP` brings a step's resource back to what the flow says\n");
+    out
+}
+
+/// The same as lines.
+pub fn drift_json(drifted: &[Drifted], vault: &Vault) -> Vec<Json> {
+    let lines = drifted.iter().map(|Drifted { address, drift }| {
+        let (word, why) = story(drift);
+        let fields: Vec<Json> = match drift {
+            Drift::Changed(fields) => fields
+                .iter()
+                .map(|f| json!({ "path": f.path, "wanted": f.old, "found": f.new }))
+                .collect(),
+            _ => Vec::new(),
+        };
+        vault.mask_json(&json!({
+            "kind": "drift",
+            "address": address,
+            "verdict": word,
+            "why": why,
+            "fields": fields,
+        }))
+    });
+    std::iter::once(head("drift")).chain(lines).collect()
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use super::drift::looked_after;
 use super::drive::Driving;
 use super::history::History;
 use super::load::{checked, choose, has_errors, load, runtime, secret_names};
@@ -87,6 +88,7 @@ pub(super) fn resume_edited(
             ..planner
         };
         runtime.block_on(async {
+            looked_after(order, talk, &old, &past, &editing.vault).await?;
             let lines = editing.review(&old).await?;
             editing.consent(&lines)?;
             let edited = editing.event(&lines);
@@ -210,7 +212,7 @@ impl Editing<'_, '_> {
     }
 }
 
-fn side<'a>(planner: &'a Planner<'_, '_>, memo: Memo) -> Result<Side<'a>, SessionError> {
+pub(super) fn side<'a>(planner: &'a Planner<'_, '_>, memo: Memo) -> Result<Side<'a>, SessionError> {
     let graph = Graph::build(
         &planner.checked.names,
         planner.flow,

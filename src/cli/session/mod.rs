@@ -1,5 +1,6 @@
 //! A run, assembled: program, inputs, world, graph, core, engine; and its end.
 
+mod drift;
 mod drive;
 mod edit;
 mod history;
@@ -29,7 +30,7 @@ use crate::diag::Diagnostic;
 use crate::journal::{self, EditVerdict, Started};
 use crate::package::Program;
 use crate::plan::{CriticalPath, Graph};
-use crate::run::edit::{Reviewed, Wishes};
+use crate::run::edit::{Drifted, Reviewed, Wishes};
 use crate::run::{End, Mode, Observer, PlanItem, Settings};
 use crate::store::{StoreError, Vault, VaultError};
 use crate::world::clock::Clock;
@@ -216,6 +217,8 @@ pub trait Talk {
     fn confirm(&self, plan: &PlanView<'_>) -> Option<bool>;
     /// What an edit makes of a run. `None`: nobody is there to answer.
     fn review(&self, edit: &EditView<'_>, asks: bool) -> Option<bool>;
+    /// What somebody changed of what a run made. `None`: nobody is there to answer.
+    fn drifted(&self, drifted: &[Drifted], mask: &Vault, asks: bool) -> Option<bool>;
     /// A run begins, or goes on.
     fn begins(&self, run: &str, started: &Started, resumed: bool);
     /// Sees the events of the run; what it shows is masked by the vault.

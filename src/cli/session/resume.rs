@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use super::drift::looked_after;
 use super::drive::Driving;
 use super::edit;
 use super::history::{find_run, history};
@@ -110,7 +111,10 @@ pub fn resume(order: &ResumeOrder, talk: &dyn Talk) -> Result<Report, SessionErr
             edited: None,
             resumed: true,
         };
-        runtime.block_on(driving.drive())
+        runtime.block_on(async {
+            looked_after(order, talk, &planner, &driving.past, &driving.vault).await?;
+            driving.drive().await
+        })
     }?;
     Ok(ended.report(program))
 }

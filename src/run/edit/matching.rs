@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::recorded::Recorded;
-use super::review::is_below;
+use super::wishes::is_below;
 use crate::journal::{Address, Meaning, State};
 
 pub struct Matching {
@@ -48,16 +48,14 @@ impl Matching {
     /// step of that address.
     pub fn find(
         &mut self,
-        address: &Address,
         guess: Option<Address>,
         meaning: &Meaning,
         records: &BTreeMap<Address, Recorded>,
         there: &dyn Fn(&str) -> bool,
     ) -> Option<Address> {
         let kind = |from: &Address| {
-            records
-                .get(from)
-                .is_some_and(|r| r.meaning.kind == meaning.kind)
+            let recorded = records.get(from).map(|r| comparable(&r.meaning.kind));
+            recorded == Some(comparable(&meaning.kind))
         };
         let guess = guess.filter(kind);
         let found = match guess {
@@ -69,7 +67,7 @@ impl Matching {
             }),
         };
         if let Some(from) = &found {
-            self.claim(from, address);
+            self.claim(from);
         }
         found
     }
@@ -102,12 +100,20 @@ impl Matching {
         }
     }
 
-    pub fn claim(&mut self, from: &Address, _: &Address) {
+    pub fn claim(&mut self, from: &Address) {
         self.claimed.insert(Arc::clone(from));
     }
 
     pub fn is_claimed(&self, from: &Address) -> bool {
         self.claimed.contains(from)
+    }
+}
+
+/// The kind of a step as far as it must be the same under one name: looking elsewhere is still looking.
+fn comparable(kind: &str) -> &str {
+    match kind.split_once(' ') {
+        Some((word @ ("read" | "wait"), _)) => word,
+        _ => kind,
     }
 }
 

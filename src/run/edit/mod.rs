@@ -10,12 +10,18 @@
 //! ```
 
 mod compare;
+mod drift;
+mod line;
 mod matching;
 mod observed;
 mod recorded;
 mod review;
 mod walk;
+mod wishes;
 
 pub use compare::{FieldChange, Unlike, hidden_changes, unlike};
-pub use review::{Compared, Reviewed, Unknown, Wishes, review};
+pub use drift::{Drift, Drifted, drift};
+pub use line::Reviewed;
+pub use review::{Compared, review};
 pub use walk::Side;
+pub use wishes::{Unknown, Wishes};

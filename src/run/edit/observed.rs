@@ -88,7 +88,8 @@ fn is_fixed(catalog: &Catalog, resource: &SchemaId, path: &str) -> bool {
             return false;
         };
         // What only creates something else is over when the resource is there.
-        if field.immutable || name == "initializeParams" {
+        let origin = name.starts_with("source") && field.reference;
+        if field.immutable || origin || name == "initializeParams" {
             return true;
         }
         let mut kind = &field.kind;

@@ -9,7 +9,7 @@ use super::super::step::meaning::{in_words, meaning, of_checkpoint};
 use super::super::step::settle::reads_target;
 use super::walk::{Walk, carry};
 use crate::catalog::Catalog;
-use crate::journal::{Address, CallResult, CallState, Meaning, Outcome, State, StepState, Verdict};
+use crate::journal::{Address, CallResult, CallState, Meaning, Outcome, State, StepState};
 use crate::plan::{NodeId, Work};
 use crate::value::Value;
 
@@ -89,21 +89,6 @@ pub fn took_effect(state: &StepState) -> bool {
             }
         )
     })
-}
-
-/// Whether the step left a resource that this run made or changed.
-pub fn left_something(state: &StepState) -> bool {
-    let adopted = matches!(
-        state.finished,
-        Some((
-            Outcome::Done {
-                verdict: Verdict::Adopted,
-                ..
-            },
-            _
-        ))
-    );
-    took_effect(state) && !adopted
 }
 
 /// What the calls of a step are about: the lines that read their targets.

@@ -4,58 +4,27 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use serde_json::Value as Json;
-
 use super::super::engine::Engine;
 use super::super::step;
 use super::super::step::clauses;
 use super::super::step::cx::Cx;
 use super::super::step::judge::{Then, then};
 use super::super::task::Port;
-use super::compare::{FieldChange, Unlike, unlike};
+use super::compare::{Unlike, unlike};
+use super::line::{Reviewed, both_ways, gone, remade, with};
 use super::matching::Matching;
 use super::observed::{Observed, observe};
 use super::recorded::{
-    self, Recorded, behind_checkpoint, is_over, is_skipped, left_something, meaning_of,
-    removed_later, took_effect,
+    self, Recorded, behind_checkpoint, is_over, is_skipped, meaning_of, removed_later, took_effect,
 };
 use super::walk::{Side, Walk, carry};
+use super::wishes::{Unknown, Wishes};
 use crate::catalog::Catalog;
-use crate::journal::{Address, Again, CarriedOver, EditVerdict, Meaning, State, StepState};
+use crate::journal::{Address, Again, EditVerdict, Meaning, State, StepState};
 use crate::plan::{Edge, NodeId, Work};
 use crate::syntax::ast::{ActionKind, Step};
 use crate::value::Value;
 use crate::world::Timestamp;
-
-/// What a person wants besides the edit.
-#[derive(Clone, Debug, Default)]
-pub struct Wishes {
-    /// Everything behind this checkpoint is done again.
-    pub from: Option<String>,
-    pub redo: BTreeSet<String>,
-    /// The record of these counts, whatever the flow says now.
-    pub keep: BTreeSet<String>,
-    /// These are dropped, whatever may still be open of them.
-    pub forget: BTreeSet<String>,
-    /// Old and new addresses of the flow's `moved` items.
-    pub moved: Vec<(String, String)>,
-}
-
-/// One line of the review.
-#[derive(Clone, Debug)]
-pub struct Reviewed {
-    /// In the edited flow; of what the flow has no more: in the recorded one.
-    pub address: Address,
-    /// Where it was recorded, when that is another address.
-    pub from: Option<Address>,
-    pub verdict: EditVerdict,
-    pub why: String,
-    pub fields: Vec<FieldChange>,
-    pub notes: Vec<String>,
-    pub help: Option<String>,
-    /// What it makes of the record; `None`: there is none.
-    pub became: Option<CarriedOver>,
-}
 
 /// Everything that is compared.
 pub struct Compared<'o, 'n> {
@@ -68,10 +37,6 @@ pub struct Compared<'o, 'n> {
     /// Whether the flow was read anew; else only wishes count.
     pub edited: bool,
 }
-
-/// A wish that names nothing.
-#[derive(Debug, PartialEq)]
-pub struct Unknown(pub String);
 
 /// Compares the recorded flow with the edited one. Nothing is changed; what the verdicts need is read.
 ///
@@ -135,43 +100,6 @@ fn is_checkpoint(walk: &Walk<'_>, node: NodeId) -> bool {
         walk.shared.graph.borrow().node(node).work,
         Work::Checkpoint(_)
     )
-}
-
-impl Wishes {
-    /// Names of loops and sub-workflows mean all that is recorded below them.
-    fn resolve(&mut self, past: &State) -> Result<(), Unknown> {
-        for names in [&mut self.redo, &mut self.forget] {
-            let mut all = BTreeSet::new();
-            for name in names.iter() {
-                let below = |a: &&Address| is_below(a, name);
-                let found: Vec<String> = past
-                    .order
-                    .iter()
-                    .filter(below)
-                    .map(|a| a.to_string())
-                    .collect();
-                if found.is_empty() {
-                    return Err(Unknown(format!(
-                        "nothing of `{name}` is recorded; `r5flow runs` lists the steps"
-                    )));
-                }
-                all.extend(found);
-            }
-            *names = all;
-        }
-        Ok(())
-    }
-
-    fn keeps(&self, address: &str) -> bool {
-        self.keep.iter().any(|name| is_below(address, name))
-    }
-}
-
-/// Whether an address is a step's own, one of its iterations, or below it.
-pub fn is_below(address: &str, name: &str) -> bool {
-    address
-        .strip_prefix(name)
-        .is_some_and(|rest| rest.is_empty() || rest.starts_with(['[', '/']))
 }
 
 struct Reviewing<'n, 'e> {
@@ -246,13 +174,11 @@ impl<'n> Reviewing<'n, '_> {
             }
         }
         let there = |address: &str| shared.graph.borrow().find(address).is_some();
-        let from = self
-            .matching
-            .find(&cx.address, guess, &meaning, &self.records, &there);
+        let from = self.matching.find(guess, &meaning, &self.records, &there);
         let Some((from, record)) =
             from.and_then(|f| Some((f.clone(), self.records.get(&f)?.clone())))
         else {
-            return self.fresh(cx, step, meaning);
+            return self.fresh(cx, port, step, meaning).await;
         };
         let state = self.past.steps.get(&from).cloned().unwrap_or_default();
         // `it` is the resource of the record, wherever that was found.
@@ -277,7 +203,7 @@ impl<'n> Reviewing<'n, '_> {
         let Some(state) = self.past.steps.get(&from) else {
             return;
         };
-        self.matching.claim(&from, &cx.address);
+        self.matching.claim(&from);
         let mut line = Reviewed::of(&cx.address, &from, EditVerdict::Keep, "it is skipped still");
         if !is_skipped(state) {
             self.touched.insert(cx.node);
@@ -288,7 +214,12 @@ impl<'n> Reviewing<'n, '_> {
     }
 
     /// Nothing is recorded of it.
-    fn fresh(&mut self, cx: &Cx<'n>, step: Option<&'n Step>, meaning: Meaning) {
+    async fn fresh(&mut self, cx: &Cx<'n>, port: &Port, step: Option<&'n Step>, meaning: Meaning) {
+        if let Some(step) = step
+            && let Some(value) = self.brought(cx, port, step).await
+        {
+            cx.set_value(&value);
+        }
         self.touched.insert(cx.node);
         if step.is_some_and(changes_by_call) {
             let known = self.passed.entry(meaning.kind).or_default();
@@ -420,7 +351,7 @@ impl<'n> Reviewing<'n, '_> {
             let why = "its approval was for another text";
             return line.again(Again::Edited, EditVerdict::Redo, why.into(), meant);
         };
-        let brought = self.brought(judged, step).await;
+        let brought = self.brought(judged.cx, judged.port, step).await;
         if let ActionKind::Hook { .. } = step.action.kind
             && brought.is_some()
             && brought == judged.record.value
@@ -453,16 +384,10 @@ impl<'n> Reviewing<'n, '_> {
     }
 
     /// What a changed read or hook brings now.
-    async fn brought(&mut self, judged: &Judged<'_, 'n>, step: &'n Step) -> Option<Value> {
+    async fn brought(&mut self, cx: &Cx<'n>, port: &Port, step: &'n Step) -> Option<Value> {
         let shared = Rc::clone(&self.walk.shared);
-        judged.cx.mean_it();
-        let looked = carry(
-            self.engine,
-            &shared,
-            judged.port,
-            step::look(judged.cx, step),
-        )
-        .await;
+        cx.mean_it();
+        let looked = carry(self.engine, &shared, port, step::look(cx, step)).await;
         match looked {
             Some(Ok(value)) => value.filter(|v| !v.is_later()),
             _ => None,
@@ -545,7 +470,9 @@ impl<'n> Reviewing<'n, '_> {
                 recorded.map(|value| with(&value.to_json(), &judged.meaning.body))
             }
             (EditVerdict::Redo, Some(step)) => match &step.action.kind {
-                ActionKind::Read(_) | ActionKind::Hook { .. } => self.brought(judged, step).await,
+                ActionKind::Read(_) | ActionKind::Hook { .. } => {
+                    self.brought(judged.cx, judged.port, step).await
+                }
                 ActionKind::Ensure(_) if !self.asked.contains_key(&judged.from) => {
                     recorded.map(|value| {
                         let new = with(&value.to_json(), &judged.meaning.body).to_json();
@@ -575,7 +502,15 @@ impl<'n> Reviewing<'n, '_> {
                 self.carry_along(&address);
                 continue;
             }
-            let line = gone(&address, state, &self.wishes);
+            let mut line = gone(&address, state, &self.wishes);
+            let graph = self.walk.shared.graph.borrow();
+            if graph.find(&address).is_some() {
+                line.why = line.why.replace(
+                    "the flow has it no more",
+                    "the flow names something else here",
+                );
+            }
+            drop(graph);
             self.lines.push(line);
         }
     }
@@ -640,126 +575,4 @@ fn changes_by_call(step: &Step) -> bool {
         ActionKind::Http(http) => !matches!(&*http.method.text, "GET" | "HEAD"),
         _ => false,
     }
-}
-
-/// What the flow has no more.
-fn gone(address: &Address, state: &StepState, wishes: &Wishes) -> Reviewed {
-    let mut line = Reviewed::of(address, address, EditVerdict::Forgotten, "");
-    if let Some(became) = &mut line.became {
-        became.to = None;
-    }
-    let open = state.open_call().is_some();
-    let ensured = state.calls.iter().any(|c| {
-        let line = c.intent().request.verb;
-        line != crate::wire::Verb::Delete
-    });
-    if open && !wishes.forget.contains(&**address) {
-        line.decide(
-            "the flow has it no more, and nobody knows what became of its open call",
-            &format!(
-                "`r5flow resume` without `--edited` settles it; `--forget {address}` leaves it unsettled"
-            ),
-        );
-    } else if left_something(state) && ensured && is_resource(state) {
-        line.verdict = EditVerdict::Orphaned;
-        line.why = "the flow has it no more; what it made stays in the cloud".into();
-    } else {
-        line.why = "the flow has it no more".into();
-    }
-    line
-}
-
-/// Whether the step made or changed a resource of its own: an `ensure`.
-fn is_resource(state: &StepState) -> bool {
-    use crate::journal::{Outcome, Verdict};
-    matches!(
-        state.finished,
-        Some((
-            Outcome::Done {
-                verdict: Verdict::Created | Verdict::Updated | Verdict::Replaced,
-                ..
-            },
-            _
-        ))
-    )
-}
-
-impl Reviewed {
-    fn of(address: &Address, from: &Address, verdict: EditVerdict, why: &str) -> Reviewed {
-        Reviewed {
-            address: Arc::clone(address),
-            from: (address != from).then(|| Arc::clone(from)),
-            verdict,
-            why: why.to_owned(),
-            fields: Vec::new(),
-            notes: Vec::new(),
-            help: None,
-            became: Some(CarriedOver {
-                from: Arc::clone(from),
-                to: Some(Arc::clone(address)),
-                verdict,
-                again: None,
-                meant: None,
-            }),
-        }
-    }
-
-    fn again(&mut self, again: Again, verdict: EditVerdict, why: String, meant: &Meaning) {
-        self.verdict = verdict;
-        self.why = why;
-        if let Some(became) = &mut self.became {
-            became.again = Some(again);
-            became.verdict = verdict;
-            became.meant = Some(meant.clone());
-        }
-    }
-
-    fn compare_again(&mut self, meant: &Meaning) {
-        if let Some(became) = &mut self.became {
-            became.meant = Some(meant.clone());
-        }
-    }
-
-    fn decide(&mut self, why: &str, help: &str) {
-        self.verdict = EditVerdict::Decide;
-        self.why = why.to_owned();
-        self.help = Some(help.to_owned());
-        if let Some(became) = &mut self.became {
-            became.verdict = EditVerdict::Decide;
-        }
-    }
-}
-
-fn both_ways(address: &str) -> String {
-    format!("`--redo {address}` does it as edited, `--keep {address}` lets it stand")
-}
-
-/// A recorded resource with what the flow writes now.
-fn with(recorded: &Json, body: &Json) -> Value {
-    fn over(old: &Json, new: &Json) -> Json {
-        match (old, new) {
-            (Json::Object(old), Json::Object(new)) => {
-                let mut out = old.clone();
-                for (name, value) in new {
-                    let merged = old
-                        .get(name)
-                        .map_or_else(|| value.clone(), |o| over(o, value));
-                    out.insert(name.clone(), merged);
-                }
-                Json::Object(out)
-            }
-            _ => new.clone(),
-        }
-    }
-    Value::from_json(&over(recorded, body))
-}
-
-/// A resource that will be made anew: another incarnation of the same name.
-fn remade(mut resource: Json) -> Value {
-    for field in ["id", "uid", "createTime", "creationTimestamp"] {
-        if let Some(old) = resource.get_mut(field).filter(|v| !v.is_null()) {
-            *old = Json::String("another one".into());
-        }
-    }
-    Value::from_json(&resource)
 }

@@ -51,6 +51,7 @@ pub enum Changed {
 /// Makes a change: its intent is durable before it leaves, its outcome before this returns.
 pub async fn perform(cx: &Cx<'_>, step: Option<&Step>, change: Change<'_>) -> Result<Changed> {
     spare::destruction(cx, change.method, change.get.as_ref())?;
+    cx.refuse_markers(&change.request)?;
     cx.clear(change.method, &change.request).await;
     if cx.stopping() {
         return Err(Halt::Stopped);

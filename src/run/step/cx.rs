@@ -1,6 +1,6 @@
 //! What the protocol of a step stands on: evaluation, the journal, requests, time.
 
-use std::cell::{Cell, Ref, RefCell};
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -12,9 +12,7 @@ use super::super::task::{Ask, Given, Port};
 use super::clearance::Clearance;
 use super::{Result, patience};
 use crate::eval::{self, EvalError, Fault, Truth};
-use crate::journal::{
-    Again, CallResult, CallState, Event, Origin, Reason, StepFailure, StepState, Verdict,
-};
+use crate::journal::{CallState, Event, Reason, StepFailure, StepState, Verdict};
 use crate::plan::{Memo, NodeId, ScopeId, View, Work};
 use crate::syntax::ast::{self, Arg, Expr};
 use crate::value::Value;
@@ -63,13 +61,13 @@ pub struct Cx<'p> {
     /// When the step gives up.
     deadline: Cell<Timestamp>,
     /// Calls made so far, those of earlier processes included.
-    calls: Cell<u32>,
+    pub(super) calls: Cell<u32>,
     /// The call that an earlier process left open; settled once.
-    open: RefCell<Option<CallState>>,
+    pub(super) open: RefCell<Option<CallState>>,
     /// Whether the newest intent has no outcome yet.
     call_open: Cell<bool>,
     /// What the journal tells of the step.
-    past: RefCell<StepState>,
+    pub(super) past: RefCell<StepState>,
     /// Whether only its meaning is wanted: `fresh` stands for what will be read.
     symbolic: Cell<bool>,
     pub(super) port: Port,
@@ -110,16 +108,6 @@ impl<'p> Cx<'p> {
         }
     }
 
-    /// What the journal tells of the step; nothing, of one that never began.
-    pub fn past(&self) -> Ref<'_, StepState> {
-        self.past.borrow()
-    }
-
-    /// The step is done again, since it no longer means what it meant.
-    pub fn begin_anew(&self) {
-        self.past.borrow_mut().begin_anew(Again::Edited);
-    }
-
     /// From here on `fresh` reads nothing.
     pub fn only_mean(&self) {
         self.symbolic.set(true);
@@ -136,87 +124,9 @@ impl<'p> Cx<'p> {
         self.calls.get()
     }
 
-    /// The generation of a call: above all that an edit or a redo left behind.
-    pub fn generation(&self, call: u32) -> u32 {
-        self.shared.past.generation + call
-    }
-
     /// Whether a call of this step has an intent and no outcome yet.
     pub fn is_call_open(&self) -> bool {
         self.call_open.get()
-    }
-
-    /// The number of the newest call of the step; 0 before the first.
-    pub fn newest_call(&self) -> u32 {
-        self.calls.get()
-    }
-
-    /// Calls since the step was begun, or begun anew.
-    pub fn calls_made(&self) -> usize {
-        (self.calls.get() as usize).saturating_sub(self.past().earlier)
-    }
-
-    /// The call that an earlier process left open, the first time it is asked for.
-    pub fn open_call(&self) -> Option<CallState> {
-        self.open.borrow_mut().take()
-    }
-
-    /// The newest call, when an earlier process saw it through but did not conclude the step: its
-    /// request and the recorded answer. It is not made again.
-    pub fn made_call(&self) -> Option<(Request, serde_json::Value)> {
-        match self.past().current_calls().last()? {
-            CallState::Closed {
-                intent,
-                result: CallResult::Ok { answer, .. },
-            } => Some((intent.request.clone(), answer.clone())),
-            _ => None,
-        }
-    }
-
-    /// The call that an edit found open, once it is known that it took effect: what the step asks
-    /// for now may be one too many.
-    pub fn overtaken(&self) -> Option<Request> {
-        let past = self.past();
-        let number = past.unsettled?;
-        past.calls.iter().find_map(|call| match call {
-            CallState::Closed {
-                intent,
-                result: CallResult::Ok { .. },
-            } if intent.call == number => Some(intent.request.clone()),
-            _ => None,
-        })
-    }
-
-    /// Whether a call belongs to what the step was before it was begun anew.
-    pub fn is_earlier(&self, call: &CallState) -> bool {
-        let past = self.past();
-        let earlier = past.calls.get(..past.earlier).unwrap_or_default();
-        earlier
-            .iter()
-            .any(|c| c.intent().call == call.intent().call)
-    }
-
-    /// Whether the journal tells of this step already.
-    pub fn is_known(&self) -> bool {
-        self.past().began.is_some()
-    }
-
-    /// Whether an earlier process gave the step up.
-    pub fn failed_before(&self) -> bool {
-        self.past().finished.is_some()
-    }
-
-    /// The request of the newest call of earlier processes that took effect.
-    pub fn last_success(&self) -> Option<(Request, Origin)> {
-        let past = self.past();
-        past.current_calls().iter().rev().find_map(success)
-    }
-
-    /// The requests of all calls of earlier processes that took effect.
-    pub fn successes(&self) -> Vec<Request> {
-        let past = self.past();
-        let calls = past.current_calls().iter().filter_map(success);
-        calls.map(|(request, _)| request).collect()
     }
 
     pub fn set_deadline(&self, at: Timestamp) {
@@ -652,16 +562,6 @@ impl<'p> Cx<'p> {
             Err(error) if error.class == ErrorClass::NotFound => Ok(None),
             Err(error) => Err(self.api_failure(error, request)),
         }
-    }
-}
-
-fn success(call: &CallState) -> Option<(Request, Origin)> {
-    match call {
-        CallState::Closed {
-            intent,
-            result: CallResult::Ok { origin, .. },
-        } => Some((intent.request.clone(), *origin)),
-        _ => None,
     }
 }
 

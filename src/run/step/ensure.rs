@@ -1,17 +1,18 @@
 //! `ensure`: converge one resource.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::sync::Arc;
 
 use serde_json::{Map, Value as Json};
 
-use super::super::edit::{hidden_changes, unlike};
+use super::super::edit::hidden_changes;
 use super::super::plan_item::PlanAction;
 use super::act::{self, Change, Changed, perform};
 use super::cx::{Attempts, Cx, Stepped};
+use super::edited::Edit;
 use super::settle::{self, Role, role};
 use super::target::{self, Target};
-use super::{Result, again, back, clauses, marks, meaning, spare, wait};
+use super::{Result, again, back, clauses, marks, spare, wait};
 use crate::catalog::compare::{Comparison, Difference};
 use crate::catalog::{Collection, Kind, Method, SchemaId, address, coerce, compare, request};
 use crate::journal::{Origin, Reason, Undo, Verdict};
@@ -60,45 +61,6 @@ pub async fn ensure<'p>(cx: &Cx<'p>, step: &'p Step, call: &'p ApiCall) -> Resul
     };
     ensuring.removed.set(ensuring.removed_before());
     ensuring.converge().await
-}
-
-/// What comparing with the resource cannot show of an edit.
-struct Edit {
-    /// What the step wrote before it, while nothing is written since.
-    written: RefCell<Option<Json>>,
-    /// Something that the resource is made of was made anew under the same name.
-    remade: Cell<bool>,
-}
-
-impl Edit {
-    async fn of<'p>(cx: &Cx<'p>, step: &'p Step) -> Result<Edit> {
-        let meant = {
-            let past = cx.past();
-            let began_now = past.current_calls().is_empty();
-            past.meant.clone().filter(|_| began_now)
-        };
-        let mut edit = Edit {
-            written: RefCell::new(None),
-            remade: false.into(),
-        };
-        let Some(meant) = meant.filter(|_| !cx.planning()) else {
-            return Ok(edit);
-        };
-        let now = meaning::meaning(cx, step, &Value::Null).await;
-        cx.mean_it();
-        let replaces = clauses::decision(step, OnOutcome::Change) == Some(Decision::Replace);
-        if let Ok(now) = now {
-            let remade = !unlike(&cx.shared.catalog, &meant, &now).remade.is_empty();
-            edit.remade = (remade && replaces).into();
-            edit.written = RefCell::new((meant.target == now.target).then_some(meant.body));
-        }
-        Ok(edit)
-    }
-
-    fn is_written(&self) {
-        self.written.replace(None);
-        self.remade.set(false);
-    }
 }
 
 struct Ensuring<'a, 'p> {

@@ -341,6 +341,7 @@ fn one_too_many(cx: &Cx<'_>, request: &Request) -> Halt {
 }
 
 async fn record_intent(cx: &Cx<'_>, step: Option<&Step>, request: &Request) -> Result<Intent> {
+    cx.refuse_markers(request)?;
     spare::http_destruction(cx, request)?;
     let undo = match step {
         Some(step) => back::of_http(cx, step).await?,
