@@ -110,8 +110,7 @@ impl Order {
     /// What is checked now refers to `to`.
     pub fn refer(&mut self, to: Node, span: Span) {
         // A loop's `by` names what the loop itself binds.
-        let own =
-            |from: Node| from == to && (self.undoing || !self.vertices[to.0 as usize].named);
+        let own = |from: Node| from == to && (self.undoing || !self.vertices[to.0 as usize].named);
         if let Some(from) = self.at.filter(|from| !own(*from)) {
             self.edges.push(Edge {
                 from,

@@ -2,7 +2,8 @@
 
 use super::args::Driving;
 use super::failure::Failure;
-use super::session::{Options, Order};
+use super::project::Project;
+use super::session::{Options, Order, Protection};
 use super::settings::Settings;
 use super::world::{self, Choice};
 use super::{flow, inputs, session};
@@ -51,6 +52,7 @@ pub fn order(
 /// # Errors
 /// The catalogue of `--catalog` cannot be used.
 pub fn options(driving: &Driving, settings: &Settings) -> Result<Options, Failure> {
+    let project = Project::here()?;
     Ok(Options {
         catalog: settings.catalog()?,
         state: settings.state.clone(),
@@ -61,6 +63,11 @@ pub fn options(driving: &Driving, settings: &Settings) -> Result<Options, Failur
         parallel: driving.parallel.map_or(PARALLEL, usize::from),
         until: driving.until.clone(),
         yes: driving.yes,
+        protection: Protection {
+            protected: project.protected(),
+            consented: driving.destroy.clone(),
+        },
+        marks: project.marks(),
         interactive: settings.terminal.interactive,
         by: settings.environment.user(),
     })

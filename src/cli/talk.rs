@@ -6,7 +6,7 @@ use std::io::Write;
 use std::rc::Rc;
 
 use super::failure::{Exit, Failure};
-use super::session::{self, PlanView, Report, Talk};
+use super::session::{self, PlanView, Report, RollbackView, Talk};
 use super::settings::Settings;
 use super::terminal;
 use super::world::Choice;
@@ -16,7 +16,7 @@ use crate::package::Program;
 use crate::report::end::Ending;
 use crate::report::plan::Plan;
 use crate::report::progress::{Form, observer};
-use crate::report::{clean, head};
+use crate::report::{clean, head, rollback};
 use crate::run::Observer;
 use crate::store::{Key, Vault};
 use crate::world::Timestamp;
@@ -122,6 +122,41 @@ impl Talk for Speaker<'_> {
             false => "\nRun it, although it changes nothing?",
         };
         let answer = terminal.ask(question);
+        self.declined.set(answer == Some(false));
+        answer
+    }
+
+    fn confirm_destruction(&self, environment: &str, count: usize) -> Option<bool> {
+        let things = crate::report::count(count, "thing");
+        let question = format!(
+            "\n`{environment}` is protected, and {things} will be deleted or replaced in it.\n\
+             Type the name of the environment to go on: "
+        );
+        let answer = self.settings.terminal.ask_for(&question, environment);
+        self.declined.set(answer == Some(false));
+        answer
+    }
+
+    fn rollback(&self, view: &RollbackView<'_>) {
+        let plan = rollback::Plan {
+            run: &view.started.run,
+            workflow: &view.started.workflow,
+            to: view.to,
+            rollback: view.rollback,
+            vault: view.vault,
+        };
+        let terminal = &self.settings.terminal;
+        match self.json {
+            // What cannot be written now is missed by nobody who went away.
+            true => plan.json().into_iter().for_each(|line| {
+                let _ = terminal.line(line);
+            }),
+            false => terminal.tell(&plan.text(terminal.err)),
+        }
+    }
+
+    fn confirm_rollback(&self) -> Option<bool> {
+        let answer = self.settings.terminal.ask("\nRoll it back?");
         self.declined.set(answer == Some(false));
         answer
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde_json::Value as Json;
 
-use super::event::{Address, CallResult, Ended, Event, GrewTo, Intent, Outcome, Started};
+use super::event::{Address, CallResult, Ended, Event, GrewTo, Intent, Outcome, Started, Verdict};
 use crate::value::Value;
 use crate::wire::Request;
 use crate::world::Timestamp;
@@ -108,6 +108,14 @@ pub struct StepState {
 }
 
 impl StepState {
+    /// How the step came to be done.
+    pub fn verdict(&self) -> Option<Verdict> {
+        match self.finished.as_ref()?.0 {
+            Outcome::Done { verdict, .. } => Some(verdict),
+            _ => None,
+        }
+    }
+
     /// A step that failed may be tried again; one that is done may not.
     fn reopen(&mut self) -> Result<(), &'static str> {
         match &self.finished {

@@ -44,7 +44,9 @@ impl Plan<'_> {
         let staying = r.staying.iter().map(|stay| {
             let why = match stay.stays {
                 Stays::Adopted => "was there before",
-                Stays::Presumed => "may be somebody else's: nothing proves that this run created it",
+                Stays::Presumed => {
+                    "may be somebody else's: nothing proves that this run created it"
+                }
                 Stays::Protected => "is protected",
             };
             format!("{} {}: {why}", look.dim("·"), self.shown(&stay.address))
@@ -137,7 +139,10 @@ impl Plan<'_> {
             "stays": r.staying.len(),
             "lasts": r.lasting.len(),
         }));
-        lines.iter().map(|line| self.vault.mask_json(line)).collect()
+        lines
+            .iter()
+            .map(|line| self.vault.mask_json(line))
+            .collect()
     }
 }
 

@@ -131,7 +131,9 @@ impl<'p> Core<'p> {
 
     /// What a rollback undoes, each under the address of its node.
     pub fn undo(&mut self, all: impl IntoIterator<Item = (Arc<str>, Made)>) {
-        let all = all.into_iter().map(|(address, made)| (address, Rc::new(made)));
+        let all = all
+            .into_iter()
+            .map(|(address, made)| (address, Rc::new(made)));
         self.shared.undoing.borrow_mut().extend(all);
     }
 
@@ -617,7 +619,8 @@ impl<'p> Core<'p> {
                 end.why = paused;
                 RunStatus::Paused
             } else if let (Some(address), Mode::Run | Mode::Rollback) =
-                (unfinished, self.shared.settings.mode) {
+                (unfinished, self.shared.settings.mode)
+            {
                 end.failures.push((Arc::clone(&address), stuck(&address)));
                 RunStatus::Failed
             } else {

@@ -127,7 +127,9 @@ impl Rollback {
         let why = match (destroys, inserts && made.intent.call > 1) {
             (true, _) => "what it deleted is gone for good",
             (_, true) => "what was there before is gone for good, so what replaced it stays",
-            _ => "nothing is recorded that takes it back: its step has no `undo`, or did not come to its end",
+            _ => {
+                "nothing is recorded that takes it back: its step has no `undo`, or did not come to its end"
+            }
         };
         self.lasting.push(Lasting {
             address: Arc::clone(&made.address),

@@ -95,19 +95,31 @@ pub(super) fn run_checked<'p>(
         choice: &order.world,
         open: &open,
         state: &state,
+        environment: options.environment.clone(),
+        consented: false.into(),
     };
     runtime.block_on(async {
-        if !options.yes {
+        if !options.yes || planner.spares().is_some() {
             let mut answer = None;
             let mut broken = None;
+            let mut destroys = 0;
             planner
                 .plan(|view| match first_failure(view) {
                     Some(failure) => broken = Some(failure),
-                    None => answer = talk.confirm(view),
+                    None => {
+                        destroys = view.items.iter().filter(|i| i.destroys()).count();
+                        answer = match options.yes {
+                            true => Some(true),
+                            false => talk.confirm(view),
+                        };
+                    }
                 })
                 .await?;
             if let Some(failure) = broken {
                 return Err(failure);
+            }
+            if let (Some(environment), Some(true), true) = (planner.spares(), answer, destroys > 0) {
+                planner.ask_to_destroy(talk, environment, destroys)?;
             }
             match answer {
                 Some(true) => {}

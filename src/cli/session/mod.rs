@@ -6,14 +6,16 @@ mod load;
 mod plan;
 mod recorded;
 mod resume;
+mod rollback;
 
 pub use drive::run;
 pub use history::{History, find_run, history};
 pub use load::{checked, choose, load};
 pub use plan::plan;
 pub use resume::resume;
+pub use rollback::{RollbackView, rollback};
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -92,10 +94,27 @@ pub struct Options {
     pub until: Option<String>,
     /// Nobody is asked.
     pub yes: bool,
+    pub protection: Protection,
+    /// Whether what is created carries the labels of its run.
+    pub marks: bool,
     /// Whether gates may wait here for an answer from elsewhere.
     pub interactive: bool,
     /// Who runs it.
     pub by: String,
+}
+
+/// Environments in which nothing is deleted or replaced unless somebody says so.
+#[derive(Clone, Debug, Default)]
+pub struct Protection {
+    pub protected: BTreeSet<String>,
+    /// The one for which it was said on the command line.
+    pub consented: Option<String>,
+}
+
+impl Protection {
+    pub fn spares(&self, environment: &str) -> bool {
+        self.protected.contains(environment) && self.consented.as_deref() != Some(environment)
+    }
 }
 
 impl Options {
@@ -103,6 +122,7 @@ impl Options {
         Settings {
             parallel: self.parallel,
             until: self.until.clone(),
+            marks: self.marks,
             ..Settings::new(mode)
         }
     }
@@ -120,6 +140,16 @@ pub struct ResumeOrder {
     pub settings: crate::cloud::Settings,
     pub take_over: bool,
     pub options: Options,
+}
+
+/// What a rollback needs to know.
+#[derive(Clone, Debug)]
+pub struct RollbackOrder {
+    pub resume: ResumeOrder,
+    /// Only what was done since this checkpoint.
+    pub to: Option<String>,
+    /// Only look.
+    pub dry_run: bool,
 }
 
 /// What a plan found.
@@ -159,6 +189,13 @@ pub trait Talk {
     fn warnings(&self, program: &Program, findings: &[Diagnostic]);
     /// The plan of a run, before anything changes. `None`: nobody is there to answer.
     fn confirm(&self, plan: &PlanView<'_>) -> Option<bool>;
+    /// Somebody must agree that this many things are deleted or replaced in a protected environment.
+    /// `None`: nobody is there to answer.
+    fn confirm_destruction(&self, environment: &str, count: usize) -> Option<bool>;
+    /// What a rollback will do.
+    fn rollback(&self, view: &RollbackView<'_>);
+    /// Whether to do it. `None`: nobody is there to answer.
+    fn confirm_rollback(&self) -> Option<bool>;
     /// A run begins, or goes on.
     fn begins(&self, run: &str, started: &Started, resumed: bool);
     /// Sees the events of the run; what it shows is masked by the vault.

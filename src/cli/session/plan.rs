@@ -1,5 +1,6 @@
 //! Plans: a dry run of the same core, and how long the real one will take.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -16,7 +17,7 @@ use crate::cli::world::{self, Choice, Open, Operator};
 use crate::journal::{Event, RunStatus, Started, State};
 use crate::package::{self, Program};
 use crate::plan::{CriticalPath, Graph, Memo, NodeId};
-use crate::run::{Core, Embedded, InboxSource, Mode, Observer, Parts, PlanItem, drive};
+use crate::run::{Core, Embedded, InboxSource, Mode, Observer, Parts, PlanItem, Settings, drive};
 use crate::store::{Journal, MemoryJournal, StateDir, Vault};
 use crate::value::Value;
 use crate::world::clock::Clock;
@@ -56,6 +57,8 @@ pub fn plan(
         choice: &order.world,
         open: &open,
         state: &state,
+        environment: order.options.environment.clone(),
+        consented: false.into(),
     };
     runtime.block_on(planner.plan(show))
 }
@@ -69,9 +72,40 @@ pub(super) struct Planner<'a, 'p> {
     pub(super) choice: &'a Choice,
     pub(super) open: &'a Open,
     pub(super) state: &'a StateDir,
+    /// The environment of the run.
+    pub(super) environment: String,
+    /// Somebody agreed that things are deleted in a protected environment.
+    pub(super) consented: Cell<bool>,
 }
 
 impl Planner<'_, '_> {
+    /// The name of the environment, when nothing is deleted in it yet.
+    pub(super) fn spares(&self) -> Option<&str> {
+        let spares = self.options.protection.spares(&self.environment) && !self.consented.get();
+        spares.then_some(&self.environment)
+    }
+
+    /// Asks whether things may be deleted in a protected environment; `--yes` is no answer to that.
+    pub(super) fn ask_to_destroy(
+        &self,
+        talk: &dyn Talk,
+        environment: &str,
+        count: usize,
+    ) -> Result<(), SessionError> {
+        match talk.confirm_destruction(environment, count) {
+            Some(true) => {
+                self.consented.set(true);
+                Ok(())
+            }
+            Some(false) => Err(SessionError::NoAnswer("nothing was changed".into())),
+            None => Err(SessionError::Decision(format!(
+                "`{environment}` is protected, and {} would be deleted or replaced in it; `--yes` does not cover \
+                 that: answer at a terminal, or say `--destroy {environment}`",
+                crate::report::count(count, "thing")
+            ))),
+        }
+    }
+
     pub(super) async fn plan(&self, show: impl FnOnce(&PlanView<'_>)) -> Result<(), SessionError> {
         let vault = Rc::new(self.vault()?);
         let mut core = self.core(Mode::Plan, State::default())?;
@@ -111,6 +145,14 @@ impl Planner<'_, '_> {
     }
 
     pub(super) fn core(&self, mode: Mode, past: State) -> Result<Core<'_>, SessionError> {
+        let settings = Settings {
+            spares: self.spares().map(str::to_owned),
+            ..self.options.settings(mode)
+        };
+        self.core_with(settings, past)
+    }
+
+    fn core_with(&self, settings: Settings, past: State) -> Result<Core<'_>, SessionError> {
         let memo = Memo {
             hooks: past.hooks.clone(),
             run: Some(identity(
@@ -138,7 +180,7 @@ impl Planner<'_, '_> {
             memo,
             past,
             self.options.catalog.clone(),
-            self.options.settings(mode),
+            settings,
             Rc::new(Silent),
         ))
     }
@@ -182,7 +224,7 @@ impl Planner<'_, '_> {
             Rc::new(std::cell::RefCell::new(sim.cloud.borrow().sim().clone()));
         let clock: Rc<dyn Clock> = Rc::new(VirtualClock::new(self.open.clock.now()));
         let watch = Rc::new(Durations::default());
-        let mut core = self.core(Mode::Run, State::default())?;
+        let mut core = self.core_with(self.options.settings(Mode::Run), State::default())?;
         let (_, stops) = unbounded_channel();
         let mut engine = Embedded::new(Parts {
             journal: Box::new(MemoryJournal::new()),

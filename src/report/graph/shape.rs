@@ -66,12 +66,9 @@ pub fn is_drawn(graph: &Graph<'_>, node: NodeId) -> bool {
             true
         }
         Work::Enter(step) => condition(step).is_some(),
-        Work::Turn(_)
-        | Work::TurnEnd(_)
-        | Work::End
-        | Work::Gather
-        | Work::Settle
-        | Work::Undo => false,
+        Work::Turn(_) | Work::TurnEnd(_) | Work::End | Work::Gather | Work::Settle | Work::Undo => {
+            false
+        }
     }
 }
 
@@ -121,9 +118,7 @@ impl Shape {
             | Work::End
             | Work::Gather
             | Work::Settle
-            | Work::Undo => {
-                (String::new(), String::new(), Kind::Growth, Span::default())
-            }
+            | Work::Undo => (String::new(), String::new(), Kind::Growth, Span::default()),
         };
         Shape {
             address: graph.node(node).address.to_string(),

@@ -135,7 +135,10 @@ fn part_before(wanted: &Json, found: &Json, path: &str, differences: &[Differenc
         if differences.iter().any(|d| d.path == inner) {
             part.insert(name.clone(), before.clone());
         } else if differences.iter().any(below) {
-            part.insert(name.clone(), part_before(value, before, &inner, differences));
+            part.insert(
+                name.clone(),
+                part_before(value, before, &inner, differences),
+            );
         }
     }
     Json::Object(part)
@@ -149,8 +152,10 @@ mod tests {
 
     #[test]
     fn the_fields_before_are_those_that_a_write_changes() {
-        let found = json!({ "a": 1, "b": { "c": [1], "d": 2 }, "labels": { "role": "old", "other": "x" } });
-        let wanted = json!({ "a": 2, "b": { "c": [1, 2], "d": 2 }, "labels": { "role": "new" }, "e": true });
+        let found =
+            json!({ "a": 1, "b": { "c": [1], "d": 2 }, "labels": { "role": "old", "other": "x" } });
+        let wanted =
+            json!({ "a": 2, "b": { "c": [1, 2], "d": 2 }, "labels": { "role": "new" }, "e": true });
         let difference = |path: &str| Difference {
             path: path.into(),
             wanted: Json::Null,

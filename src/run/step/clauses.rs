@@ -1,6 +1,8 @@
 //! The clauses of a step, found by their kind.
 
-use crate::syntax::ast::{Clause, ClauseKind, Decision, Expr, Guard, HttpCall, OnOutcome, Step, Undo};
+use crate::syntax::ast::{
+    Clause, ClauseKind, Decision, Expr, Guard, HttpCall, OnOutcome, Step, Undo,
+};
 
 fn find<'p, T>(step: &'p Step, pick: impl Fn(&'p Clause) -> Option<T>) -> Option<T> {
     step.clauses.iter().find_map(pick)
@@ -70,7 +72,10 @@ pub fn undo(step: &Step) -> Option<(&Clause, &Undo)> {
 }
 
 pub fn protects(step: &Step) -> bool {
-    find(step, |c| matches!(c.kind, ClauseKind::Protect).then_some(())).is_some()
+    find(step, |c| {
+        matches!(c.kind, ClauseKind::Protect).then_some(())
+    })
+    .is_some()
 }
 
 /// What the flow says should happen on an exceptional outcome.

@@ -96,7 +96,8 @@ impl<'p> Ensuring<'_, 'p> {
                 .await?
             {
                 Changed::Done { origin, .. } => {
-                    self.removed.set(self.removed.get() || was == Verdict::Replaced);
+                    self.removed
+                        .set(self.removed.get() || was == Verdict::Replaced);
                     verdict = proven(was, origin, verdict);
                 }
                 Changed::Refused(error) if error.class == ErrorClass::AlreadyExists => {}
@@ -113,8 +114,8 @@ impl<'p> Ensuring<'_, 'p> {
         let mut retries = None;
         let (mut writes, mut creations) = (0, 0);
         loop {
-            let made = matches!(verdict, Verdict::Created | Verdict::Presumed)
-                || self.made_anew.get();
+            let made =
+                matches!(verdict, Verdict::Created | Verdict::Presumed) || self.made_anew.get();
             let found = wait::settled_read(cx, &get, made).await?;
             let it = found.as_ref().map_or(Value::Null, Value::from_json);
             let wanted = self.wanted(Some(&it)).await?;

@@ -297,7 +297,11 @@ pub async fn take_back(cx: &Cx<'_>, request: &Request, deadline: Timestamp) -> R
             Some(Value::Int(200..=399 | 404 | 410)) => Ok(done),
             status => {
                 let status = status.map(Value::to_string).unwrap_or_default();
-                let what = format!("{} {}: answered {status}", request.verb.as_str(), request.path);
+                let what = format!(
+                    "{} {}: answered {status}",
+                    request.verb.as_str(),
+                    request.path
+                );
                 Err(cx.failure(Reason::Failed, what))
             }
         },

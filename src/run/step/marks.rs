@@ -103,7 +103,8 @@ mod tests {
 
     #[test]
     fn what_the_flow_wants_has_no_marks() {
-        let body = json!({ "labels": { "r5flow-run": "a", "r5flow-environment": "b", "role": "web" } });
+        let body =
+            json!({ "labels": { "r5flow-run": "a", "r5flow-environment": "b", "role": "web" } });
         assert_eq!(without(body), json!({ "labels": { "role": "web" } }));
     }
 }

@@ -7,8 +7,8 @@
 use serde_json::Value as Json;
 
 use super::cx::{Cx, Halt};
-use super::{Result, marks};
 use super::operation::{self, Operation, args_of};
+use super::{Result, marks};
 use crate::catalog::{
     Collection, Method, OperationStyle, RequestId, SettleClass, compare, request,
 };

@@ -90,10 +90,14 @@ struct Back<'a, 'p> {
 
 impl Back<'_, '_> {
     fn method(&self, request: &Request) -> Result<Arc<Method>> {
-        self.cx.shared.catalog.method(&request.method).ok_or_else(|| {
-            let what = format!("the catalogue no longer has `{}`", request.method);
-            self.cx.failure(Reason::Decision, what)
-        })
+        self.cx
+            .shared
+            .catalog
+            .method(&request.method)
+            .ok_or_else(|| {
+                let what = format!("the catalogue no longer has `{}`", request.method);
+                self.cx.failure(Reason::Decision, what)
+            })
     }
 
     /// Carries on the call that an earlier process of the rollback left open; says whether it did it.
@@ -105,8 +109,7 @@ impl Back<'_, '_> {
             return Ok(false);
         };
         let method = self.method(&open.intent().request)?;
-        let changed =
-            act::resume_call(self.cx, None, open, get.cloned(), self.deadline).await?;
+        let changed = act::resume_call(self.cx, None, open, get.cloned(), self.deadline).await?;
         self.judge(changed, &method, &mut Attempts::default()).await
     }
 
@@ -120,9 +123,7 @@ impl Back<'_, '_> {
         match changed {
             Changed::Done { .. } => Ok(true),
             Changed::Stale => Ok(false),
-            Changed::Refused(error)
-                if error.class == ErrorClass::NotFound && method.destroys() =>
-            {
+            Changed::Refused(error) if error.class == ErrorClass::NotFound && method.destroys() => {
                 Ok(true)
             }
             Changed::Refused(error) => {
@@ -147,7 +148,9 @@ impl Back<'_, '_> {
             if let (Some(ours), Some(there)) = (self.incarnation(), &there)
                 && ours != there
             {
-                return Ok(kept("another resource has its name now; it is not this run's"));
+                return Ok(kept(
+                    "another resource has its name now; it is not this run's",
+                ));
             }
             let by_number = there.and_then(|number| numbered(&method, delete, &number));
             let change = self.change(
@@ -196,7 +199,9 @@ impl Back<'_, '_> {
         let method = self.method(sent)?;
         let collection = self.cx.shared.catalog.collection(&method.collection);
         let Some(collection) = collection else {
-            return Err(self.cx.failure(Reason::Decision, "the catalogue lost its collection"));
+            return Err(self
+                .cx
+                .failure(Reason::Decision, "the catalogue lost its collection"));
         };
         if self.finished_before(Some(get)).await? {
             return Ok(undone());
@@ -422,7 +427,8 @@ mod tests {
 
     #[test]
     fn versions_are_those_of_now() {
-        let mut body = json!({ "fingerprint": "old", "settings": { "settingsVersion": "1", "tier": "a" } });
+        let mut body =
+            json!({ "fingerprint": "old", "settings": { "settingsVersion": "1", "tier": "a" } });
         with_versions(
             &mut body,
             &json!({ "fingerprint": "new", "etag": "e", "settings": { "settingsVersion": "2" } }),
