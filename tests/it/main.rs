@@ -20,6 +20,7 @@ mod pages;
 mod prints;
 mod reference;
 mod rig;
+mod rollback;
 mod secrets;
 mod semantics;
 mod speed;
