@@ -18,6 +18,7 @@ mod methods;
 mod model;
 mod pages;
 mod prints;
+mod protection;
 mod reference;
 mod rig;
 mod rollback;
