@@ -22,6 +22,7 @@ mod protection;
 mod reference;
 mod rig;
 mod rollback;
+mod rolling;
 mod secrets;
 mod semantics;
 mod speed;

@@ -11,7 +11,7 @@ use super::super::shared::{Lock, Permit, Shared};
 use super::super::task::{Ask, Given, Port};
 use super::Result;
 use crate::eval::{self, EvalError, Fault, Truth};
-use crate::journal::{CallResult, CallState, Event, Origin, Reason, StepFailure, Verdict};
+use crate::journal::{CallState, Event, Reason, StepFailure, Verdict};
 use crate::plan::{Memo, NodeId, ScopeId, View, Work};
 use crate::syntax::ast::{self, Arg, Expr};
 use crate::value::Value;
@@ -116,43 +116,6 @@ impl<'p> Cx<'p> {
     /// The call that an earlier process left open, the first time it is asked for.
     pub fn open_call(&self) -> Option<CallState> {
         self.open.borrow_mut().take()
-    }
-
-    /// The newest call, when an earlier process saw it through but did not conclude the step: its
-    /// request and the recorded answer. It is not made again.
-    pub fn made_call(&self) -> Option<(Request, serde_json::Value)> {
-        let past = self.shared.past.steps.get(&self.address)?;
-        match past.calls.last()? {
-            CallState::Closed {
-                intent,
-                result: CallResult::Ok { answer, .. },
-            } => Some((intent.request.clone(), answer.clone())),
-            _ => None,
-        }
-    }
-
-    /// Whether the journal tells of this step already.
-    pub fn is_known(&self) -> bool {
-        self.shared.past.steps.contains_key(&self.address)
-    }
-
-    /// Whether an earlier process gave the step up.
-    pub fn failed_before(&self) -> bool {
-        let past = self.shared.past.steps.get(&self.address);
-        past.is_some_and(|s| s.finished.is_some())
-    }
-
-    /// The request of the newest call of earlier processes that took effect.
-    pub fn last_success(&self) -> Option<(Request, Origin)> {
-        let past = self.shared.past.steps.get(&self.address)?;
-        past.calls.iter().rev().find_map(success)
-    }
-
-    /// The requests of all calls of earlier processes that took effect.
-    pub fn successes(&self) -> Vec<Request> {
-        let past = self.shared.past.steps.get(&self.address);
-        let calls = past.iter().flat_map(|s| &s.calls).filter_map(success);
-        calls.map(|(request, _)| request).collect()
     }
 
     pub fn set_deadline(&self, at: Timestamp) {
@@ -599,16 +562,6 @@ impl<'p> Cx<'p> {
         let seed = blake3::hash(format!("{}#{attempt}", self.address).as_bytes());
         let spread = i64::from(seed.as_bytes()[0]) * base / 1024;
         Millis((base + spread).max(asked.map_or(0, |a| a.0)))
-    }
-}
-
-fn success(call: &CallState) -> Option<(Request, Origin)> {
-    match call {
-        CallState::Closed {
-            intent,
-            result: CallResult::Ok { origin, .. },
-        } => Some((intent.request.clone(), *origin)),
-        _ => None,
     }
 }
 

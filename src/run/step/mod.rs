@@ -8,14 +8,17 @@ mod cx;
 mod ensure;
 mod gate;
 mod http;
+mod look;
 mod marks;
 mod operation;
+mod past;
 mod read;
 mod settle;
 mod spare;
 mod target;
 mod undoing;
 mod wait;
+mod write;
 
 use std::collections::BTreeMap;
 use std::rc::Rc;

@@ -7,8 +7,8 @@ use serde_json::{Map, Value as Json, json};
 
 use super::act::{self, Change, Changed, abandon_call, perform};
 use super::cx::{Attempts, Cx, Stepped};
-use super::ensure::{add_preconditions, merged, writable};
 use super::operation::args_of;
+use super::write::{add_preconditions, merged, writable};
 use super::{Result, again, http, settle};
 use crate::catalog::{Collection, Kind, Method, compare, request};
 use crate::journal::{Became, Made, Reason, Undo, Verdict, incarnation};
