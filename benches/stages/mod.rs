@@ -87,6 +87,8 @@ pub fn run_durably(file: &Path, state: &Path, catalog: &Catalog) {
         given: BTreeMap::new(),
         world: Choice::Sim(None),
         options: Options {
+            protection: Default::default(),
+            marks: true,
             catalog: catalog.clone(),
             state: state.to_owned(),
             environment: "default".into(),
@@ -124,6 +126,13 @@ impl InboxSource for Nobody {
 struct Quiet;
 
 impl Talk for Quiet {
+    fn confirm_destruction(&self, _: &str, _: usize) -> Option<bool> {
+        None
+    }
+    fn rollback(&self, _: &r5flow::cli::session::RollbackView<'_>) {}
+    fn confirm_rollback(&self) -> Option<bool> {
+        None
+    }
     fn warnings(&self, _: &Program, _: &[Diagnostic]) {}
 
     fn confirm(&self, _: &PlanView<'_>) -> Option<bool> {

@@ -56,6 +56,8 @@ pub enum Command {
     Run(Run),
     /// Go on with a run where it stopped
     Resume(Resume),
+    /// Take back what a run did
+    Rollback(Rollback),
     /// Answer a step or checkpoint that waits for a person
     Approve(Approve),
     /// Ask a run that another process drives to stop
@@ -82,6 +84,7 @@ impl Command {
             Command::Plan(args) => args.driving.json,
             Command::Run(args) => args.driving.json,
             Command::Resume(args) => args.driving.json,
+            Command::Rollback(args) => args.driving.json,
             Command::Runs(args) => args.json,
             _ => false,
         }
@@ -148,6 +151,9 @@ pub struct Driving {
     /// Do not ask before changing anything
     #[arg(long, short = 'y')]
     pub yes: bool,
+    /// Delete and replace in this protected environment too; `--yes` alone does not
+    #[arg(long, value_name = "ENVIRONMENT")]
+    pub destroy: Option<String>,
     /// Print one JSON object a line
     #[arg(long)]
     pub json: bool,
@@ -204,6 +210,23 @@ pub struct Resume {
     /// Do not look whether somebody changed what the run made
     #[arg(long)]
     pub no_refresh: bool,
+    #[command(flatten)]
+    pub driving: Driving,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct Rollback {
+    /// The run's id or its beginning
+    pub run: String,
+    /// Take back only what was done since this checkpoint
+    #[arg(long, value_name = "CHECKPOINT")]
+    pub to: Option<String>,
+    /// Show what would be taken back, and do nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Go on although another process, or a copy elsewhere, holds the run
+    #[arg(long)]
+    pub take_over: bool,
     #[command(flatten)]
     pub driving: Driving,
 }

@@ -17,7 +17,9 @@ pub mod hooks;
 pub mod inputs;
 mod order;
 mod plan;
+mod project;
 mod resume;
+mod rollback;
 mod run;
 mod runs;
 pub mod session;
@@ -68,6 +70,7 @@ fn dispatch(args: &Args, settings: &Settings) -> Result<Exit, Failure> {
         Command::Plan(args) => plan::plan(args, settings),
         Command::Run(args) => run::run(args, settings),
         Command::Resume(args) => resume::resume(args, settings),
+        Command::Rollback(args) => rollback::rollback(args, settings),
         Command::Approve(args) => approve::approve(args, settings),
         Command::Cancel(args) => cancel::cancel(args, settings),
         Command::Runs(args) => runs::runs(args, settings),

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use super::args::Driving;
 use super::failure::{Exit, Failure};
-use super::session::{Options, Order, SavedPlan};
+use super::project::Project;
+use super::session::{Options, Order, Protection, SavedPlan};
 use super::settings::Settings;
 use super::world::{self, Choice};
 use super::{flow, inputs, session};
@@ -105,6 +106,7 @@ pub fn of_plan(
 /// # Errors
 /// The catalogue of `--catalog` cannot be used.
 pub fn options(driving: &Driving, settings: &Settings) -> Result<Options, Failure> {
+    let project = Project::here()?;
     Ok(Options {
         catalog: settings.catalog()?,
         state: settings.state.clone(),
@@ -115,6 +117,11 @@ pub fn options(driving: &Driving, settings: &Settings) -> Result<Options, Failur
         parallel: driving.parallel.map_or(PARALLEL, usize::from),
         until: driving.until.clone(),
         yes: driving.yes,
+        protection: Protection {
+            protected: project.protected(),
+            consented: driving.destroy.clone(),
+        },
+        marks: project.marks(),
         interactive: settings.terminal.interactive,
         by: settings.environment.user(),
         planned_at: None,

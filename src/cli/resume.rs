@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::args::Resume;
+use super::args::{Driving, Resume};
 use super::failure::{Exit, Failure};
 use super::session::{self, ResumeOrder};
 use super::settings::Settings;
@@ -15,20 +15,57 @@ use crate::journal::{Outcome, Started, State};
 use crate::run::edit::Wishes;
 
 pub fn resume(args: &Resume, settings: &Settings) -> Result<Exit, Failure> {
-    let options = order::options(&args.driving, settings)?;
-    let transport = order::transport(&args.driving)?;
-    let world = order::chosen(&args.driving, &options.catalog, settings)?;
+    let going = Going {
+        run: args.run.as_deref(),
+        take_over: args.take_over,
+        edited: args.edited,
+        driving: &args.driving,
+    };
+    let (mut order, speaker) = order(&going, settings)?;
+    order.wishes = Wishes {
+        from: args.from.clone(),
+        redo: args.redo.iter().cloned().collect(),
+        keep: args.keep.iter().cloned().collect(),
+        forget: args.forget.iter().cloned().collect(),
+        moved: Vec::new(),
+    };
+    order.refresh = !args.no_refresh;
+    let report = session::resume(&order, &speaker).map_err(|e| Failure::of(e, settings))?;
+    speaker.ended(&report)
+}
+
+/// With which run it goes on, and how.
+pub struct Going<'a> {
+    pub run: Option<&'a str>,
+    pub take_over: bool,
+    /// The flow's files are read anew.
+    pub edited: bool,
+    pub driving: &'a Driving,
+}
+
+/// What it takes to go on with a run, and who tells of it.
+///
+/// # Errors
+/// No such run, and every misuse of the options.
+pub fn order<'s>(
+    going: &Going<'_>,
+    settings: &'s Settings,
+) -> Result<(ResumeOrder, Speaker<'s>), Failure> {
+    let driving = going.driving;
+    let options = order::options(driving, settings)?;
+    let transport = order::transport(driving)?;
+    let world = order::chosen(driving, &options.catalog, settings)?;
     let state = settings.state_dir()?;
     let blame = |e| Failure::of(e, settings);
-    let id = session::find_run(&state, args.run.as_deref()).map_err(blame)?;
+    let id = session::find_run(&state, going.run).map_err(blame)?;
     let past = session::history(&state, &id).map_err(blame)?.state;
     let (secrets, recorded) = match &past.started {
         Some(started) => (started.secrets.clone(), Some(started.world.clone())),
         None => (Vec::new(), None),
     };
-    let given = match (&past.started, args.edited) {
-        (Some(started), true) => edited_inputs(args, started, &options.catalog, settings)?,
-        _ => inputs::gather_again(&secrets, &args.driving.inputs, settings)?,
+    let given = match (&past.started, going.edited) {
+        (Some(started), true) => edited_inputs(driving, started, &options.catalog, settings)?,
+        _ => inputs::gather_again(&secrets, &driving.inputs, settings)?,
     };
     let shown = match (&world, recorded) {
         (None, Some(recorded)) => {
@@ -37,31 +74,24 @@ pub fn resume(args: &Resume, settings: &Settings) -> Result<Exit, Failure> {
         (Some(choice), _) => choice.clone(),
         (None, None) => Choice::Sim(None),
     };
-    let speaker = Speaker::new(settings, args.driving.json, &shown).after(finished(&past));
+    let speaker = Speaker::new(settings, driving.json, &shown).after(finished(&past));
     let order = ResumeOrder {
         run: Some(id),
         given,
         world,
         settings: transport,
-        take_over: args.take_over,
-        edited: args.edited,
-        wishes: Wishes {
-            from: args.from.clone(),
-            redo: args.redo.iter().cloned().collect(),
-            keep: args.keep.iter().cloned().collect(),
-            forget: args.forget.iter().cloned().collect(),
-            moved: Vec::new(),
-        },
-        refresh: !args.no_refresh,
+        take_over: going.take_over,
+        edited: going.edited,
+        wishes: Wishes::default(),
+        refresh: true,
         options,
     };
-    let report = session::resume(&order, &speaker).map_err(blame)?;
-    speaker.ended(&report)
+    Ok((order, speaker))
 }
 
 /// What is given for the flow as its files say it now; recorded inputs need not be given again.
 fn edited_inputs(
-    args: &Resume,
+    driving: &Driving,
     started: &Started,
     catalog: &Catalog,
     settings: &Settings,
@@ -71,7 +101,7 @@ fn edited_inputs(
     flow::refuse_errors(&checked, settings)?;
     let id =
         session::choose(&checked, Some(&started.workflow)).map_err(|e| Failure::of(e, settings))?;
-    let mut given = inputs::gather(&checked, id, &args.driving.inputs, settings)?;
+    let mut given = inputs::gather(&checked, id, &driving.inputs, settings)?;
     inputs::ask_for_secrets(&checked, id, &mut given, settings);
     Ok(given)
 }

@@ -6,7 +6,7 @@ use std::io::Write;
 use std::rc::Rc;
 
 use super::failure::{Exit, Failure};
-use super::session::{self, EditView, PlanView, Report, Talk};
+use super::session::{self, EditView, PlanView, Report, RollbackView, Talk};
 use super::settings::Settings;
 use super::terminal;
 use super::world::Choice;
@@ -17,7 +17,7 @@ use crate::report::edit::{Review, drift_json, drift_text};
 use crate::report::end::Ending;
 use crate::report::plan::Plan;
 use crate::report::progress::{Form, observer};
-use crate::report::{clean, head};
+use crate::report::{clean, head, rollback};
 use crate::run::Observer;
 use crate::run::edit::Drifted;
 use crate::store::{Key, Vault};
@@ -160,6 +160,41 @@ impl Talk for Speaker<'_> {
             true => terminal.ask("\nGo on all the same?"),
             false => Some(true),
         }
+    }
+
+    fn confirm_destruction(&self, environment: &str, count: usize) -> Option<bool> {
+        let things = crate::report::count(count, "thing");
+        let question = format!(
+            "\n`{environment}` is protected, and {things} will be deleted or replaced in it.\n\
+             Type the name of the environment to go on: "
+        );
+        let answer = self.settings.terminal.ask_for(&question, environment);
+        self.declined.set(answer == Some(false));
+        answer
+    }
+
+    fn rollback(&self, view: &RollbackView<'_>) {
+        let plan = rollback::Plan {
+            run: &view.started.run,
+            workflow: &view.started.workflow,
+            to: view.to,
+            rollback: view.rollback,
+            vault: view.vault,
+        };
+        let terminal = &self.settings.terminal;
+        match self.json {
+            // What cannot be written now is missed by nobody who went away.
+            true => plan.json().into_iter().for_each(|line| {
+                let _ = terminal.line(line);
+            }),
+            false => terminal.tell(&plan.text(terminal.err)),
+        }
+    }
+
+    fn confirm_rollback(&self) -> Option<bool> {
+        let answer = self.settings.terminal.ask("\nRoll it back?");
+        self.declined.set(answer == Some(false));
+        answer
     }
 
     fn begins(&self, run: &str, started: &Started, resumed: bool) {

@@ -100,6 +100,17 @@ impl Terminal {
         Some(line.trim_end_matches(['\r', '\n']).to_owned())
     }
 
+    /// Asks for a word; anything else is a no. `None`: there is nobody to ask.
+    pub fn ask_for(&self, question: &str, word: &str) -> Option<bool> {
+        if !self.interactive {
+            return None;
+        }
+        self.tell(question);
+        let mut line = String::new();
+        std::io::stdin().read_line(&mut line).ok()?;
+        Some(line.trim() == word)
+    }
+
     /// Asks a yes-or-no question; anything but a yes is a no. `None`: there is nobody to ask.
     pub fn ask(&self, question: &str) -> Option<bool> {
         if !self.interactive {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde_json::Value as Json;
 
 use super::edited::{Again, CarriedOver, Edited, Meaning};
-use super::event::{Address, CallResult, Ended, Event, GrewTo, Intent, Outcome, Started};
+use super::event::{Address, CallResult, Ended, Event, GrewTo, Intent, Outcome, Started, Verdict};
 use crate::value::Value;
 use crate::wire::Request;
 use crate::world::Timestamp;
@@ -120,6 +120,14 @@ pub struct StepState {
 }
 
 impl StepState {
+    /// How the step came to be done.
+    pub fn verdict(&self) -> Option<Verdict> {
+        match self.finished.as_ref()?.0 {
+            Outcome::Done { verdict, .. } => Some(verdict),
+            _ => None,
+        }
+    }
+
     /// Begins the step anew; what it did stays recorded.
     pub fn begin_anew(&mut self, why: Again) {
         let open = self.open_call().map(|c| c.intent().call);

@@ -43,7 +43,7 @@ impl Plan<'_> {
         );
         let staying = r.staying.iter().map(|stay| {
             let why = match stay.stays {
-                Stays::Adopted => "was there before",
+                Stays::Adopted => "was found, not created",
                 Stays::Presumed => {
                     "may be somebody else's: nothing proves that this run created it"
                 }
@@ -53,7 +53,7 @@ impl Plan<'_> {
         });
         section(&mut out, "leaves", staying.collect(), look);
         let lasting = r.lasting.iter().map(|l| {
-            let line = format!("{}: {}", l.address, l.line);
+            let line = format!("{}: {} {}", l.address, l.verb.as_str(), l.path);
             format!("{} {}\n      {}", look.red("!"), self.shown(&line), l.why)
         });
         section(&mut out, "cannot undo", lasting.collect(), look);
@@ -127,7 +127,8 @@ impl Plan<'_> {
                 "kind": "lasts",
                 "address": l.address,
                 "method": l.method,
-                "line": l.line,
+                "verb": l.verb.as_str(),
+                "path": l.path,
                 "why": l.why,
             })
         }));

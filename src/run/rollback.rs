@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::catalog::Catalog;
 use crate::journal::{Became, Ledger, Made, Origin, Undo, Verdict};
 use crate::plan::Span;
+use crate::wire::Verb;
 
 /// Why something stays although the run is rolled back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,8 +40,8 @@ pub struct Stay {
 pub struct Lasting {
     pub address: Arc<str>,
     pub method: Arc<str>,
-    /// The request's verb and path.
-    pub line: String,
+    pub verb: Verb,
+    pub path: String,
     pub why: &'static str,
 }
 
@@ -85,7 +86,23 @@ impl Rollback {
                 _ => rollback.sort(made, catalog),
             }
         }
+        rollback.forget_what_goes();
         rollback
+    }
+
+    /// What was done to a resource that is deleted goes with it.
+    fn forget_what_goes(&mut self) {
+        let deleted = self.undoing.iter().filter_map(|made| match &made.undo {
+            Some(Undo::Delete { get, .. }) => Some(&get.path),
+            _ => None,
+        });
+        let deleted: Vec<&String> = deleted.collect();
+        self.lasting.retain(|lasting| {
+            !deleted.iter().any(|path| {
+                let rest = lasting.path.strip_prefix(path.as_str());
+                rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+            })
+        });
     }
 
     fn sort(&mut self, made: Made, catalog: &Catalog) {
@@ -134,7 +151,8 @@ impl Rollback {
         self.lasting.push(Lasting {
             address: Arc::clone(&made.address),
             method: Arc::clone(&request.method),
-            line: request.line(),
+            verb: request.verb,
+            path: request.path.clone(),
             why,
         });
     }
@@ -169,7 +187,7 @@ impl Rollback {
             Some(Undo::Delete { .. }) => true,
             Some(Undo::Request { request }) => {
                 let name = request.method.rsplit('.').next().unwrap_or("");
-                request.verb == crate::wire::Verb::Delete || name.starts_with("delete")
+                request.verb == Verb::Delete || name.starts_with("delete")
             }
             _ => false,
         };

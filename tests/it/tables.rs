@@ -75,7 +75,7 @@ const KINDS: [(&str, &str); 9] = [
     ("hook", "hook one()"),
 ];
 
-const CLAUSES: [(&str, &str); 20] = [
+const CLAUSES: [(&str, &str); 22] = [
     ("after", "after other"),
     ("when", "when 1 == 1"),
     ("require", "require 1 == 1"),
@@ -99,6 +99,8 @@ const CLAUSES: [(&str, &str); 20] = [
         "settle",
         "settle http GET \"https://example.com\" when 1 == 1",
     ),
+    ("undo", "undo http DELETE \"https://example.com\""),
+    ("protect", "protect"),
 ];
 
 /// `yes` is taken by the checker, `·` is not.
@@ -146,6 +148,26 @@ fn takes(action: &str, clause: &str) -> bool {
     !found
         .iter()
         .any(|d| d.code == Code::BAD_CLAUSE && d.message.contains("takes no"))
+}
+
+/// Where the catalogue says that what is created can carry labels.
+#[test]
+fn the_collections_that_carry_marks_are_listed() {
+    let catalog = r5flow::catalog::Catalog::embedded();
+    let mut table = String::new();
+    for service in catalog.services() {
+        let marked: Vec<String> = catalog
+            .collections(&service.name)
+            .iter()
+            .filter_map(|path| catalog.collection(path))
+            .filter(|c| catalog.takes_labels(c))
+            .map(|c| format!("`{}`", c.path))
+            .collect();
+        if !marked.is_empty() {
+            table.push_str(&format!("- {}: {}\n", service.name, marked.join(", ")));
+        }
+    }
+    generated("docs/marks.md", "marks", &table);
 }
 
 /// The classes of errors and what follows, as the steps have it.

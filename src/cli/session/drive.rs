@@ -99,13 +99,14 @@ pub(super) fn run_checked<'p>(
         choice: &order.world,
         open: &open,
         state: &state,
+        environment: options.environment.clone(),
+        consented: false.into(),
     };
     runtime.block_on(async {
-        match &order.saved {
-            Some(saved) => still_holds(&planner, saved).await?,
-            None if options.yes => {}
-            None => consent(&planner, talk).await?,
+        if let Some(saved) = &order.saved {
+            still_holds(&planner, saved).await?;
         }
+        consent(&planner, talk, order.saved.is_some()).await?;
         let folder = state.create_run(&run)?;
         let mut nonce = [0u8; 16];
         crate::world::random_bytes(&mut nonce);
@@ -157,20 +158,43 @@ async fn still_holds(planner: &Planner<'_, '_>, saved: &SavedPlan) -> Result<(),
     held
 }
 
-/// Shows the plan and asks whether it may be run.
-async fn consent(planner: &Planner<'_, '_>, talk: &dyn Talk) -> Result<(), SessionError> {
+/// Shows the plan and asks whether it may be run; a kept plan was agreed to already. What it destroys
+/// in a protected environment is asked for by itself.
+async fn consent(
+    planner: &Planner<'_, '_>,
+    talk: &dyn Talk,
+    agreed: bool,
+) -> Result<(), SessionError> {
+    let agreed = agreed || planner.options.yes;
+    if agreed && planner.spares().is_none() {
+        return Ok(());
+    }
     let mut answer = Ok(None);
+    let mut destroys = 0;
     planner
-        .plan(|view| answer = first_failure(view).map_or_else(|| Ok(talk.confirm(view)), Err))
+        .plan(|view| {
+            destroys = view.items.iter().filter(|i| i.destroys()).count();
+            answer = match (first_failure(view), agreed) {
+                (Some(failure), _) => Err(failure),
+                (None, true) => Ok(Some(true)),
+                (None, false) => Ok(talk.confirm(view)),
+            };
+        })
         .await?;
     match answer? {
-        Some(true) => Ok(()),
-        Some(false) => Err(SessionError::NoAnswer("nothing was changed".into())),
-        None => Err(SessionError::NoAnswer(
-            "the plan waits for a yes, and there is no terminal to give it; look at `r5flow plan`, \
-             then run again with `--yes`"
-                .into(),
-        )),
+        Some(true) => {}
+        Some(false) => return Err(SessionError::NoAnswer("nothing was changed".into())),
+        None => {
+            return Err(SessionError::NoAnswer(
+                "the plan waits for a yes, and there is no terminal to give it; look at `r5flow plan`, \
+                 then run again with `--yes`"
+                    .into(),
+            ));
+        }
+    }
+    match planner.spares().filter(|_| destroys > 0) {
+        Some(environment) => planner.ask_to_destroy(talk, environment, destroys),
+        None => Ok(()),
     }
 }
 

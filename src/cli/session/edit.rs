@@ -70,6 +70,8 @@ pub(super) fn resume_edited(
             choice: &choice,
             open: &open,
             state: &state,
+            environment: started.environment.clone(),
+            consented: false.into(),
         };
         let vault = Rc::new(planner.vault()?);
         let past = known(&vault, &folder)?;
@@ -85,6 +87,8 @@ pub(super) fn resume_edited(
             checked: &old_checked,
             flow: old_flow,
             inputs: recorded_inputs(&past),
+            environment: started.environment.clone(),
+            consented: false.into(),
             ..planner
         };
         runtime.block_on(async {

@@ -8,6 +8,7 @@ mod load;
 mod plan;
 mod recorded;
 mod resume;
+mod rollback;
 mod saved;
 mod watch;
 
@@ -16,9 +17,10 @@ pub use history::{History, find_run, history, understood};
 pub use load::{checked, choose, load};
 pub use plan::plan;
 pub use resume::resume;
+pub use rollback::{RollbackView, rollback};
 pub use saved::SavedPlan;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -104,6 +106,9 @@ pub struct Options {
     pub until: Option<String>,
     /// Nobody is asked.
     pub yes: bool,
+    pub protection: Protection,
+    /// Whether what is created carries the labels of its run.
+    pub marks: bool,
     /// Whether gates may wait here for an answer from elsewhere.
     pub interactive: bool,
     /// Who runs it.
@@ -112,11 +117,26 @@ pub struct Options {
     pub planned_at: Option<Timestamp>,
 }
 
+/// Environments in which nothing is deleted or replaced unless somebody says so.
+#[derive(Clone, Debug, Default)]
+pub struct Protection {
+    pub protected: BTreeSet<String>,
+    /// The one for which it was said on the command line.
+    pub consented: Option<String>,
+}
+
+impl Protection {
+    pub fn spares(&self, environment: &str) -> bool {
+        self.protected.contains(environment) && self.consented.as_deref() != Some(environment)
+    }
+}
+
 impl Options {
     fn settings(&self, mode: Mode) -> Settings {
         Settings {
             parallel: self.parallel,
             until: self.until.clone(),
+            marks: self.marks,
             ..Settings::new(mode)
         }
     }
@@ -176,6 +196,16 @@ impl EditView<'_> {
     }
 }
 
+/// What a rollback needs to know.
+#[derive(Clone, Debug)]
+pub struct RollbackOrder {
+    pub resume: ResumeOrder,
+    /// Only what was done since this checkpoint.
+    pub to: Option<String>,
+    /// Only look.
+    pub dry_run: bool,
+}
+
 /// What a plan found.
 pub struct PlanView<'v> {
     pub program: &'v Program,
@@ -219,6 +249,13 @@ pub trait Talk {
     fn review(&self, edit: &EditView<'_>, asks: bool) -> Option<bool>;
     /// What somebody changed of what a run made. `None`: nobody is there to answer.
     fn drifted(&self, drifted: &[Drifted], mask: &Vault, asks: bool) -> Option<bool>;
+    /// Somebody must agree that this many things are deleted or replaced in a protected environment.
+    /// `None`: nobody is there to answer.
+    fn confirm_destruction(&self, environment: &str, count: usize) -> Option<bool>;
+    /// What a rollback will do.
+    fn rollback(&self, view: &RollbackView<'_>);
+    /// Whether to do it. `None`: nobody is there to answer.
+    fn confirm_rollback(&self) -> Option<bool>;
     /// A run begins, or goes on.
     fn begins(&self, run: &str, started: &Started, resumed: bool);
     /// Sees the events of the run; what it shows is masked by the vault.

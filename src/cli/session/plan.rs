@@ -1,5 +1,6 @@
 //! Plans: a dry run of the same core, and how long the real one will take.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::rc::Rc;
@@ -18,7 +19,7 @@ use crate::eval::Taint;
 use crate::journal::{Event, RunStatus, Started, State};
 use crate::package::{self, Program};
 use crate::plan::{CriticalPath, Graph, Memo, NodeId};
-use crate::run::{Core, Embedded, InboxSource, Mode, Observer, Parts, PlanItem, drive};
+use crate::run::{Core, Embedded, InboxSource, Mode, Observer, Parts, PlanItem, Settings, drive};
 use crate::store::{Journal, MemoryJournal, StateDir, Vault};
 use crate::value::Value;
 use crate::world::clock::Clock;
@@ -59,6 +60,8 @@ pub fn plan(
         choice: &order.world,
         open: &open,
         state: &state,
+        environment: order.options.environment.clone(),
+        consented: false.into(),
     };
     let mut kept = Ok(());
     runtime.block_on(planner.plan(|view| {
@@ -79,9 +82,40 @@ pub(super) struct Planner<'a, 'p> {
     pub(super) choice: &'a Choice,
     pub(super) open: &'a Open,
     pub(super) state: &'a StateDir,
+    /// The environment of the run.
+    pub(super) environment: String,
+    /// Somebody agreed that things are deleted in a protected environment.
+    pub(super) consented: Cell<bool>,
 }
 
 impl Planner<'_, '_> {
+    /// The name of the environment, when nothing is deleted in it yet.
+    pub(super) fn spares(&self) -> Option<&str> {
+        let spares = self.options.protection.spares(&self.environment) && !self.consented.get();
+        spares.then_some(&self.environment)
+    }
+
+    /// Asks whether things may be deleted in a protected environment; `--yes` is no answer to that.
+    pub(super) fn ask_to_destroy(
+        &self,
+        talk: &dyn Talk,
+        environment: &str,
+        count: usize,
+    ) -> Result<(), SessionError> {
+        match talk.confirm_destruction(environment, count) {
+            Some(true) => {
+                self.consented.set(true);
+                Ok(())
+            }
+            Some(false) => Err(SessionError::NoAnswer("nothing was changed".into())),
+            None => Err(SessionError::Decision(format!(
+                "`{environment}` is protected, and {} would be deleted or replaced in it; `--yes` does not cover \
+                 that: answer at a terminal, or say `--destroy {environment}`",
+                crate::report::count(count, "thing")
+            ))),
+        }
+    }
+
     pub(super) async fn plan(&self, show: impl FnOnce(&PlanView<'_>)) -> Result<(), SessionError> {
         let vault = Rc::new(self.vault()?);
         let made = self.starts(Mode::Plan);
@@ -128,12 +162,25 @@ impl Planner<'_, '_> {
         past: State,
         vault: &Rc<Vault>,
     ) -> Result<Core<'_>, SessionError> {
+        let settings = Settings {
+            spares: self.spares().map(str::to_owned),
+            ..self.options.settings(mode)
+        };
+        self.core_with(settings, past, vault)
+    }
+
+    fn core_with(
+        &self,
+        settings: Settings,
+        past: State,
+        vault: &Rc<Vault>,
+    ) -> Result<Core<'_>, SessionError> {
         let memo = Memo {
             hooks: past.hooks.clone(),
             run: Some(identity(
                 past.started.as_ref(),
                 past.began,
-                self.starts(mode),
+                self.starts(settings.mode),
             )),
             taint: Some(Rc::clone(vault) as Rc<dyn Taint>),
         };
@@ -151,8 +198,8 @@ impl Planner<'_, '_> {
                 help: None,
             });
         }
-        let mut settings = self.options.settings(mode);
-        if mode == Mode::Run && graph.len() > settings.parallel {
+        let mut settings = settings;
+        if settings.mode == Mode::Run && graph.len() > settings.parallel {
             settings.durations = Arc::new(self.remembered().unwrap_or_default());
         }
         Ok(Core::new(
@@ -211,7 +258,8 @@ impl Planner<'_, '_> {
         let clock: Rc<dyn Clock> = Rc::new(VirtualClock::new(self.open.clock.now()));
         let watch = Rc::new(Durations::default());
         let vault = Rc::new(self.vault()?);
-        let mut core = self.core(Mode::Run, State::default(), &vault)?;
+        let settings = self.options.settings(Mode::Run);
+        let mut core = self.core_with(settings, State::default(), &vault)?;
         let (_, stops) = unbounded_channel();
         let mut engine = Embedded::new(Parts {
             journal: Box::new(MemoryJournal::new()),

@@ -7,11 +7,12 @@ use std::sync::Arc;
 use super::drift::looked_after;
 use super::drive::Driving;
 use super::edit;
-use super::history::{find_run, history};
+use super::history::{History, find_run, history};
 use super::load::{checked, choose, has_errors, load, runtime};
 use super::plan::Planner;
 use super::recorded::{plain, untagged};
-use super::{Report, ResumeOrder, SessionError, Talk};
+use super::rollback::rollback;
+use super::{Report, ResumeOrder, RollbackOrder, SessionError, Talk};
 use crate::check::names::FlowId;
 use crate::check::{self, Checked, Given};
 use crate::cli::until;
@@ -28,18 +29,22 @@ pub fn resume(order: &ResumeOrder, talk: &dyn Talk) -> Result<Report, SessionErr
     let options = &order.options;
     let state = StateDir::open(&options.state)?;
     let id = find_run(&state, order.run.as_deref())?;
-    let shown = history(&state, &id)?;
-    if let Some(damage) = shown.damage {
-        return Err(SessionError::Journal(format!(
-            "the journal of run {id} is damaged: {damage}. `r5flow runs {id}` shows what it still tells; \
-             restore the run's folder before it goes on"
+    let (shown, started) = resumable(&state, &id)?;
+    if shown.state.is_rolling_back() {
+        return rollback(
+            &RollbackOrder {
+                resume: order.clone(),
+                to: None,
+                dry_run: false,
+            },
+            talk,
+        );
+    }
+    if shown.state.is_rolled_back() {
+        return Err(SessionError::Usage(format!(
+            "run {id} was rolled back, so nothing is left to go on from: start anew with `r5flow run`"
         )));
     }
-    let Some(started) = shown.state.started.clone() else {
-        return Err(SessionError::Journal(format!(
-            "run {id} stopped before it had recorded anything, so nothing was done: start anew with `r5flow run`"
-        )));
-    };
     if order.edits() {
         return edit::resume_edited(order, talk, state, shown, started);
     }
@@ -73,13 +78,7 @@ pub fn resume(order: &ResumeOrder, talk: &dyn Talk) -> Result<Report, SessionErr
         }
         let flow = choose(&checked, Some(&started.workflow))?;
         until::known(&checked, flow, options.until.as_deref())?;
-        let mut inputs: BTreeMap<Arc<str>, Value> = started
-            .inputs
-            .iter()
-            .filter(|(name, _)| !started.secrets.contains(name))
-            .map(|(name, json)| (Arc::from(name.as_str()), untagged(json)))
-            .collect();
-        inputs.extend(secrets_again(&checked, flow, &started, order)?);
+        let inputs = inputs_again(&checked, flow, &started, order)?;
         let runtime = runtime()?;
         let _entered = runtime.enter();
         let earliest = shown.state.at;
@@ -93,6 +92,8 @@ pub fn resume(order: &ResumeOrder, talk: &dyn Talk) -> Result<Report, SessionErr
             choice: &choice,
             open: &open,
             state: &state,
+            environment: started.environment.clone(),
+            consented: false.into(),
         };
         let vault = Rc::new(planner.vault()?);
         let past = recovered(&vault, &folder)?;
@@ -155,6 +156,43 @@ pub(super) fn held(
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// A run that can be gone on with, as far as its journal goes.
+pub(super) fn resumable(state: &StateDir, id: &str) -> Result<(History, Started), SessionError> {
+    let mut shown = history(state, id)?;
+    if let Some(damage) = &shown.damage {
+        return Err(SessionError::Journal(format!(
+            "the journal of run {id} is damaged: {damage}. `r5flow runs {id}` shows what it still tells; \
+             restore the run's folder before it goes on"
+        )));
+    }
+    match shown.state.started.take() {
+        Some(started) => {
+            shown.state.started = Some(started.clone());
+            Ok((shown, started))
+        }
+        None => Err(SessionError::Journal(format!(
+            "run {id} stopped before it had recorded anything, so nothing was done: start anew with `r5flow run`"
+        ))),
+    }
+}
+
+/// The recorded inputs, and the secrets given again.
+pub(super) fn inputs_again(
+    checked: &Checked<'_>,
+    flow: FlowId,
+    started: &Started,
+    order: &ResumeOrder,
+) -> Result<BTreeMap<Arc<str>, Value>, SessionError> {
+    let mut inputs: BTreeMap<Arc<str>, Value> = started
+        .inputs
+        .iter()
+        .filter(|(name, _)| !started.secrets.contains(name))
+        .map(|(name, json)| (Arc::from(name.as_str()), untagged(json)))
+        .collect();
+    inputs.extend(secrets_again(checked, flow, started, order)?);
+    Ok(inputs)
 }
 
 pub(super) fn finished_already(

@@ -59,6 +59,7 @@ impl Plan<'_> {
             "kind": "summary",
             "changes": self.changes(),
             "counts": counts,
+            "lasts": self.lasting().iter().map(|i| &i.address).collect::<Vec<_>>(),
             "destroys": self.items.iter().filter(|i| i.destroys()).map(|i| &i.address).collect::<Vec<_>>(),
             "open_blocks": self.open_blocks(),
             "estimate_ms": self.estimate.map(|p| p.length.0),

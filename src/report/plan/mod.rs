@@ -7,10 +7,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::journal::World;
-use crate::plan::{CriticalPath, Graph, NodeId};
+use crate::plan::{CriticalPath, Graph, NodeId, Work};
 use crate::run::{End, PlanAction, PlanItem};
 use crate::source::SourceMap;
 use crate::store::Vault;
+use crate::syntax::ast::ClauseKind;
+use crate::wire::Verb;
 use crate::world::Millis;
 
 /// A plan and what is known besides.
@@ -76,6 +78,24 @@ impl Plan<'_> {
             *counts.entry(item.action).or_insert(0) += 1;
         }
         counts
+    }
+
+    /// Steps that a rollback could not take back: they delete, replace, call or send, and have no `undo`.
+    fn lasting(&self) -> Vec<&PlanItem> {
+        let takes_back = |item: &&PlanItem| match self.graph.node(item.node).work {
+            Work::Step(step) => step
+                .clauses
+                .iter()
+                .any(|c| matches!(c.kind, ClauseKind::Undo(_))),
+            _ => true,
+        };
+        let lasts = |item: &&PlanItem| match item.action {
+            PlanAction::Call | PlanAction::Delete | PlanAction::Replace => true,
+            PlanAction::Http => item.request.as_ref().is_some_and(|r| r.verb != Verb::Get),
+            _ => false,
+        };
+        let items = self.items.iter().filter(lasts);
+        items.filter(|item| !takes_back(item)).collect()
     }
 
     fn changes(&self) -> bool {

@@ -25,6 +25,7 @@ impl Plan<'_> {
         }
         self.blocks(&mut out, look);
         self.destructive(&mut out, look);
+        self.lasts(&mut out, look);
         self.failures(&mut out, look);
         out.push_str(&format!("\n{}\n", self.summary()));
         self.time(&mut out, look);
@@ -111,6 +112,18 @@ impl Plan<'_> {
             let line = item.request.as_ref().map(|r| r.line()).unwrap_or_default();
             let line = format!("{}: {}", item.address, line);
             out.push_str(&format!("  {} {}\n", look.red("-"), self.shown(&line)));
+        }
+    }
+
+    fn lasts(&self, out: &mut String, look: Look) {
+        let names: Vec<String> = self
+            .lasting()
+            .iter()
+            .map(|i| self.shown(&i.address))
+            .collect();
+        if !names.is_empty() {
+            let line = format!("a rollback could not undo {}", names.join(", "));
+            out.push_str(&format!("\n{}\n", look.dim(&fit(&line, look.width))));
         }
     }
 

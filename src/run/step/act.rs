@@ -7,11 +7,12 @@ use serde_json::Value as Json;
 
 use super::super::ids::request_id;
 use super::super::plan_item::PlanAction;
-use super::cx::{Attempts, Cx, Halt, Stepped, known, no_answer};
+use super::cx::{Attempts, Cx, Halt, Stepped, no_answer};
+use super::observe::{Look, before, observe_for, read_back};
 use super::operation::{self, Followed, Operation};
 use super::settle::{self, Role, Settled, role};
 use super::target::{self, Target};
-use super::{Result, again, back, clauses, look, marks, patience, spare, wait};
+use super::{Result, again, back, clauses, marks, patience, spare, wait};
 use crate::catalog::{Method, OperationStyle, RequestId, coerce, request};
 use crate::eval::EvalError;
 use crate::journal::{CallResult, CallState, Event, Intent, Origin, Reason, Undo, Verdict};
@@ -274,7 +275,7 @@ impl Carrier<'_, '_> {
                         }
                         Settled::Foreign(error) => return self.refused(&intent, error).await,
                         Settled::Overtaken => {
-                            let error = changed_meanwhile();
+                            let error = settle::overtaken();
                             return self.refused(&intent, error).await;
                         }
                         Settled::Follow(operation, whose) => {
@@ -285,7 +286,7 @@ impl Carrier<'_, '_> {
                         Settled::Unsent if self.abandons => {
                             match self.lateness(&intent) {
                                 Some(wait) => self.cx.sleep(wait).await,
-                                None => return self.refused(&intent, abandoned()).await,
+                                None => return self.refused(&intent, settle::abandoned()).await,
                             }
                             if self.cx.stopping() {
                                 return Err(Halt::Stopped);
@@ -552,29 +553,6 @@ enum Sent {
     Old,
 }
 
-fn changed_meanwhile() -> ApiError {
-    ApiError {
-        class: ErrorClass::Conflict,
-        status: 412,
-        reason: "conditionNotMet".into(),
-        message: "the target changed while the answer was lost".into(),
-        retry_after: None,
-        details: Json::Null,
-    }
-}
-
-/// A recorded request that had no effect, and is not sent any more.
-fn abandoned() -> ApiError {
-    ApiError {
-        class: ErrorClass::Transient,
-        status: 0,
-        reason: "abandoned".into(),
-        message: "it had no effect, and a rollback gave it up".into(),
-        retry_after: None,
-        details: Json::Null,
-    }
-}
-
 /// Evaluates the step's `require` clauses.
 pub async fn require(cx: &Cx<'_>, step: &Step, it: Option<&Value>) -> Result<()> {
     let null = Value::Null;
@@ -770,86 +748,6 @@ pub async fn body(
         .map_err(|p| target::problems(cx, call, &p))
 }
 
-/// What a look at the target brought.
-enum Look {
-    NotNeeded,
-    Absent,
-    Found(Json),
-    /// Only the run can look.
-    Later,
-}
-
-impl Look {
-    fn it(&self) -> Option<Value> {
-        match self {
-            Look::NotNeeded => None,
-            Look::Absent => Some(Value::Null),
-            Look::Found(json) => Some(Value::from_json(json)),
-            Look::Later => Some(Value::later("it")),
-        }
-    }
-}
-
-/// Looks at the target when the step's text asks for it, or when settling may need it.
-async fn observe_for(cx: &Cx<'_>, step: &Step, call: &ApiCall, target: &Target) -> Result<Look> {
-    if !uses_it(step, call) && !settles_by_version(target) {
-        return Ok(Look::NotNeeded);
-    }
-    if !target.known() {
-        return Ok(Look::Later);
-    }
-    match target.get() {
-        None => Ok(Look::NotNeeded),
-        Some(Err(_)) => Ok(Look::NotNeeded),
-        Some(Ok(get)) if cx.will_have_changed(&get) => Ok(Look::Later),
-        Some(Ok(get)) => {
-            let found = cx.observe(&get).await?;
-            Ok(found.map_or(Look::Absent, Look::Found))
-        }
-    }
-}
-
-/// Deletes compare the incarnation, and writes the version, when an answer is lost.
-fn settles_by_version(target: &Target) -> bool {
-    target.method.as_ref().is_some_and(|m| {
-        matches!(
-            role(m, target.collection.as_deref()),
-            Role::Delete | Role::Write
-        )
-    })
-}
-
-fn uses_it(step: &Step, call: &ApiCall) -> bool {
-    let mut used = clauses::unless(step).is_some() || clauses::requires(step).next().is_some();
-    let mut look = |r: crate::syntax::walk::Reference<'_>| used |= r.name == "it";
-    if let Some(object) = &call.body {
-        crate::syntax::walk::object(object, &mut look);
-    }
-    used |= call.args.iter().any(|a| target::uses_it(&a.value));
-    used
-}
-
-/// What the intent keeps of the target: its incarnation and version, and the newest operation where
-/// operations can only be told by time.
-pub async fn before(cx: &Cx<'_>, target: &Target, found: Option<&Json>) -> Result<Json> {
-    let sql = target
-        .collection
-        .as_ref()
-        .is_some_and(|c| &*c.service == "sqladmin");
-    let newest = match look::newest_operations(cx, &target.args).filter(|_| sql) {
-        Some(list) => match cx.read(&list).await? {
-            Ok(json) => json
-                .pointer("/items/0/name")
-                .and_then(Json::as_str)
-                .map(str::to_owned),
-            Err(_) => None,
-        },
-        None => None,
-    };
-    let principal = cx.shared.principal.borrow().clone();
-    Ok(settle::before(found, newest, principal))
-}
-
 /// After the call: the resource as it is now, and the predicate that the step waits for.
 async fn finish<'p>(
     cx: &Cx<'p>,
@@ -884,20 +782,4 @@ async fn finish<'p>(
         target::keep(cx, get.clone());
     }
     wait::until(cx, step, value, get.as_ref(), Verdict::Called).await
-}
-
-/// The request that reads what the call left: for an insert the resource of the name in its body.
-pub fn read_back(target: &Target, method: &Method, sent: Option<&Request>) -> Option<Request> {
-    let collection = target.collection.as_ref()?;
-    let get = collection.get.as_ref()?;
-    let mut args = target.args_for(get);
-    if role(method, Some(collection)) == Role::Insert
-        && let Some(id) = &collection.id
-        && !args.contains_key(id)
-    {
-        let name = sent?.body.as_ref()?.get("name")?.as_str()?;
-        args.insert(Arc::clone(id), Value::str(name));
-    }
-    args.values().all(known).then_some(())?;
-    request::build(get, &args, None).ok()
 }

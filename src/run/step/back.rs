@@ -6,7 +6,7 @@ use super::act;
 use super::cx::Cx;
 use super::settle::{Role, role};
 use super::target::{self, Target};
-use super::{Result, clauses, http};
+use super::{Result, clauses, http, observe};
 use crate::catalog::compare::Difference;
 use crate::catalog::{Method, request};
 use crate::journal::{Event, Reason, Undo};
@@ -34,7 +34,7 @@ pub async fn of_call(
     match clauses::undo(step) {
         _ if clauses::protects(step) => Ok(Some(Undo::Protected)),
         None => Ok(None),
-        Some((_, ast::Undo::Delete)) => Ok(act::read_back(target, method, Some(sent))
+        Some((_, ast::Undo::Delete)) => Ok(observe::read_back(target, method, Some(sent))
             .and_then(|get| deletion(target, method, get))),
         Some((clause, undo)) => declared(cx, step, clause, undo).await,
     }

@@ -16,6 +16,7 @@ pub(super) mod judge;
 mod look;
 mod marks;
 pub(super) mod meaning;
+mod observe;
 mod operation;
 mod past;
 mod patience;
@@ -26,6 +27,7 @@ mod spare;
 pub(super) mod target;
 mod undoing;
 mod wait;
+mod write;
 
 use std::collections::BTreeMap;
 use std::rc::Rc;

@@ -1,12 +1,16 @@
 //! For how long an error is taken for passing, and how long to pause between attempts: the table of
 //! classes, unless the step says otherwise.
 
+use super::super::settings::Mode;
 use super::cx::{Cx, UNREACHABLE};
 use super::{Result, clauses};
 use crate::plan::Work;
 use crate::wire::error::{ApiError, ErrorClass};
 use crate::wire::policy::{Next, PROPAGATION};
 use crate::world::Millis;
+
+/// A rollback waits so long for what it created to be let go: whoever uses it is no part of the run.
+const IN_USE: Millis = Millis::mins(2);
 
 /// Whether the same request may succeed later without anybody doing anything.
 pub async fn passes(cx: &Cx<'_>, error: &ApiError) -> Result<bool> {
@@ -25,6 +29,7 @@ pub async fn limit(cx: &Cx<'_>, error: &ApiError) -> Result<Millis> {
                 false => Millis(0),
             }
         }
+        _ if settings.mode == Mode::Rollback && error.class == ErrorClass::InUse => IN_USE,
         (0, UNREACHABLE) => settings.unreachable_timeout,
         (0, _) => settings.silence_timeout,
         _ => policy.limit,

@@ -219,6 +219,30 @@ fn foreign(intent: &Intent) -> ApiError {
     }
 }
 
+/// A write whose target changed while its answer was lost.
+pub fn overtaken() -> ApiError {
+    ApiError {
+        class: ErrorClass::Conflict,
+        status: 412,
+        reason: "conditionNotMet".into(),
+        message: "the target changed while the answer was lost".into(),
+        retry_after: None,
+        details: Json::Null,
+    }
+}
+
+/// A recorded request that had no effect, and is not sent any more.
+pub fn abandoned() -> ApiError {
+    ApiError {
+        class: ErrorClass::Transient,
+        status: 0,
+        reason: "abandoned".into(),
+        message: "it had no effect, and a rollback gave it up".into(),
+        retry_after: None,
+        details: Json::Null,
+    }
+}
+
 async fn settle_write(
     cx: &Cx<'_>,
     call: &Lost<'_>,

@@ -1,0 +1,351 @@
+//! A process that rolls a run back, in process, and may die at any of its effects.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::task::{Context, Waker};
+
+use r5flow::catalog::Catalog;
+use r5flow::check::Checked;
+use r5flow::journal::{Event, Ledger, RunStatus, State};
+use r5flow::plan::{Graph, Memo};
+use r5flow::run::{
+    Core, Effect, Embedded, End, Engine, GateAnswer, GateQuestion, Happening, Hooks, InboxSource,
+    Local, Mode, Observer, Parts, Rollback, Settings, TaskId, drive, unsealed,
+};
+use r5flow::sim::{Cloud, Sim, SimWire};
+use r5flow::store::vault::Key;
+use r5flow::store::{Journal, MemoryJournal, StoreError, Vault};
+use r5flow::value::Value;
+use r5flow::wire::{Request, Wire};
+use r5flow::world::clock::{Clock, VirtualClock};
+use r5flow::world::{Millis, Timestamp};
+use serde_json::Value as Json;
+
+use crate::rig::{Death, Fate, Kind, Left, changes, contents, finish};
+
+/// A process that rolls back.
+pub struct Process<'a, 'p> {
+    pub checked: &'a Checked<'p>,
+    pub to: Option<&'a str>,
+    pub death: Option<Death>,
+}
+
+pub struct Rolled {
+    /// `None`: it died.
+    pub end: Option<End>,
+    pub left: Left,
+    pub effects: Vec<Kind>,
+    pub plan: Rollback,
+}
+
+impl Process<'_, '_> {
+    pub fn run(&self, left: Left) -> Rolled {
+        // The rig lets the cloud come to rest behind a run.
+        let clock = VirtualClock::new(left.now.max(left.sim.now()));
+        let shared_clock: Rc<dyn Clock> = Rc::new(clock.clone());
+        let cloud: Rc<RefCell<dyn Cloud>> = Rc::new(RefCell::new(left.sim));
+        let wire = Rc::new(SimWire::new(Rc::clone(&cloud), Rc::clone(&shared_clock)));
+        let journal = MemoryJournal::with(left.entries);
+        let (_stop, stops) = tokio::sync::mpsc::unbounded_channel();
+        let inner = Embedded::new(Parts {
+            journal: Box::new(journal.clone()),
+            next_seq: journal.read().expect("a journal").entries.len() as u64 + 1,
+            vault: vault(),
+            wire: Rc::clone(&wire) as Rc<dyn Wire>,
+            clock: Rc::clone(&shared_clock),
+            hooks: Rc::new(NoHooks),
+            inbox: Rc::new(Nobody),
+            observer: Rc::new(Quiet),
+            stops,
+        });
+        let mut engine = Mortal {
+            inner,
+            wire,
+            clock: clock.clone(),
+            death: self.death,
+            late: left.late.map(|request| (request, 0)),
+            effects: Vec::new(),
+            dead: false,
+        };
+        let (end, plan) = self.roll(&journal, &mut engine, &clock);
+        let late = engine.late.take().map(|(request, _)| request);
+        let effects = engine.effects;
+        drop(engine.inner);
+        let entries = journal.read().expect("a journal").entries;
+        let mut sim = cloud.borrow().sim().clone();
+        if end.is_some() {
+            // Whatever is still under way in the cloud comes to its end.
+            sim.advance(clock.now().plus(Millis::mins(5)));
+        }
+        let now = sim.now().max(clock.now());
+        Rolled {
+            end,
+            left: Left {
+                entries,
+                sim,
+                now,
+                late,
+            },
+            effects,
+            plan,
+        }
+    }
+
+    /// The order of `r5flow rollback`: what became of open calls, then everything taken back.
+    fn roll(
+        &self,
+        journal: &MemoryJournal,
+        engine: &mut Mortal,
+        clock: &VirtualClock,
+    ) -> (Option<End>, Rollback) {
+        let root = self.checked.names.program.root();
+        let flow = self
+            .checked
+            .names
+            .flows_of(root.id)
+            .next()
+            .expect("a flow")
+            .id;
+        let names = &self.checked.names;
+        let (state, ledger) = past(journal);
+        let entry = self
+            .to
+            .map_or(0, |to| ledger.reached(to).expect("a checkpoint"));
+        let mut plan = Rollback::of(&ledger, &Catalog::embedded(), entry);
+        if !plan.open.is_empty() {
+            finish(engine.inner.record(Event::Resumed {
+                by: "test".into(),
+                host: "here".into(),
+                pid: 2,
+            }))
+            .expect("recorded");
+            let addresses = plan.open_by_address().map(|(a, _)| a).collect();
+            let mut core = core(Graph::settling(names, flow, addresses), state);
+            core.undo(plan.open_by_address());
+            let Ok(end) = finish(drive(&mut core, engine, clock.now())) else {
+                return (None, plan);
+            };
+            if end.status != RunStatus::Done {
+                return (Some(end), plan);
+            }
+            plan = Rollback::of(&past(journal).1, &Catalog::embedded(), entry);
+            assert!(plan.open.is_empty(), "everything is settled");
+        }
+        finish(engine.inner.record(Event::RollingBack {
+            to: self.to.map(Into::into),
+            by: "test".into(),
+            host: "here".into(),
+            pid: 2,
+        }))
+        .expect("recorded");
+        let (state, _) = past(journal);
+        let mut core = core(Graph::undoing(names, flow, plan.spans()), state);
+        core.undo(plan.by_address());
+        let Ok(end) = finish(drive(&mut core, engine, clock.now())) else {
+            return (None, plan);
+        };
+        if end.status == RunStatus::Done {
+            let addresses = plan.addresses.clone();
+            finish(engine.inner.record(Event::Undone { addresses })).expect("recorded");
+        }
+        (Some(end), plan)
+    }
+}
+
+pub fn core<'g>(graph: Graph<'g>, past: State) -> Core<'g> {
+    assert!(graph.sorted().is_ok());
+    Core::new(
+        graph,
+        Memo::default(),
+        past,
+        Catalog::embedded(),
+        Settings::new(Mode::Rollback),
+        Rc::new(Quiet),
+    )
+}
+
+pub fn vault() -> Rc<Vault> {
+    Rc::new(Vault::new(Key::new([7; 32]), Vec::new()).expect("no secrets"))
+}
+
+pub fn past(journal: &MemoryJournal) -> (State, Ledger) {
+    let vault = vault();
+    let (mut state, mut ledger) = (State::default(), Ledger::default());
+    for entry in journal.read().expect("a journal").entries {
+        let event = unsealed(&vault, &entry).expect("a readable entry");
+        state
+            .apply(entry.seq, entry.at, &event)
+            .unwrap_or_else(|e| panic!("the journal is illegal: {e}"));
+        ledger.apply(entry.seq, &event);
+    }
+    (state, ledger)
+}
+
+pub struct Quiet;
+impl Observer for Quiet {}
+
+pub struct Nobody;
+impl InboxSource for Nobody {
+    fn ask(&self, _: GateQuestion) -> Local<'_, GateAnswer> {
+        Box::pin(std::future::pending())
+    }
+    fn patient(&self) -> bool {
+        false
+    }
+}
+
+pub struct NoHooks;
+impl Hooks for NoHooks {
+    fn call(&self, _: &str, _: Vec<Value>) -> Local<'_, Result<Value, String>> {
+        Box::pin(async { Err("a rollback calls no hook".into()) })
+    }
+}
+
+/// An engine that dies at the effect it is told to, and lets a late request of the process before
+/// arrive after some of its own.
+struct Mortal {
+    inner: Embedded,
+    wire: Rc<SimWire>,
+    clock: VirtualClock,
+    death: Option<Death>,
+    late: Option<(Request, usize)>,
+    effects: Vec<Kind>,
+    dead: bool,
+}
+
+const LETS_PASS: usize = 3;
+
+pub const NOTHING: [&str; 0] = [];
+
+impl Mortal {
+    fn deliver(&self, request: &Request) {
+        let mut sending = self.wire.send(request, Millis::mins(3));
+        let _ = sending
+            .as_mut()
+            .poll(&mut Context::from_waker(Waker::noop()));
+    }
+
+    fn late_comes(&mut self) {
+        if let Some((_, passed)) = &mut self.late {
+            *passed += 1;
+            if *passed > LETS_PASS
+                && let Some((request, _)) = self.late.take()
+            {
+                self.deliver(&request);
+            }
+        }
+    }
+
+    fn die(&mut self, task: TaskId, effect: Effect, fate: Fate) {
+        self.dead = true;
+        match (fate, effect) {
+            (Fate::After, effect @ Effect::Append(_)) => {
+                self.inner.begin(task, effect);
+                let _ = pin!(self.inner.next())
+                    .as_mut()
+                    .poll(&mut Context::from_waker(Waker::noop()));
+            }
+            (Fate::After, Effect::Send { request, .. }) => self.deliver(&request),
+            _ => {}
+        }
+    }
+}
+
+impl Engine for Mortal {
+    fn begin(&mut self, task: TaskId, effect: Effect) {
+        if self.dead {
+            return;
+        }
+        let kind = match &effect {
+            Effect::Append(_) => Kind::Append,
+            Effect::Send { request, .. } if changes(request) => Kind::Change,
+            Effect::Send { .. } => Kind::Read,
+            _ => Kind::Other,
+        };
+        if let Effect::Send { .. } = &effect {
+            self.late_comes();
+        }
+        self.effects.push(kind);
+        assert!(self.effects.len() < 20_000, "the rollback never ends");
+        match self.death {
+            Some(death) if death.at == self.effects.len() => self.die(task, effect, death.fate),
+            _ => self.inner.begin(task, effect),
+        }
+    }
+
+    fn next(&mut self) -> Pin<Box<dyn Future<Output = (Happening, Timestamp)> + '_>> {
+        Box::pin(async move {
+            if self.dead {
+                let error = StoreError::Io {
+                    doing: "written",
+                    path: "journal".into(),
+                    detail: "the process is dead".into(),
+                };
+                return (Happening::Broken(error), self.clock.now());
+            }
+            self.inner.next().await
+        })
+    }
+}
+
+/// A call of somebody else, now.
+pub fn somebody(left: &mut Left, method: &str, path: &str, body: Option<Json>) {
+    let method = Catalog::embedded().method(method).expect("a method");
+    let request = Request {
+        method: method.id.clone(),
+        verb: method.verb,
+        path: path.into(),
+        query: Vec::new(),
+        headers: Vec::new(),
+        body,
+    };
+    left.now = left.now.max(left.sim.now()).plus(Millis::secs(1));
+    let before = left.sim.mutations().len();
+    let cloud: Rc<RefCell<dyn Cloud>> = Rc::new(RefCell::new(left.sim.clone()));
+    let wire = SimWire::new(
+        Rc::clone(&cloud),
+        Rc::new(VirtualClock::new(left.now)) as Rc<dyn Clock>,
+    );
+    // The cloud has the call as soon as it is sent; nobody waits for the answer.
+    let mut sending = wire.send(&request, Millis::mins(3));
+    let _ = sending
+        .as_mut()
+        .poll(&mut Context::from_waker(Waker::noop()));
+    drop(sending);
+    left.sim = cloud.borrow().sim().clone();
+    left.now = left.now.plus(Millis::mins(5));
+    left.sim.advance(left.now);
+    let made = left.sim.mutations();
+    assert!(
+        made.len() > before && made[made.len() - 1].effective,
+        "{method:?}"
+    );
+}
+
+/// The names of everything in the cloud that differ.
+pub fn difference(a: &Sim, b: &Sim) -> Vec<String> {
+    let (a, b) = (contents(a), contents(b));
+    let keys = a.keys().chain(b.keys()).filter(|k| a.get(*k) != b.get(*k));
+    keys.cloned().collect()
+}
+
+pub fn roll_back(checked: &Checked<'_>, left: Left) -> Rolled {
+    Process {
+        checked,
+        to: None,
+        death: None,
+    }
+    .run(left)
+}
+
+pub fn verdicts(left: &Left) -> BTreeMap<String, &'static str> {
+    let journal = MemoryJournal::with(left.entries.clone());
+    let (state, _) = past(&journal);
+    let undone = state.steps.iter().filter(|(a, _)| a.starts_with("undo "));
+    undone
+        .filter_map(|(address, step)| Some((address.to_string(), step.verdict()?.as_str())))
+        .collect()
+}
