@@ -9,6 +9,7 @@ mod collections;
 mod crash;
 mod dice;
 mod docs;
+mod gcloud;
 mod generated;
 mod harness;
 mod hostile;

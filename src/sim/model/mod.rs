@@ -3,6 +3,7 @@
 pub mod addresses;
 pub mod autoscalers;
 pub mod balancing;
+pub mod blunt;
 pub mod certificates;
 pub mod dns;
 pub mod furnish;
@@ -54,6 +55,9 @@ pub struct Effect {
 
 /// Answers a call: by the model of its method, else by a generic verb, else not at all.
 pub fn answer(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+    if blunt::is_off(world, &ask.method.id) {
+        return blunt::answer(world, ask);
+    }
     if let Some(handler) = own(&ask.method.id) {
         return handler(world, ask);
     }
