@@ -67,28 +67,6 @@ pub fn answer(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
     generic_verb(world, ask)
 }
 
-/// Whether a call of this method is answered with more than 501.
-#[cfg(test)]
-pub fn simulated(catalog: &crate::catalog::Catalog, method: &crate::catalog::Method) -> bool {
-    let last = method.collection.rsplit('.').next().unwrap_or("");
-    let kept = catalog
-        .collection(&method.collection)
-        .is_some_and(|c| c.insert.is_some() || READ_ONLY.contains(&&*c.path));
-    let verb = matches!(
-        &*method.name,
-        "get"
-            | "list"
-            | "insert"
-            | "create"
-            | "patch"
-            | "update"
-            | "delete"
-            | "aggregatedList"
-            | "setLabels"
-    );
-    own(&method.id).is_some() || last.to_lowercase().ends_with("operations") || kept && verb
-}
-
 fn own(method: &str) -> Option<Handler> {
     instance_calls::method(method)
         .or_else(|| images::method(method))

@@ -3,7 +3,6 @@
 mod autoscale;
 mod collections;
 mod durable;
-mod gaps;
 mod network;
 mod rules;
 
