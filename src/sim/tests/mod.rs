@@ -5,6 +5,7 @@ mod collections;
 mod durable;
 mod network;
 mod rules;
+mod wire;
 
 use serde_json::{Value as Json, json};
 
