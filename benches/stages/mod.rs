@@ -126,6 +126,12 @@ impl InboxSource for Nobody {
 struct Quiet;
 
 impl Talk for Quiet {
+    fn review(&self, _: &EditView<'_>, _: bool) -> Option<bool> {
+        None
+    }
+    fn drifted(&self, _: &[Drifted], _: &Vault, _: bool) -> Option<bool> {
+        None
+    }
     fn confirm_destruction(&self, _: &str, _: usize) -> Option<bool> {
         None
     }

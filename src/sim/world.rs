@@ -89,6 +89,8 @@ pub struct World {
     pub operations: BTreeMap<String, Operation>,
     /// What the managed groups have, by the manager's key.
     pub groups: BTreeMap<String, Group>,
+    /// Methods whose models a test switched off.
+    pub blunt: std::collections::BTreeSet<String>,
     /// Ids of the projects seen so far, by their numbers.
     pub projects: BTreeMap<String, String>,
     pub used_ids: BTreeMap<(String, String), UsedId>,
@@ -129,6 +131,7 @@ impl World {
             resources: BTreeMap::new(),
             operations: BTreeMap::new(),
             groups: BTreeMap::new(),
+            blunt: crate::world::switched_off(),
             projects: BTreeMap::new(),
             used_ids: BTreeMap::new(),
             mutations: Vec::new(),

@@ -122,6 +122,17 @@ impl std::fmt::Display for Millis {
     }
 }
 
+/// Methods whose models a test build's simulator does without: `R5FLOW_SIM_BLUNT=METHOD,METHOD` in the
+/// environment. In release builds there are none.
+pub fn switched_off() -> std::collections::BTreeSet<String> {
+    let named = match cfg!(debug_assertions) {
+        true => std::env::var("R5FLOW_SIM_BLUNT").unwrap_or_default(),
+        false => String::new(),
+    };
+    let methods = named.split(',').filter(|m| !m.is_empty());
+    methods.map(str::to_string).collect()
+}
+
 /// Where a test build dies on purpose, as a crash would: `R5FLOW_FAILPOINT=NAME:METHOD` in the
 /// environment. In release builds this is nothing.
 pub fn failpoint(name: &str, method: &str) {

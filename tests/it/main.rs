@@ -14,6 +14,7 @@ mod drift;
 mod durability;
 mod edits;
 mod exchange;
+mod gcloud;
 mod generated;
 mod golden;
 mod harness;

@@ -199,7 +199,8 @@ fn family_view(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
 /// `state` ACTIVE or nothing takes the mark away (API description of `DeprecationStatus`).
 fn deprecate(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
     let key = existing(world, ask)?;
-    let mark = Json::Object(ask.body.clone());
+    let mut mark = Json::Object(ask.body.clone());
+    refs::canonicalise(&mut mark, &ask.project);
     let active = matches!(ask.text("state"), None | Some("ACTIVE"));
     world.change(&key, |body| {
         match active {

@@ -4,6 +4,7 @@ pub mod addresses;
 pub mod adopt;
 pub mod autoscalers;
 pub mod balancing;
+pub mod blunt;
 pub mod capacity;
 pub mod certificates;
 pub mod dns;
@@ -64,6 +65,9 @@ pub struct Effect {
 
 /// Answers a call: by the model of its method, else by a generic verb, else not at all.
 pub fn answer(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+    if blunt::is_off(world, &ask.method.id) {
+        return blunt::answer(world, ask);
+    }
     if let Some(handler) = own(&ask.method.id) {
         return handler(world, ask);
     }
@@ -71,28 +75,6 @@ pub fn answer(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
         return operations::answer(world, ask);
     }
     generic_verb(world, ask)
-}
-
-/// Whether a call of this method is answered with more than 501.
-#[cfg(test)]
-pub fn simulated(catalog: &crate::catalog::Catalog, method: &crate::catalog::Method) -> bool {
-    let last = method.collection.rsplit('.').next().unwrap_or("");
-    let kept = catalog
-        .collection(&method.collection)
-        .is_some_and(|c| c.insert.is_some() || READ_ONLY.contains(&&*c.path));
-    let verb = matches!(
-        &*method.name,
-        "get"
-            | "list"
-            | "insert"
-            | "create"
-            | "patch"
-            | "update"
-            | "delete"
-            | "aggregatedList"
-            | "setLabels"
-    );
-    own(&method.id).is_some() || last.to_lowercase().ends_with("operations") || kept && verb
 }
 
 fn own(method: &str) -> Option<Handler> {

@@ -1,7 +1,8 @@
 //! Secret Manager: versions that are counted, read, switched off and destroyed.
 //!
 //! Source: API description of `SecretVersion` (states ENABLED, DISABLED, DESTROYED; "latest" is the newest
-//! version) and of `AccessSecretVersionResponse` (the payload with its CRC-32C).
+//! version) and of `AccessSecretVersionResponse` (the payload with its CRC-32C); the words of a refused
+//! access are from google-github-actions/get-secretmanager-secrets#268.
 
 use serde_json::{Value as Json, json};
 
@@ -85,7 +86,8 @@ fn missing_secret(key: &str) -> Fault {
     fault
 }
 
-/// The key of the version that a call means; `latest` is the newest one that is not destroyed.
+/// The key of the version that a call means; `latest` is the newest one, whatever its state
+/// (get-secretmanager-secrets#268).
 fn version(world: &World, ask: &Ask) -> Result<String, Fault> {
     let key = with_id(world, ask, &ask.target());
     let missing = || {

@@ -18,12 +18,10 @@ enum Source {
     OneItem,
     /// A field of the body.
     Field(&'static str),
-    /// A query parameter's text.
-    Query(&'static str),
     No,
 }
 
-use Source::{Body, Field, No, OneItem, Query};
+use Source::{Body, Field, No, OneItem};
 
 /// The method, the field that it sets, and to what.
 const SETTERS: &[(&str, &str, Source)] = &[
@@ -179,25 +177,10 @@ const SETTERS: &[(&str, &str, Source)] = &[
         Field("target"),
     ),
     ("compute.regionDisks.resize", "sizeGb", Field("sizeGb")),
-    (
-        "compute.reservations.resize",
-        "specificSkuCount",
-        Field("specificSkuCount"),
-    ),
-    (
-        "compute.nodeGroups.setNodeTemplate",
-        "nodeTemplate",
-        Field("nodeTemplate"),
-    ),
-    ("compute.instances.setName", "name", Field("name")),
-    (
-        "compute.instances.simulateMaintenanceEvent",
-        "",
-        Query("withExtendedNotifications"),
-    ),
 ];
 
-/// "The instance must be stopped" in the descriptions of these.
+/// The machine must be stopped for these (Google's guides). The words of the refusal are not established;
+/// `resourceNotReady` is what stands nearest.
 const NEEDS_STOPPED: &[&str] = &[
     "setMachineType",
     "setMinCpuPlatform",
@@ -205,7 +188,6 @@ const NEEDS_STOPPED: &[&str] = &[
     "setServiceAccount",
     "updateShieldedInstanceConfig",
     "updateDisplayDevice",
-    "setName",
 ];
 
 /// Methods that put entries into a list of texts, or take them out: the field of the resource, that of
@@ -304,7 +286,6 @@ fn set(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
             .get(*name)
             .cloned()
             .ok_or_else(|| Fault::required(&format!("resource.{name}")))?,
-        Query(name) => json!(ask.param(name)),
         No => json!(false),
     };
     refs::canonicalise(&mut value, &ask.project);
@@ -312,7 +293,7 @@ fn set(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
     // Setting a reference to nothing takes it away (API descriptions of the setters of policies).
     let cleared = matches!(&value, Json::String(s) if s.is_empty());
     world.change(&key, |body| {
-        match cleared || field.is_empty() {
+        match cleared {
             true => body.shift_remove(*field),
             false => body.insert((*field).to_string(), value),
         };

@@ -70,6 +70,6 @@ fn of_disk(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
     prepare(world, &mut body)?;
     world.put(&key, "compute.snapshots", body);
     let then = inserted(&key);
-    // The operation works on the disk (its `targetLink` in recorded traffic).
+    // The method is the disk's, and so is its operation.
     Ok(operation::begin(world, ask, &disk, then).into())
 }

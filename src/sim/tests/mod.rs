@@ -3,12 +3,12 @@
 mod autoscale;
 mod collections;
 mod durable;
-mod gaps;
 mod groups;
 mod network;
 mod rules;
 mod scaling;
 mod troubles;
+mod wire;
 
 use serde_json::{Value as Json, json};
 

@@ -137,6 +137,33 @@ fn the_server_answers() {
             "POST /x HTTP/1.1\r\nhost: a\r\nconnection: close\r\ncontent-length: 99999999\r\n\r\n";
         assert!(raw(port, long).await.starts_with("HTTP/1.1 413"));
 
+        let parts = ["zones/us-central1-a", "zones/us-central1-a/disks/none"].map(|path| {
+            let line = format!("GET /{}?alt=json HTTP/1.1", super::compute(path));
+            format!(
+                "--x\r\ncontent-type: application/http\r\ncontent-id: <a+{}>\r\n\r\n{line}\r\n\r\n",
+                path.len()
+            )
+        });
+        let body = format!("{}{}--x--", parts[0], parts[1]);
+        let batch = format!(
+            "POST /batch/compute/v1 HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\
+             content-type: multipart/mixed; boundary=x\r\ncontent-length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        let answer = raw(port, &batch).await;
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        let [_, found, missing, _] = answer.split("\r\n--batch_").collect::<Vec<_>>()[..] else {
+            panic!("two parts: {answer}");
+        };
+        assert!(
+            found.contains("Content-ID: <response-a+19>\r\n\r\nHTTP/1.1 200 OK"),
+            "{found}"
+        );
+        assert!(
+            missing.contains("<response-a+30>\r\n\r\nHTTP/1.1 404 Not Found"),
+            "{missing}"
+        );
+
         stop.send(()).expect("stop");
         server.await.expect("join").expect("serve");
     });

@@ -185,14 +185,14 @@ fn errors_are_worded_as_googles() {
     assert_eq!((status, reason(&body)), (400, json!("invalid")));
     let (status, body) = client.send(
         Verb::Post,
-        &compute("global/networks/default/switchToCustomMode"),
+        &compute("global/networks/default/requestRemovePeering"),
         Json::Null,
     );
     assert_eq!(status, 501);
     assert_eq!(body["error"]["status"], "UNIMPLEMENTED");
     assert_eq!(
         body["error"]["message"],
-        "r5flow sim does not simulate compute.networks.switchToCustomMode"
+        "r5flow sim does not simulate compute.networks.requestRemovePeering"
     );
     let (status, _) = client.send(Verb::Post, &compute("global/networks"), json!([1]));
     assert_eq!(status, 400);
