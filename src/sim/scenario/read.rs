@@ -66,6 +66,20 @@ impl Scenario {
                 ));
             }
         }
+        const CERTIFICATE: [&str; 3] = [
+            "FAILED_CAA_CHECKING",
+            "FAILED_CAA_FORBIDDEN",
+            "FAILED_RATE_LIMITED",
+        ];
+        for (domain, status) in &self.certificate_failures {
+            if !CERTIFICATE.contains(&status.as_str()) {
+                return Err(format!(
+                    "the certificate failure of `{domain}`: `{status}` is none of {}{}",
+                    CERTIFICATE.join(", "),
+                    meant(status, CERTIFICATE)
+                ));
+            }
+        }
         for scope in self.quotas.0.keys() {
             let known = ["global", "regions"].contains(&scope.as_str())
                 || self.regions.is_empty()

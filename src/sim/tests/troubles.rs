@@ -303,6 +303,39 @@ fn mistakes_in_a_scenario_are_told_with_their_line() {
 }
 
 #[test]
+fn the_scenarios_of_the_docs_are_scenarios() {
+    let page = include_str!("../../../docs/simulator.md");
+    let blocks: Vec<&str> = page
+        .split("```toml\n")
+        .skip(1)
+        .filter_map(|rest| rest.split("```").next())
+        .collect();
+    assert!(blocks.len() >= 3);
+    for block in blocks {
+        if let Err(why) = Scenario::parse(block) {
+            panic!("{block}\n{why}");
+        }
+    }
+}
+
+#[test]
+fn a_domain_that_no_authority_certifies_is_named() {
+    let text = "dns = \"follows\"\ncertificate_failures = { \"sm.example.com\" = \"FAILED_CAA_FORBIDDEN\" }";
+    let mut client = Client::of(Scenario::parse(text).expect("scenario"));
+    super::autoscale::image(&mut client);
+    super::autoscale::template(&mut client);
+    super::autoscale::group(&mut client);
+    super::autoscale::balancer(&mut client);
+    client.sleep(3600);
+    let shown = client.get(&compute("global/sslCertificates/sm-1-certificate"));
+    assert_eq!(shown["managed"]["status"], "PROVISIONING");
+    assert_eq!(
+        shown["managed"]["domainStatus"]["sm.example.com"],
+        "FAILED_CAA_FORBIDDEN"
+    );
+}
+
+#[test]
 fn methods_have_latencies_of_their_own() {
     let text = "[latency]\nwrite = \"1s\"\nmethods = { \"compute.healthChecks.*\" = \"7s\" }";
     let mut client = Client::of(scenario(text));
@@ -320,6 +353,12 @@ fn the_log_keeps_the_newest() {
     let log = client.sim.mutations();
     assert!((8..=10).contains(&log.len()), "{}", log.len());
     assert!(log.last().is_some_and(|m| m.effective));
+    assert_eq!(client.sim.world.operations.len(), 50, "kept for a day");
+    client.sleep(2 * 86_400);
+    for i in 50..60 {
+        check(&mut client, &format!("c{i}"));
+    }
+    assert!(client.sim.world.operations.len() <= 10);
 }
 
 #[test]
