@@ -125,10 +125,8 @@ fn meant<'a>(word: &str, names: impl IntoIterator<Item = &'a str>) -> String {
 
 /// Adds the nearest right name to the TOML reader's text about an unknown one.
 fn explain(error: &str) -> String {
-    let Some((_, rest)) = error.split_once("unknown field `").or_else(|| {
-        let variant = error.split_once("unknown variant `");
-        variant
-    }) else {
+    let unknown = ["unknown field `", "unknown variant `"];
+    let Some((_, rest)) = unknown.iter().find_map(|what| error.split_once(what)) else {
         return error.to_string();
     };
     let Some((word, names)) = rest.split_once('`') else {
