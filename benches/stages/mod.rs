@@ -9,12 +9,13 @@ use r5flow::catalog::Catalog;
 use r5flow::check::names::FlowId;
 use r5flow::check::{self, Checked};
 use r5flow::cli::hooks;
-use r5flow::cli::session::{self, Options, Order, PlanView, Talk};
+use r5flow::cli::session::{self, EditView, Options, Order, PlanView, Talk};
 use r5flow::cli::world::Choice;
 use r5flow::diag::Diagnostic;
 use r5flow::journal::{RunStatus, Started, State};
 use r5flow::package::{self, Program};
 use r5flow::plan::{Graph, Memo};
+use r5flow::run::edit::Drifted;
 use r5flow::run::{
     Core, Embedded, GateAnswer, GateQuestion, InboxSource, Local, Mode, Observer, Parts, Settings,
     drive,

@@ -13,8 +13,14 @@ pub struct Fault {
     location: Option<(&'static str, &'static str)>,
     /// The path of the field that is wrong, for `details[].fieldViolations`.
     violation: Option<String>,
-    /// `global`, or `usageLimits` for what there is too much of.
-    domain: &'static str,
+    /// What only some refusals carry.
+    extra: Option<Box<Extra>>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Extra {
+    /// The domain `usageLimits`: there is too much of something.
+    usage: bool,
     /// `details[]` of the front end: why, in words that a program reads.
     details: Option<Json>,
     /// `extendedHelp`: a page.
@@ -29,29 +35,28 @@ impl Fault {
             message: message.into(),
             location: None,
             violation: None,
-            domain: "global",
-            details: None,
-            help: None,
+            extra: None,
         }
     }
 
-    pub fn with_details(self, details: Json) -> Self {
-        Fault {
-            details: Some(details),
-            ..self
-        }
+    pub fn with_details(mut self, details: Json) -> Self {
+        self.extra().details = Some(details);
+        self
     }
 
     /// 403 with the domain `usageLimits`: quotas and rates.
     pub fn usage_limit(reason: &'static str, message: impl Into<String>) -> Self {
-        Fault {
-            domain: "usageLimits",
-            ..Self::new(403, reason, message)
-        }
+        let mut fault = Self::new(403, reason, message);
+        fault.extra().usage = true;
+        fault
+    }
+
+    fn extra(&mut self) -> &mut Extra {
+        self.extra.get_or_insert_default()
     }
 
     pub fn with_help(mut self, page: &str) -> Self {
-        self.help = Some(page.to_string());
+        self.extra().help = Some(page.to_string());
         self
     }
 
@@ -175,6 +180,7 @@ impl Fault {
             error.insert("status".into(), json!("UNIMPLEMENTED"));
             return json!({ "error": error });
         }
+        let details = self.extra.as_ref().and_then(|e| e.details.as_ref());
         let old_style = matches!(
             service,
             None | Some("compute" | "sqladmin" | "dns" | "storage")
@@ -182,7 +188,7 @@ impl Fault {
         if old_style {
             error.insert("errors".into(), json!([self.entry()]));
         }
-        if !old_style || self.violation.is_some() || self.details.is_some() {
+        if !old_style || self.violation.is_some() || details.is_some() {
             error.insert("status".into(), json!(self.canonical()));
         }
         if let Some(field) = &self.violation {
@@ -194,7 +200,7 @@ impl Fault {
                 }]),
             );
         }
-        if let Some(details) = &self.details {
+        if let Some(details) = details {
             error.insert("details".into(), details.clone());
         }
         json!({ "error": error })
@@ -203,10 +209,13 @@ impl Fault {
     fn entry(&self) -> Json {
         let mut entry = json!({
             "message": self.message,
-            "domain": self.domain,
+            "domain": match self.extra.as_ref().is_some_and(|e| e.usage) {
+                true => "usageLimits",
+                false => "global",
+            },
             "reason": self.reason,
         });
-        if let Some(page) = &self.help {
+        if let Some(page) = self.extra.as_ref().and_then(|e| e.help.as_ref()) {
             entry["extendedHelp"] = json!(page);
         }
         if let Some((name, kind)) = self.location {

@@ -4,6 +4,7 @@ use serde_json::{Value as Json, json};
 
 use super::ask::Ask;
 use super::conform;
+use super::failure::Failure;
 use super::fault::Fault;
 use super::identity;
 use super::model;
@@ -422,7 +423,19 @@ pub fn delete(world: &mut World, ask: &Ask, collection: &Collection) -> Result<J
             "The etag does not match: the resource was changed meanwhile.",
         ));
     }
-    model::removable(world, collection, &key)?;
+    if let Err(refusal) = model::removable(world, collection, &key) {
+        if !model::refuses_in_operation(&collection.path, &refusal) {
+            return Err(refusal);
+        }
+        let failure = Failure::of(&refusal);
+        return Ok(operation::begin_failing(
+            world,
+            ask,
+            &key,
+            Vec::new(),
+            failure,
+        ));
+    }
     if world.doom.is_some() {
         return Ok(operation::begin(world, ask, &key, Vec::new()));
     }

@@ -412,12 +412,7 @@ impl Sim {
             effective,
             status,
         });
-        // The oldest go by the quarter, so that this costs nothing.
-        let kept = self.world.scenario.log_kept.max(1);
-        if self.world.mutations.len() > kept + kept / 4 {
-            let old = self.world.mutations.len() - kept;
-            self.world.mutations.drain(..old);
-        }
+        self.world.forget();
     }
 
     /// Puts the scenario's resources into a project that is seen for the first time.
@@ -430,6 +425,8 @@ impl Sim {
 
     /// Puts what was listed from a real project there as it is.
     fn load(&mut self, project: &str) {
+        let now = std::mem::replace(&mut self.world.now, self.world.start);
+        self.world.planting = true;
         for body in self.world.scenario.loaded.clone() {
             let Some((service, path, full)) = model::adopt::place_of(&body) else {
                 continue;
@@ -449,6 +446,8 @@ impl Sim {
             }
         }
         model::adopt::gather(&mut self.world, project);
+        self.world.planting = false;
+        self.world.now = now;
     }
 }
 

@@ -212,6 +212,9 @@ pub struct Scenario {
     pub images: Vec<ImageBehaviour>,
     pub loads: Vec<Load>,
     pub faults: Vec<FaultRule>,
+    /// Domains for which no certificate is issued although they point here, and why:
+    /// `FAILED_CAA_CHECKING`, `FAILED_CAA_FORBIDDEN`, `FAILED_RATE_LIMITED`.
+    pub certificate_failures: BTreeMap<String, String>,
     /// How many entries the log of changes keeps.
     pub log_kept: usize,
 }
@@ -251,6 +254,7 @@ impl Scenario {
             images: Vec::new(),
             loads: Vec::new(),
             faults: Vec::new(),
+            certificate_failures: BTreeMap::new(),
             log_kept: 100_000,
         }
     }

@@ -5,7 +5,8 @@ use serde_json::json;
 
 use super::failure::Failure;
 use super::fault::Fault;
-use super::scenario::{FaultKind, FaultRule, fits};
+use super::refs;
+use super::scenario::{FaultKind, FaultRule, fits, region_of};
 use crate::world::Millis;
 
 /// The rules, and how many calls each has fitted.
@@ -21,6 +22,8 @@ pub struct Trouble {
     pub kind: FaultKind,
     pub delay: Millis,
     pub error: String,
+    /// The path that the call addresses.
+    pub target: String,
 }
 
 impl Trouble {
@@ -42,10 +45,16 @@ impl Trouble {
 
     /// The error that an operation ends with, in the words of the API where they are known.
     pub fn failure(&self) -> Failure {
+        let zone = refs::after(&self.target, "zones");
+        let region = refs::after(&self.target, "regions").or(zone.map(region_of));
+        let project = refs::project_of(&self.target).unwrap_or_default();
         match self.error.as_str() {
-            "QUOTA_EXCEEDED" => Failure::quota("CPUS", 24.0, Some("us-central1")),
-            "ZONE_RESOURCE_POOL_EXHAUSTED" => Failure::stocked_out("-", "-", "-"),
-            "RESOURCE_NOT_FOUND" => Failure::not_found("-"),
+            "QUOTA_EXCEEDED" if region.is_none() => Failure::quota("CPUS_ALL_REGIONS", 12.0, None),
+            "QUOTA_EXCEEDED" => Failure::quota("CPUS", 24.0, region),
+            "ZONE_RESOURCE_POOL_EXHAUSTED" => {
+                Failure::stocked_out(project, zone.unwrap_or("-"), "-")
+            }
+            "RESOURCE_NOT_FOUND" => Failure::not_found(&self.target),
             other => Failure::new(other, "An internal error occurred.", 503),
         }
     }
@@ -101,6 +110,7 @@ impl Troubles {
                     kind: rule.kind,
                     delay: rule.delay.map_or(Millis(0), |d| d.0),
                     error: rule.error.clone().unwrap_or_default(),
+                    target: target.to_string(),
                 });
             }
         }

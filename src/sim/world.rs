@@ -214,6 +214,24 @@ impl World {
         }
     }
 
+    /// Lets go of the oldest entries of the log, and of operations and request ids that nobody may ask
+    /// for any more: by the quarter, so that it costs nothing.
+    pub fn forget(&mut self) {
+        let kept = self.scenario.log_kept.max(1);
+        if self.mutations.len() <= kept + kept / 4 {
+            return;
+        }
+        let old = self.mutations.len() - kept;
+        self.mutations.drain(..old);
+        let (now, ids) = (self.now, self.scenario.request_ids.kept.0);
+        let operations = self.scenario.operations_kept.0.max(ids);
+        self.operations
+            .retain(|_, o| now.since(o.ends) <= operations);
+        self.used_ids.retain(|_, used| now.since(used.at) <= ids);
+        self.hidden.retain(|_, until| now < *until);
+        self.apis_ready.retain(|_, at| now < *at);
+    }
+
     /// Whether a resource was inserted so lately that reads do not see it.
     pub fn is_hidden(&self, key: &str) -> bool {
         self.hidden.get(key).is_some_and(|until| self.now < *until)

@@ -133,7 +133,13 @@ fn visible(world: &World, key: &str) -> bool {
     !addresses.is_empty()
         && domains(&certificate.body)
             .iter()
-            .all(|d| points_at(world, d, &addresses))
+            .all(|d| points_at(world, d, &addresses) && fails(world, d).is_none())
+}
+
+/// Why no authority issues for a domain that points here (`domainStatus`, API description).
+fn fails<'a>(world: &'a World, domain: &str) -> Option<&'a str> {
+    let failures = &world.scenario.certificate_failures;
+    failures.get(domain).map(String::as_str)
 }
 
 /// Looks at every certificate that waits; called whenever something changed that it may wait for.
@@ -206,8 +212,12 @@ pub fn view(world: &World, key: &str, body: &mut Object) {
     let names = domains(body);
     if let Some(managed) = body.get_mut("managed") {
         for name in names {
-            if addresses.is_empty() || !points_at(world, &name, &addresses) {
-                managed["domainStatus"][&name] = json!("FAILED_NOT_VISIBLE");
+            let status = match addresses.is_empty() || !points_at(world, &name, &addresses) {
+                true => Some("FAILED_NOT_VISIBLE"),
+                false => fails(world, &name),
+            };
+            if let Some(status) = status {
+                managed["domainStatus"][&name] = json!(status);
             }
         }
     }

@@ -394,6 +394,13 @@ pub fn removable(world: &World, collection: &Collection, key: &str) -> Result<()
     }
 }
 
+/// Whether a deletion is refused by its operation and not by the call: recorded for networks, told of
+/// templates (pulumi-gcp#680).
+pub fn refuses_in_operation(collection: &str, refusal: &Fault) -> bool {
+    refusal.reason == "resourceInUseByAnotherResource"
+        && matches!(collection, "compute.networks" | "compute.instanceTemplates")
+}
+
 /// What the beginning of a deletion does; gives the operation's length where the model decides it.
 pub fn removing(world: &mut World, collection: &str, key: &str, ask: &Ask) -> Option<Millis> {
     match collection {

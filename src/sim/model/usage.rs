@@ -90,6 +90,11 @@ pub fn free(world: &World, collection: &str, key: &str) -> Result<(), Fault> {
     if collection.ends_with("nstanceGroupManagers") {
         backend_use(world, path)?;
     }
+    if collection == "compute.instanceTemplates"
+        && let Some(group) = group_with_machines_of(world, path)
+    {
+        return Err(Fault::in_use("instance_template", path, &group));
+    }
     let Some((noun, holders)) = holders(collection) else {
         return Ok(());
     };
@@ -97,6 +102,16 @@ pub fn free(world: &World, collection: &str, key: &str) -> Result<(), Fault> {
         Some(user) => Err(Fault::in_use(noun, path, &user)),
         None => Ok(()),
     }
+}
+
+/// A group that still has machines of a template, whatever its versions are by now.
+fn group_with_machines_of(world: &World, template: &str) -> Option<String> {
+    let link = refs::link(template);
+    world
+        .groups
+        .iter()
+        .find(|(_, group)| group.machines.iter().any(|m| m.template == link))
+        .map(|(key, _)| path_of(key).to_string())
 }
 
 /// A group cannot go while its instance group is a backend.

@@ -66,6 +66,20 @@ impl Scenario {
                 ));
             }
         }
+        const CERTIFICATE: [&str; 3] = [
+            "FAILED_CAA_CHECKING",
+            "FAILED_CAA_FORBIDDEN",
+            "FAILED_RATE_LIMITED",
+        ];
+        for (domain, status) in &self.certificate_failures {
+            if !CERTIFICATE.contains(&status.as_str()) {
+                return Err(format!(
+                    "the certificate failure of `{domain}`: `{status}` is none of {}{}",
+                    CERTIFICATE.join(", "),
+                    meant(status, CERTIFICATE)
+                ));
+            }
+        }
         for scope in self.quotas.0.keys() {
             let known = ["global", "regions"].contains(&scope.as_str())
                 || self.regions.is_empty()
@@ -111,10 +125,8 @@ fn meant<'a>(word: &str, names: impl IntoIterator<Item = &'a str>) -> String {
 
 /// Adds the nearest right name to the TOML reader's text about an unknown one.
 fn explain(error: &str) -> String {
-    let Some((_, rest)) = error.split_once("unknown field `").or_else(|| {
-        let variant = error.split_once("unknown variant `");
-        variant
-    }) else {
+    let unknown = ["unknown field `", "unknown variant `"];
+    let Some((_, rest)) = unknown.iter().find_map(|what| error.split_once(what)) else {
         return error.to_string();
     };
     let Some((word, names)) = rest.split_once('`') else {

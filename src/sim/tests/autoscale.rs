@@ -351,7 +351,6 @@ fn what_is_used_stays() {
     group(&mut client);
     balancer(&mut client);
     for path in [
-        "global/instanceTemplates/sm-1-template",
         "global/healthChecks/sm-1-healing",
         "global/healthChecks/sm-1-balancing",
         "regions/us-central1/instanceGroupManagers/sm-1-us",
@@ -360,7 +359,6 @@ fn what_is_used_stays() {
         "global/targetHttpsProxies/sm-1-proxy",
         "global/sslCertificates/sm-1-certificate",
         "global/addresses/sm-1-address",
-        "global/networks/default",
     ] {
         let (status, body) = client.send(Verb::Delete, &compute(path), Json::Null);
         assert_eq!(status, 400, "{path}: {body}");
@@ -368,6 +366,20 @@ fn what_is_used_stays() {
             body["error"]["errors"][0]["reason"], "resourceInUseByAnotherResource",
             "{path}"
         );
+    }
+    for path in [
+        "global/instanceTemplates/sm-1-template",
+        "global/networks/default",
+    ] {
+        let (status, operation) = client.send(Verb::Delete, &compute(path), Json::Null);
+        assert_eq!(status, 200, "told by the operation: {operation}");
+        let failed = client.ended(operation);
+        assert_eq!(
+            failed["error"]["errors"][0]["code"], "RESOURCE_IN_USE_BY_ANOTHER_RESOURCE",
+            "{path}"
+        );
+        assert_eq!(failed["httpErrorMessage"], "BAD REQUEST");
+        client.get(&compute(path));
     }
     for path in [
         "global/forwardingRules/sm-1-https",

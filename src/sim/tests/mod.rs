@@ -5,6 +5,7 @@ mod collections;
 mod durable;
 mod groups;
 mod network;
+mod port;
 mod rules;
 mod scaling;
 mod troubles;
@@ -71,13 +72,19 @@ impl Client {
         self.wait(operation)
     }
 
-    pub fn wait(&mut self, mut operation: Json) -> Json {
+    pub fn wait(&mut self, operation: Json) -> Json {
+        let operation = self.ended(operation);
+        assert!(operation.get("error").is_none(), "{operation}");
+        operation
+    }
+
+    /// Follows an operation to its end, whatever that is.
+    pub fn ended(&mut self, mut operation: Json) -> Json {
         while operation["status"] != "DONE" {
             let link = operation["selfLink"].as_str().expect("selfLink");
             let path = link.split_once("/compute/v1/").expect("link").1.to_string();
             operation = self.post(&format!("compute/v1/{path}/wait"), Json::Null);
         }
-        assert!(operation.get("error").is_none(), "{operation}");
         operation
     }
 

@@ -15,7 +15,7 @@ use crate::catalog::Catalog;
 use crate::wire::{NoAnswer, Request, Verb, Wire};
 use crate::world::{Clock, Millis, Timestamp};
 
-fn run<T>(work: impl Future<Output = T>) -> T {
+pub fn run<T>(work: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -24,7 +24,7 @@ fn run<T>(work: impl Future<Output = T>) -> T {
         .expect("in time")
 }
 
-async fn raw(port: u16, text: &str) -> String {
+pub async fn raw(port: u16, text: &str) -> String {
     let mut stream = TcpStream::connect(("127.0.0.1", port))
         .await
         .expect("connect");
@@ -34,7 +34,7 @@ async fn raw(port: u16, text: &str) -> String {
     out
 }
 
-async fn ask(port: u16, line: &str, body: &str) -> (String, Json) {
+pub async fn ask(port: u16, line: &str, body: &str) -> (String, Json) {
     let text = format!(
         "{line} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
         body.len()

@@ -36,16 +36,6 @@ fn faulty(kind: &str, more: &str) -> Client {
     Client::of(scenario(&text))
 }
 
-/// Follows an operation to its end, which is an error.
-fn failure(client: &mut Client, mut operation: Json) -> Json {
-    while operation["status"] != "DONE" {
-        let link = operation["selfLink"].as_str().expect("selfLink");
-        let path = link.split_once("/compute/v1/").expect("link").1.to_string();
-        operation = client.post(&format!("compute/v1/{path}/wait"), Json::Null);
-    }
-    operation
-}
-
 #[test]
 fn answers_are_lost_after_the_effect_and_connections_before() {
     let mut client = faulty("answer lost", "target = \"*/a\"");
@@ -96,7 +86,7 @@ fn an_operation_that_fails_leaves_nothing() {
     let mut client = faulty("operation fails", "error = \"INTERNAL_ERROR\"");
     let (_, status, operation) = check(&mut client, "a");
     assert_eq!((status, &operation["status"]), (200, &json!("RUNNING")));
-    let done = failure(&mut client, operation);
+    let done = client.ended(operation);
     assert_eq!(done["error"]["errors"][0]["code"], "INTERNAL_ERROR");
     assert_eq!(done["httpErrorStatusCode"], 503);
     assert!(!exists(&mut client, "a"));
@@ -121,7 +111,7 @@ fn a_change_whose_operation_fails_changes_nothing() {
         .expect("a whole rule");
     let (_, patch) = client.send(Verb::Patch, &path, json!({ "checkIntervalSec": 30 }));
     assert_eq!(
-        failure(&mut client, patch)["error"]["errors"][0]["code"],
+        client.ended(patch)["error"]["errors"][0]["code"],
         "INTERNAL_ERROR"
     );
     assert_eq!(client.get(&path), before);
@@ -162,7 +152,7 @@ fn a_quota_of_machines_is_told_by_the_operation() {
     let mut client = Client::of(scenario("[quotas.regions]\nIN_USE_ADDRESSES = 1"));
     client.done(Verb::Post, VM, machine("one"));
     let operation = client.post(&compute(VM), machine("two"));
-    let failed = failure(&mut client, operation);
+    let failed = client.ended(operation);
     let error = &failed["error"]["errors"][0];
     assert_eq!(error["code"], "QUOTA_EXCEEDED");
     assert_eq!(
@@ -204,14 +194,14 @@ fn a_full_zone_takes_no_machine_and_starts_none() {
     client.done(Verb::Post, &format!("{VM}/one/stop"), Json::Null);
     client.sleep(300);
     let operation = client.post(&compute(VM), machine("two"));
-    let failed = failure(&mut client, operation);
+    let failed = client.ended(operation);
     assert_eq!(
         failed["error"]["errors"][0]["code"],
         "ZONE_RESOURCE_POOL_EXHAUSTED"
     );
     assert_eq!(failed["httpErrorStatusCode"], 503);
     let started = client.post(&compute(&format!("{VM}/one/start")), Json::Null);
-    let failed = failure(&mut client, started);
+    let failed = client.ended(started);
     assert_eq!(
         failed["error"]["errors"][0]["code"],
         "ZONE_RESOURCE_POOL_EXHAUSTED"
@@ -313,6 +303,39 @@ fn mistakes_in_a_scenario_are_told_with_their_line() {
 }
 
 #[test]
+fn the_scenarios_of_the_docs_are_scenarios() {
+    let page = include_str!("../../../docs/simulator.md");
+    let blocks: Vec<&str> = page
+        .split("```toml\n")
+        .skip(1)
+        .filter_map(|rest| rest.split("```").next())
+        .collect();
+    assert!(blocks.len() >= 3);
+    for block in blocks {
+        if let Err(why) = Scenario::parse(block) {
+            panic!("{block}\n{why}");
+        }
+    }
+}
+
+#[test]
+fn a_domain_that_no_authority_certifies_is_named() {
+    let text = "dns = \"follows\"\ncertificate_failures = { \"sm.example.com\" = \"FAILED_CAA_FORBIDDEN\" }";
+    let mut client = Client::of(Scenario::parse(text).expect("scenario"));
+    super::autoscale::image(&mut client);
+    super::autoscale::template(&mut client);
+    super::autoscale::group(&mut client);
+    super::autoscale::balancer(&mut client);
+    client.sleep(3600);
+    let shown = client.get(&compute("global/sslCertificates/sm-1-certificate"));
+    assert_eq!(shown["managed"]["status"], "PROVISIONING");
+    assert_eq!(
+        shown["managed"]["domainStatus"]["sm.example.com"],
+        "FAILED_CAA_FORBIDDEN"
+    );
+}
+
+#[test]
 fn methods_have_latencies_of_their_own() {
     let text = "[latency]\nwrite = \"1s\"\nmethods = { \"compute.healthChecks.*\" = \"7s\" }";
     let mut client = Client::of(scenario(text));
@@ -330,6 +353,12 @@ fn the_log_keeps_the_newest() {
     let log = client.sim.mutations();
     assert!((8..=10).contains(&log.len()), "{}", log.len());
     assert!(log.last().is_some_and(|m| m.effective));
+    assert_eq!(client.sim.world.operations.len(), 50, "kept for a day");
+    client.sleep(2 * 86_400);
+    for i in 50..60 {
+        check(&mut client, &format!("c{i}"));
+    }
+    assert!(client.sim.world.operations.len() <= 10);
 }
 
 #[test]
