@@ -9,7 +9,7 @@ use super::{flow, inputs, session};
 use crate::catalog::Catalog;
 
 /// How many steps may talk to the cloud at one time when nobody says.
-const PARALLEL: usize = 16;
+pub const PARALLEL: usize = 16;
 /// The environment of runs that name none.
 const ENVIRONMENT: &str = "default";
 

@@ -178,8 +178,29 @@ fn withheld(message: &str) -> String {
     )
 }
 
+/// Computes a hook. What it makes of a secret is one, and its failure tells nothing of a secret.
+///
+/// # Errors
+/// The hook failed; the text is fit to be recorded.
+pub async fn compute(
+    hooks: &dyn Hooks,
+    vault: &Vault,
+    function: &str,
+    args: Vec<Value>,
+) -> Result<Value, String> {
+    let secret = args.iter().any(|arg| holds_secret(vault, arg));
+    let result = hooks.call(function, args).await;
+    if let (true, Ok(value)) = (secret, &result) {
+        derive(vault, value);
+    }
+    result.map_err(|message| match secret {
+        true => withheld(&message),
+        false => vault.mask(&message),
+    })
+}
+
 /// An event as it is stored: one JSON document without any secret.
-fn sealed(vault: &Vault, event: &Event) -> String {
+pub fn sealed(vault: &Vault, event: &Event) -> String {
     let sealed = serde_json::to_string(event).and_then(|text| {
         if vault.leaves_alone(&text) {
             return Ok(text);
@@ -236,15 +257,8 @@ impl Engine for Embedded {
                 let hooks = Rc::clone(&self.parts.hooks);
                 let vault = Rc::clone(&self.parts.vault);
                 self.flight(Kind::Real, task, async move {
-                    let secret = args.iter().any(|arg| holds_secret(&vault, arg));
-                    let result = hooks.call(&function, args).await;
-                    if let (true, Ok(value)) = (secret, &result) {
-                        derive(&vault, value);
-                    }
-                    Ok(Reply::Hook(result.map_err(|message| match secret {
-                        true => withheld(&message),
-                        false => vault.mask(&message),
-                    })))
+                    let result = compute(&*hooks, &vault, &function, args).await;
+                    Ok(Reply::Hook(result))
                 });
             }
             Effect::Inbox(question) => {

@@ -28,7 +28,7 @@ mod tests;
 
 pub use core::Core;
 pub use effect::{Effect, GateAnswer, GateQuestion, Reply, TaskId};
-pub use embedded::{Embedded, Hooks, InboxSource, Local, Parts, unsealed};
+pub use embedded::{Embedded, Hooks, InboxSource, Local, Parts, compute, sealed, unsealed};
 pub use end::{End, NodeStatus};
 pub use engine::{Engine, Happening, Observer, drive};
 pub use ids::request_id;

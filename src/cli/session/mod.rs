@@ -9,7 +9,7 @@ mod resume;
 
 pub use drive::run;
 pub use history::{History, find_run, history};
-pub use load::{checked, choose, load};
+pub use load::{checked, choose, load, secrets_of};
 pub use plan::plan;
 pub use resume::resume;
 

@@ -1,0 +1,90 @@
+//! The promises that every trace keeps, whatever happens to the process.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::player::{Line, Played};
+use super::stage::changes;
+use crate::catalog::Catalog;
+use crate::journal::{Event, Outcome};
+use crate::wire::Request;
+
+/// What happened, in the order in which it happened.
+#[derive(Clone, Debug)]
+pub enum Mark {
+    /// Everything that a step waits for is there.
+    Began(Arc<str>),
+    Sent(Arc<Request>),
+    Durable(Arc<Event>),
+}
+
+/// What a journal tells so far.
+#[derive(Default)]
+struct Told {
+    open: BTreeMap<Arc<str>, Request>,
+    over: BTreeSet<Arc<str>>,
+}
+
+impl Told {
+    fn take(&mut self, event: &Event) {
+        match event {
+            Event::Intent { address, intent } => {
+                self.open
+                    .insert(Arc::clone(address), intent.request.clone());
+            }
+            Event::Called { address, .. } | Event::Voided { address, .. } => {
+                self.open.remove(address);
+            }
+            Event::Finished {
+                address, outcome, ..
+            } => {
+                let stops = matches!(
+                    outcome,
+                    Outcome::Failed {
+                        tolerated: false,
+                        ..
+                    }
+                );
+                if !stops {
+                    self.over.insert(Arc::clone(address));
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// No change leaves without a durable intent; nothing begins before what it waits for has a durable
+/// outcome. `before`: the journal that the process found.
+///
+/// # Errors
+/// What broke which promise.
+pub fn keeps_the_order(
+    catalog: &Catalog,
+    before: &[Arc<Line>],
+    played: &Played,
+) -> Result<(), String> {
+    let mut told = Told::default();
+    for line in before {
+        told.take(&line.event);
+    }
+    for mark in &played.trace {
+        match mark {
+            Mark::Durable(event) => told.take(event),
+            Mark::Sent(request) if changes(catalog, request) => {
+                if !told.open.values().any(|open| open == &**request) {
+                    return Err(format!("{} left without a durable intent", request.line()));
+                }
+            }
+            Mark::Sent(_) => {}
+            Mark::Began(address) => {
+                for wanted in played.waits.get(address).into_iter().flatten() {
+                    if !told.over.contains(wanted) {
+                        return Err(format!("{address} began before {wanted} was durable"));
+                    }
+                }
+            }
+        }
+    }
+    Ok(())
+}
