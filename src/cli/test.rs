@@ -106,7 +106,11 @@ fn points(args: &Args) -> Result<Vec<spec::Point>, Failure> {
 
 /// The command that tries one point again, but for the point.
 fn replay(args: &Args, mode: &str) -> String {
-    let mut words = vec!["r5flow test".to_owned(), mode.to_owned(), quoted(&args.file)];
+    let mut words = vec![
+        "r5flow test".to_owned(),
+        mode.to_owned(),
+        quoted(&args.file),
+    ];
     words.extend(args.workflow.as_deref().map(quoted));
     for file in &args.inputs.inputs {
         words.push(format!("--inputs {}", quoted(&file.display().to_string())));

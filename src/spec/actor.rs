@@ -212,9 +212,13 @@ impl<'a, 'b, 'p> Actor<'a, 'b, 'p> {
                 let label = question.text.clone();
                 (Kind::Inbox, label.clone(), label, 0, None)
             }
-            Effect::Hook { function, args } => {
-                (Kind::Hook, function.to_string(), format!("{args:?}"), 0, None)
-            }
+            Effect::Hook { function, args } => (
+                Kind::Hook,
+                function.to_string(),
+                format!("{args:?}"),
+                0,
+                None,
+            ),
         };
         for byte in format!("{} {} {text}", task.0, kind.as_str()).bytes() {
             self.hash = (self.hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
@@ -336,7 +340,7 @@ impl<'a, 'b, 'p> Actor<'a, 'b, 'p> {
                 }
                 What::Append(length, events) => {
                     self.durable = self.durable.max(length);
-                    let marks = events.into_iter().map(|e| Mark::Durable(Arc::new(e)));
+                    let marks = events.into_iter().map(Mark::Durable);
                     self.marks.0.borrow_mut().extend(marks);
                     Reply::Appended
                 }

@@ -318,9 +318,7 @@ fn reworded(json: Json, names: &Names) -> Json {
                 .map(|(name, value)| (name, reworded(value, names)))
                 .collect(),
         ),
-        Json::Array(items) => {
-            Json::Array(items.into_iter().map(|i| reworded(i, names)).collect())
-        }
+        Json::Array(items) => Json::Array(items.into_iter().map(|i| reworded(i, names)).collect()),
         Json::String(text) => Json::String(renamed(&text, names)),
         other => other,
     }
@@ -352,7 +350,13 @@ fn passing(name: &str) -> bool {
     let lower = name.to_ascii_lowercase();
     matches!(
         name,
-        "id" | "etag" | "uid" | "timeCreated" | "updated" | "generation" | "numericId" | "address"
+        "id" | "etag"
+            | "uid"
+            | "timeCreated"
+            | "updated"
+            | "generation"
+            | "numericId"
+            | "address"
             | "IPAddress"
     ) || lower.ends_with("fingerprint")
         || lower.ends_with("timestamp")

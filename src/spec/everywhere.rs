@@ -231,7 +231,11 @@ impl Schedule {
         let hashes = |p: &Played| p.moments.iter().map(|m| m.hash).collect::<Vec<_>>();
         let (first, second) = (hashes(&played), hashes(&again));
         if first != second {
-            let at = first.iter().zip(&second).take_while(|(a, b)| a == b).count();
+            let at = first
+                .iter()
+                .zip(&second)
+                .take_while(|(a, b)| a == b)
+                .count();
             return Err(format!(
                 "the run is not repeatable: effect {} is another the second time",
                 at + 1
@@ -291,7 +295,8 @@ impl Schedule {
             .flat_map(|(first, last)| [first, last])
             .collect();
         plan.jobs.extend(chosen);
-        plan.jobs.sort_by_key(|p| p.deaths.first().map(|(d, _)| d.at));
+        plan.jobs
+            .sort_by_key(|p| p.deaths.first().map(|(d, _)| d.at));
         plan
     }
 
@@ -583,7 +588,12 @@ impl Schedule {
             }
             if let Tried::Differs(difference) = tried {
                 let what = moment.zip(first).map(|(m, (d, downtime))| {
-                    format!("{} `{}`, {}, {downtime} later", m.kind.as_str(), m.label, d.fate.told(m))
+                    format!(
+                        "{} `{}`, {}, {downtime} later",
+                        m.kind.as_str(),
+                        m.label,
+                        d.fate.told(m)
+                    )
                 });
                 proof.crashes.push(Crash {
                     point: point.clone(),

@@ -22,7 +22,8 @@ pub fn request(catalog: &Catalog, change: &Request, what: Foreign) -> Option<Req
             .retain(|(name, _)| name != "requestId" && name != "clientOperationId");
         return inserts.then_some(same);
     }
-    let whole = inserts || is(&collection.patch) || is(&collection.update) || is(&collection.delete);
+    let whole =
+        inserts || is(&collection.patch) || is(&collection.update) || is(&collection.delete);
     let path = whole.then(|| resource_of(change))?;
     let (wanted, verb, body) = match what {
         Foreign::Delete => (collection.delete.as_ref()?, Verb::Delete, None),

@@ -19,7 +19,9 @@ use crate::hook::rhai_hooks::RhaiHooks;
 use crate::journal::{self, Event, FORMAT, RunStatus, Started, State};
 use crate::package::Program;
 use crate::plan::{Graph, Memo, NodeId, Work};
-use crate::run::{Core, End, Hooks, Mode, NodeStatus, Observer, Settings, TaskId, drive, sealed, unsealed};
+use crate::run::{
+    Core, End, Hooks, Mode, NodeStatus, Observer, Settings, TaskId, drive, sealed, unsealed,
+};
 use crate::sim::Sim;
 use crate::store::{Entry, Key, Vault, VaultError};
 use crate::value::Value;

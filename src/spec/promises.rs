@@ -15,7 +15,7 @@ pub enum Mark {
     /// Everything that a step waits for is there.
     Began(Arc<str>),
     Sent(Arc<Request>),
-    Durable(Arc<Event>),
+    Durable(Event),
 }
 
 /// What a journal tells so far.

@@ -70,11 +70,13 @@ impl Site {
 }
 
 fn own_name(body: &Json) -> Option<String> {
-    ["id", "name"].iter().find_map(|field| match body.get(field) {
-        Some(Json::String(text)) => Some(text.clone()),
-        Some(Json::Number(number)) => Some(number.to_string()),
-        _ => None,
-    })
+    ["id", "name"]
+        .iter()
+        .find_map(|field| match body.get(field) {
+            Some(Json::String(text)) => Some(text.clone()),
+            Some(Json::Number(number)) => Some(number.to_string()),
+            _ => None,
+        })
 }
 
 fn merge(whole: &mut Json, part: Json) {

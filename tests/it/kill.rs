@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use serde_json::Value as Json;
 
-use crate::dice::Dice;
 use crate::harness::Folder;
+use r5flow::spec::dice::Dice;
 
 const FLOW: &str = r#"
 workflow main {

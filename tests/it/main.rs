@@ -7,7 +7,6 @@ mod book;
 mod cli;
 mod collections;
 mod crash;
-mod dice;
 mod docs;
 mod generated;
 mod harness;
