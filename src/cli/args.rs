@@ -222,6 +222,9 @@ pub struct Test {
     /// Kill the run at every effect and resume it
     #[arg(long, group = "mode")]
     pub crash_everywhere: bool,
+    /// Let every call fail once in every way
+    #[arg(long, group = "mode")]
+    pub fail_everywhere: bool,
     /// The flow, a `.r5flow` file
     pub file: String,
     /// Which workflow, when the file has several

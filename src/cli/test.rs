@@ -44,7 +44,7 @@ pub fn test(args: &Args, settings: &Settings) -> Result<Exit, Failure> {
         ..case
     };
     let cloud = Sim::new(catalog, scenario, START);
-    crash(args, settings, &case, &cloud)
+    disturb(args, settings, &case, &cloud)
 }
 
 fn given(
@@ -59,7 +59,7 @@ fn given(
         .map_err(|problems| inputs::refusal(&problems, &checked.names.program.sources))
 }
 
-fn crash(
+fn disturb(
     args: &Args,
     settings: &Settings,
     case: &Case<'_, '_>,
@@ -70,8 +70,18 @@ fn crash(
         points: points(args)?,
         ..spec::Options::new(args.all)
     };
-    let proof = spec::crash_everywhere(case, cloud, &options).map_err(unproven)?;
-    let replay = replay(args, "--crash-everywhere");
+    let (proof, mode) = match args.fail_everywhere {
+        true => (
+            spec::fail_everywhere(case, cloud, &options),
+            "--fail-everywhere",
+        ),
+        false => (
+            spec::crash_everywhere(case, cloud, &options),
+            "--crash-everywhere",
+        ),
+    };
+    let proof = proof.map_err(unproven)?;
+    let replay = replay(args, mode);
     let terminal = &settings.terminal;
     match args.json {
         true => {

@@ -18,6 +18,7 @@ mod embedded;
 mod end;
 mod engine;
 mod ids;
+mod mutant;
 mod plan_item;
 mod settings;
 mod shared;
@@ -32,5 +33,6 @@ pub use embedded::{Embedded, Hooks, InboxSource, Local, Parts, compute, sealed, 
 pub use end::{End, NodeStatus};
 pub use engine::{Engine, Happening, Observer, drive};
 pub use ids::request_id;
+pub use mutant::Mutant;
 pub use plan_item::{PlanAction, PlanItem};
 pub use settings::{Mode, Settings};

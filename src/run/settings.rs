@@ -1,5 +1,6 @@
 //! What a run may be told.
 
+use super::mutant::Mutant;
 use crate::world::Millis;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +34,9 @@ pub struct Settings {
     pub unreachable_timeout: Millis,
     /// How old a guard may be when its request leaves.
     pub guard_age: Millis,
+    /// A mistake made on purpose.
+    #[cfg(debug_assertions)]
+    pub mutant: Option<Mutant>,
 }
 
 impl Settings {
@@ -49,6 +53,20 @@ impl Settings {
             silence_timeout: Millis::mins(2),
             unreachable_timeout: Millis::secs(30),
             guard_age: Millis::secs(30),
+            #[cfg(debug_assertions)]
+            mutant: None,
+        }
+    }
+
+    /// Whether this mistake is to be made; never in a release build.
+    #[inline]
+    pub fn is_mutant(&self, mutant: Mutant) -> bool {
+        #[cfg(debug_assertions)]
+        return self.mutant == Some(mutant);
+        #[cfg(not(debug_assertions))]
+        {
+            let _ = mutant;
+            false
         }
     }
 }

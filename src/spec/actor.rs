@@ -11,7 +11,7 @@ use super::promises::Mark;
 use super::stage::{Stage, changes};
 use super::tape::{Answered, Kind, Moment, Tape, Touch};
 use crate::journal::Event;
-use crate::run::{Effect, Engine, GateAnswer, Happening, Reply, TaskId, compute};
+use crate::run::{Effect, Engine, GateAnswer, Happening, Mutant, Reply, TaskId, compute};
 use crate::store::StoreError;
 use crate::wire::{Answer, NoAnswer, Request};
 use crate::world::{Millis, Timestamp};
@@ -55,6 +55,8 @@ struct Flight {
 enum What {
     /// The journal's length with these entries.
     Append(usize, Vec<Event>),
+    /// Entries reach the disk that were acknowledged before.
+    Sync(usize),
     /// Not at the cloud yet; gives up at the moment.
     Leaving(Arc<Request>, Timestamp),
     /// The answer is on its way; the place on the tape, of a change.
@@ -339,10 +341,14 @@ impl<'a, 'b, 'p> Actor<'a, 'b, 'p> {
                     Reply::Answered(answer)
                 }
                 What::Append(length, events) => {
-                    self.durable = self.durable.max(length);
+                    self.synced(length);
                     let marks = events.into_iter().map(Mark::Durable);
                     self.marks.0.borrow_mut().extend(marks);
                     Reply::Appended
+                }
+                What::Sync(length) => {
+                    self.durable = self.durable.max(length);
+                    continue;
                 }
                 What::Sleep => Reply::Woke,
                 What::Gate(false) => Reply::Inbox(None),
@@ -350,6 +356,20 @@ impl<'a, 'b, 'p> Actor<'a, 'b, 'p> {
                 What::Hook(result) => Reply::Hook(result),
             };
             return Happening::Reply(task, reply);
+        }
+    }
+
+    fn synced(&mut self, length: usize) {
+        if self
+            .player
+            .case
+            .settings
+            .is_mutant(Mutant::AcknowledgedBeforeSync)
+        {
+            let due = self.now.plus(Millis::secs(1));
+            self.fly(self.effects, PROCESS, due, What::Sync(length));
+        } else {
+            self.durable = self.durable.max(length);
         }
     }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use super::fault::FaultKind;
 use super::player::{Left, Played};
 use super::tape::{Kind, Moment};
 use crate::catalog::Catalog;
@@ -58,6 +59,8 @@ pub struct Point {
     pub deaths: Vec<(Death, Millis)>,
     /// Before which effect, and which change of the undisturbed run is meddled with.
     pub foreign: Option<(usize, Foreign, usize)>,
+    /// Which request gets which wrong answer.
+    pub fault: Option<(usize, FaultKind)>,
 }
 
 impl Fate {
@@ -148,7 +151,7 @@ impl Foreign {
     }
 }
 
-/// `s4/17:lost:31m/9:before:0s`, and `17~delete-2` for what somebody else does.
+/// `s4/17:lost:31m/9:before:0s`, `17~delete-2` for what somebody else does, `9!quota` for a fault.
 impl std::fmt::Display for Point {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let mut parts = Vec::new();
@@ -157,6 +160,9 @@ impl std::fmt::Display for Point {
         }
         if let Some((at, foreign, change)) = self.foreign {
             parts.push(format!("{at}~{}-{change}", foreign.as_str()));
+        }
+        if let Some((at, kind)) = self.fault {
+            parts.push(format!("{at}!{}", kind.name()));
         }
         for (death, downtime) in &self.deaths {
             parts.push(format!("{death}:{downtime}"));
@@ -176,6 +182,9 @@ impl std::str::FromStr for Point {
         for part in text.split('/') {
             if let Some(seed) = part.strip_prefix('s') {
                 point.schedule = Some(seed.parse().map_err(|_| wrong(part))?);
+            } else if let Some((at, kind)) = part.split_once('!') {
+                let kind = FaultKind::parse(kind).ok_or_else(|| wrong(part))?;
+                point.fault = Some((at.parse().map_err(|_| wrong(part))?, kind));
             } else if let Some((at, what)) = part.split_once('~') {
                 let (what, change) = what.rsplit_once('-').ok_or_else(|| wrong(part))?;
                 let foreign = Foreign::ALL.into_iter().find(|f| f.as_str() == what);
@@ -190,7 +199,7 @@ impl std::str::FromStr for Point {
                 point.deaths.push((death.parse()?, downtime));
             }
         }
-        match point.deaths.is_empty() && point.foreign.is_none() {
+        match point.deaths.is_empty() && point.foreign.is_none() && point.fault.is_none() {
             true => Err(wrong(text)),
             false => Ok(point),
         }
@@ -308,6 +317,7 @@ mod tests {
             "s4/17:kept-3:0s/9:before-unsynced:1d1h",
             "12~delete-2",
             "s1/12~insert-0/14:all-but-1:0s",
+            "9!rate-limit",
         ] {
             let point: Point = text.parse().expect(text);
             assert_eq!(point.to_string(), text);

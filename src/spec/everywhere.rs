@@ -139,11 +139,11 @@ pub struct Proof {
 }
 
 /// One undisturbed run, and what is held against it.
-struct Schedule {
+pub(super) struct Schedule {
     seed: Option<u64>,
-    start: Left,
-    played: Played,
-    reference: Reference,
+    pub(super) start: Left,
+    pub(super) played: Played,
+    pub(super) reference: Reference,
     /// Open intents, by the length of the journal.
     open: Vec<usize>,
 }
@@ -186,7 +186,7 @@ pub fn crash_everywhere(
             plan.jobs.extend(drawn.map(|deaths| Point {
                 schedule: Some(*seed),
                 deaths: vec![deaths],
-                foreign: None,
+                ..Point::default()
             }));
         }
         plan.jobs.extend(base.pairs(&mut dice, options.pairs));
@@ -205,14 +205,18 @@ pub fn crash_everywhere(
 
 /// What will be tried.
 #[derive(Default)]
-struct Plan {
-    jobs: Vec<Point>,
-    points: usize,
+pub(super) struct Plan {
+    pub(super) jobs: Vec<Point>,
+    pub(super) points: usize,
 }
 
 impl Schedule {
     /// Plays the flow twice, since everything else rests on its being repeatable.
-    fn of(player: &Player<'_, '_>, cloud: &Sim, seed: Option<u64>) -> Result<Schedule, String> {
+    pub(super) fn of(
+        player: &Player<'_, '_>,
+        cloud: &Sim,
+        seed: Option<u64>,
+    ) -> Result<Schedule, String> {
         let how = How {
             seed,
             record: true,
@@ -275,7 +279,7 @@ impl Schedule {
                     let point = Point {
                         schedule: self.seed,
                         deaths: vec![(death, *downtime)],
-                        foreign: None,
+                        ..Point::default()
                     };
                     plan.points += 1;
                     if all {
@@ -352,7 +356,7 @@ impl Schedule {
                 Point {
                     schedule: self.seed,
                     deaths: vec![first, (second, downtime)],
-                    foreign: None,
+                    ..Point::default()
                 }
             })
             .collect()
@@ -379,6 +383,7 @@ impl Schedule {
                     schedule: self.seed,
                     deaths,
                     foreign: Some((at, what, change)),
+                    ..Point::default()
                 })
             })
             .filter(|p| p.deaths.iter().all(|(d, _)| d.fate != Fate::Late))
@@ -483,25 +488,6 @@ impl Schedule {
         }
     }
 
-    fn broken_promise(
-        &self,
-        player: &Player<'_, '_>,
-        before: &[Arc<Line>],
-        played: &Played,
-    ) -> Option<Tried> {
-        let differs = |what: String| Some(Tried::Differs(self.reference.difference(played, what)));
-        if let Err(trouble) = &played.end {
-            return differs(trouble.to_string());
-        }
-        if let Some(name) = &played.leaked {
-            return differs(format!("the secret `{name}` stands in the journal"));
-        }
-        match keeps_the_order(&player.case.catalog, before, played) {
-            Err(what) => differs(what),
-            Ok(()) => None,
-        }
-    }
-
     /// Somebody else worked on the same target: the run may end otherwise, but not break a promise.
     fn judge_meddled(
         &self,
@@ -539,7 +525,7 @@ impl Schedule {
         }
     }
 
-    fn proof(&self, plan: &Plan, judged: Vec<Option<Tried>>, schedules: usize) -> Proof {
+    pub(super) fn proof(&self, plan: &Plan, judged: Vec<Option<Tried>>, schedules: usize) -> Proof {
         let mut proof = Proof {
             effects: self.played.moments.len(),
             points: plan.points,
@@ -561,7 +547,9 @@ impl Schedule {
             let first = point.deaths.first();
             let moment = first
                 .filter(|_| point.schedule.is_none())
-                .and_then(|(d, _)| self.played.moments.get(d.at - 1));
+                .map(|(d, _)| d.at)
+                .or(point.fault.map(|(at, _)| at))
+                .and_then(|at| self.played.moments.get(at.wrapping_sub(1)));
             let tally = match (point.foreign, point.deaths.len(), point.schedule) {
                 (Some(_), ..) => &mut proof.foreign,
                 (None, 2.., _) => &mut proof.pairs,
@@ -569,9 +557,12 @@ impl Schedule {
                 (None, _, None) => &mut proof.reference,
             };
             tally.add(&tried);
-            if let (Some(moment), Some((death, _)), true, None) =
-                (moment, first, point.deaths.len() == 1, point.foreign)
-            {
+            let told = match (point.fault, point.deaths.as_slice(), point.foreign) {
+                (Some((_, kind)), ..) => Some(kind.name()),
+                (None, [(death, _)], None) => moment.map(|m| death.fate.told(m)),
+                _ => None,
+            };
+            if let (Some(moment), Some(told)) = (moment, &told) {
                 let row = rows.entry(moment.number).or_insert_with(|| Row {
                     number: moment.number,
                     step: self.played.address(moment.task).to_owned(),
@@ -580,20 +571,17 @@ impl Schedule {
                     fates: Vec::new(),
                     tally: Tally::default(),
                 });
-                let told = death.fate.told(moment);
-                if !row.fates.contains(&told) {
-                    row.fates.push(told);
+                if !row.fates.contains(told) {
+                    row.fates.push(told.clone());
                 }
                 row.tally.add(&tried);
             }
             if let Tried::Differs(difference) = tried {
-                let what = moment.zip(first).map(|(m, (d, downtime))| {
-                    format!(
-                        "{} `{}`, {}, {downtime} later",
-                        m.kind.as_str(),
-                        m.label,
-                        d.fate.told(m)
-                    )
+                let what = moment.map(|m| {
+                    let told = told.unwrap_or_default();
+                    let later = first.map(|(_, d)| format!(", {d} later"));
+                    let later = later.unwrap_or_default();
+                    format!("{} `{}`, {told}{later}", m.kind.as_str(), m.label)
                 });
                 proof.crashes.push(Crash {
                     point: point.clone(),

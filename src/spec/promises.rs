@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::player::{Line, Played};
 use super::stage::changes;
 use crate::catalog::Catalog;
-use crate::journal::{Event, Outcome};
+use crate::journal::{CallResult, Event, Outcome};
 use crate::wire::Request;
 
 /// What happened, in the order in which it happened.
@@ -23,11 +23,23 @@ pub enum Mark {
 struct Told {
     open: BTreeMap<Arc<str>, Request>,
     over: BTreeSet<Arc<str>>,
+    /// Requests by their ids.
+    ids: BTreeMap<String, Request>,
+    /// Ids of requests that were certainly refused.
+    refused: BTreeSet<String>,
 }
 
 impl Told {
     fn take(&mut self, event: &Event) {
         match event {
+            Event::Called {
+                address,
+                result: CallResult::Failed { .. },
+                ..
+            } => {
+                let id = self.open.remove(address).as_ref().and_then(id_of);
+                self.refused.extend(id);
+            }
             Event::Intent { address, intent } => {
                 self.open
                     .insert(Arc::clone(address), intent.request.clone());
@@ -54,8 +66,15 @@ impl Told {
     }
 }
 
+/// The id by which the API tells a repetition of a request.
+fn id_of(request: &Request) -> Option<String> {
+    let mut query = request.query.iter();
+    let id = query.find(|(name, _)| name == "requestId" || name == "clientOperationId");
+    id.map(|(_, id)| id.clone())
+}
+
 /// No change leaves without a durable intent; nothing begins before what it waits for has a durable
-/// outcome. `before`: the journal that the process found.
+/// outcome; an id stands for one request only, and for none that was refused. `before`: the journal that the process found.
 ///
 /// # Errors
 /// What broke which promise.
@@ -74,6 +93,17 @@ pub fn keeps_the_order(
             Mark::Sent(request) if changes(catalog, request) => {
                 if !told.open.values().any(|open| open == &**request) {
                     return Err(format!("{} left without a durable intent", request.line()));
+                }
+                if let Some(id) = id_of(request) {
+                    if told.refused.contains(&id) {
+                        let line = request.line();
+                        return Err(format!("{line} left under the id of a refused request"));
+                    }
+                    let first = told.ids.entry(id).or_insert_with(|| (**request).clone());
+                    if *first != **request {
+                        let line = request.line();
+                        return Err(format!("{line} left under the id of another request"));
+                    }
                 }
             }
             Mark::Sent(_) => {}

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde_json::Value as Json;
 
 use super::super::ids::request_id;
+use super::super::mutant::Mutant;
 use super::super::plan_item::PlanAction;
 use super::cx::{Attempts, Cx, Halt, Stepped, known, no_answer};
 use super::operation::{self, Followed, Operation};
@@ -51,7 +52,7 @@ pub async fn perform(cx: &Cx<'_>, step: Option<&Step>, change: Change<'_>) -> Re
     let call = cx.next_call();
     let mut sent = change.request;
     let id = change.method.request_id.as_ref().map(|id| {
-        let drawn = request_id(&cx.shared.nonce, &cx.address, call, call, &sent);
+        let drawn = drawn_id(cx, call, &sent);
         sent.query.push((id.param().to_string(), drawn.clone()));
         drawn
     });
@@ -75,7 +76,9 @@ pub async fn perform(cx: &Cx<'_>, step: Option<&Step>, change: Change<'_>) -> Re
         address: cx.address.clone(),
         intent: Box::new(intent.clone()),
     };
-    cx.append(vec![event]).await;
+    if !cx.is_mutant(Mutant::IntentNotDurable) {
+        cx.append(vec![event]).await;
+    }
     crate::world::failpoint("intent-durable", &change.method.id);
     if cx.stopping() {
         carrier.void(&intent).await;
@@ -88,6 +91,23 @@ pub async fn perform(cx: &Cx<'_>, step: Option<&Step>, change: Change<'_>) -> Re
     carrier.carry(intent, Begin::Send).await
 }
 
+/// The request id of a new call.
+fn drawn_id(cx: &Cx<'_>, call: u32, request: &Request) -> String {
+    let nonce = &cx.shared.nonce;
+    if cx.is_mutant(Mutant::GenerationNotRaised) {
+        return request_id(nonce, &cx.address, 1, 1, request);
+    }
+    if cx.is_mutant(Mutant::IdWithoutHash) {
+        let nothing = Request {
+            body: None,
+            query: Vec::new(),
+            ..request.clone()
+        };
+        return request_id(nonce, &cx.address, 1, 1, &nothing);
+    }
+    request_id(nonce, &cx.address, call, call, request)
+}
+
 /// Takes up the call that an earlier process left open.
 pub async fn resume_call(
     cx: &Cx<'_>,
@@ -96,11 +116,20 @@ pub async fn resume_call(
     get: Option<Request>,
     deadline: Timestamp,
 ) -> Result<Changed> {
-    let intent = open.intent().clone();
+    let mut intent = open.intent().clone();
     let Some(method) = cx.shared.catalog.method(&intent.request.method) else {
         let what = format!("the catalogue no longer has `{}`", intent.request.method);
         return Err(cx.failure(Reason::Decision, what));
     };
+    if cx.is_mutant(Mutant::RequestIdRedrawn) && intent.request_id.is_some() {
+        let drawn = request_id("another", &cx.address, 1, 1, &intent.request);
+        for (name, value) in &mut intent.request.query {
+            if name == "requestId" || name == "clientOperationId" {
+                value.clone_from(&drawn);
+            }
+        }
+        intent.request_id = Some(drawn);
+    }
     let carrier = Carrier {
         cx,
         step,
@@ -109,6 +138,9 @@ pub async fn resume_call(
         deadline,
         guarded: cx.now().into(),
     };
+    if cx.is_mutant(Mutant::GuardBeforeSettle) {
+        carrier.guards().await?;
+    }
     let begin = match open {
         CallState::Running {
             operation, poll, ..
@@ -240,6 +272,13 @@ impl Carrier<'_, '_> {
             }
             self.cx.send(&intent.request, self.cx.patience()).await
         };
+        if self.cx.is_mutant(Mutant::IntentNotDurable) {
+            let address = self.cx.address.clone();
+            let intent = Box::new(intent.clone());
+            self.cx
+                .append(vec![Event::Intent { address, intent }])
+                .await;
+        }
         match answer {
             Ok(answer) => match classify(&self.method.service, false, &answer) {
                 Ok(json)
@@ -293,6 +332,9 @@ impl Carrier<'_, '_> {
     /// The step's guards once more, on a fresh look at its resource.
     async fn guards(&self) -> Result<()> {
         self.guarded.set(self.cx.now());
+        if self.cx.is_mutant(Mutant::GuardNotReevaluated) {
+            return Ok(());
+        }
         let Some(step) = self.step.filter(|s| clauses::requires(s).next().is_some()) else {
             return Ok(());
         };
@@ -322,6 +364,10 @@ impl Carrier<'_, '_> {
             answer.clone()
         } else {
             Json::Null
+        };
+        let origin = match self.cx.is_mutant(Mutant::AdoptedIsCreated) {
+            true => Origin::Created,
+            false => origin,
         };
         let result = CallResult::Ok {
             origin,

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::super::effect::{Effect, Reply};
+use super::super::mutant::Mutant;
 use super::super::plan_item::{PlanAction, PlanItem};
 use super::super::shared::{Lock, Permit, Shared};
 use super::super::task::{Ask, Given, Port};
@@ -491,6 +492,11 @@ impl<'p> Cx<'p> {
         self.effect(Effect::Sleep { until }).await;
     }
 
+    /// Whether this mistake is to be made.
+    pub fn is_mutant(&self, mutant: Mutant) -> bool {
+        self.shared.settings.is_mutant(mutant)
+    }
+
     pub fn stopping(&self) -> bool {
         self.shared.stopping.get()
     }
@@ -579,6 +585,12 @@ impl<'p> Cx<'p> {
         match self.read(request).await? {
             Ok(json) => Ok(Some(json)),
             Err(error) if error.class == ErrorClass::NotFound => Ok(None),
+            Err(error)
+                if error.class == ErrorClass::Permission
+                    && self.is_mutant(Mutant::ForbiddenIsAbsent) =>
+            {
+                Ok(None)
+            }
             Err(error) => Err(self.api_failure(error, request)),
         }
     }

@@ -17,6 +17,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use super::effect::{Effect, Reply};
+use super::mutant::Mutant;
 use super::plan_item::PlanAction;
 use super::settings::Mode;
 use super::shared::Shared;
@@ -167,6 +168,7 @@ async fn growth(cx: &Cx<'_>) -> TaskEnd {
     };
     match cx.shared.past.grown.get(&cx.address) {
         Some(recorded) if *recorded == to => {}
+        Some(_) if cx.is_mutant(Mutant::GrowthReevaluated) => {}
         Some(_) => {
             let failure = cx.failure(
                 Reason::Decision,

@@ -6,6 +6,7 @@
 
 use serde_json::Value as Json;
 
+use super::super::mutant::Mutant;
 use super::Result;
 use super::cx::{Cx, Halt};
 use super::operation::{self, Operation, args_of};
@@ -75,6 +76,9 @@ pub async fn settle(cx: &Cx<'_>, call: &Lost<'_>) -> Result<Settled> {
         Looked::Failed(error) => return Ok(Settled::Refused(error)),
         Looked::Several => return Err(undecidable(cx, intent)),
         Looked::None | Looked::Unseen => {}
+    }
+    if cx.is_mutant(Mutant::SettleSkipsObservation) {
+        return Ok(Settled::Unsent);
     }
     let collection = cx.shared.catalog.collection(&method.collection);
     match (role(method, collection.as_deref()), call.get) {
@@ -259,6 +263,7 @@ enum Looked {
 
 async fn look_for_operation(cx: &Cx<'_>, intent: &Intent, method: &Method) -> Result<Looked> {
     let listed = match &method.operation {
+        _ if cx.is_mutant(Mutant::SettleSkipsOperation) => None,
         OperationStyle::Compute(_) if intent.request_id.is_some() => {
             compute_list(cx, intent, method)
         }
