@@ -10,7 +10,7 @@ use super::player::{How, Left, Line, Marks, PROCESS, Played, Player, Trouble, fi
 use super::promises::Mark;
 use super::stage::{Stage, changes};
 use super::tape::{Answered, Kind, Moment, Tape, Touch};
-use crate::journal::Event;
+use crate::journal::{Event, RunStatus};
 use crate::run::{Effect, Engine, GateAnswer, Happening, Mutant, Reply, TaskId, compute};
 use crate::store::StoreError;
 use crate::wire::{Answer, NoAnswer, Request};
@@ -116,7 +116,10 @@ impl<'a, 'b, 'p> Actor<'a, 'b, 'p> {
             self.touch(&request, true);
         }
         let mut stage = self.stage;
-        stage.cloud.advance(self.now.plus(AFTERMATH));
+        let is_done = matches!(&end, Ok(end) if end.status == RunStatus::Done);
+        if is_done {
+            stage.cloud.advance(self.now.plus(AFTERMATH));
+        }
         Played {
             end,
             left: Left {

@@ -13,7 +13,12 @@ use crate::run::End;
 use crate::world::Timestamp;
 
 /// Values that no two runs share, and what they are called instead.
-pub type Names = BTreeMap<String, String>;
+#[derive(Clone, Debug, Default)]
+pub struct Names {
+    whole: BTreeMap<String, String>,
+    /// Names that Google draws, also inside of paths: machines of managed groups.
+    parts: Vec<(String, String)>,
+}
 
 /// Method, target and body of a change.
 type Change = (Arc<str>, String, String);
@@ -260,11 +265,42 @@ fn outputs(end: &End, names: &Names) -> Json {
 
 /// Ids, addresses and fingerprints of everything that is there, by what they belong to.
 fn names(stage: &Stage) -> Names {
-    let mut names = Names::new();
-    for (key, json) in stage.cloud.resources() {
-        collect(&key, &json, &mut names);
+    let resources = stage.cloud.resources();
+    let mut names = Names {
+        parts: machines(&resources),
+        ..Names::default()
+    };
+    for (key, json) in &resources {
+        let key = renamed(key, &names);
+        collect(&key, json, &mut names);
     }
     names
+}
+
+/// The machines of managed groups, numbered within their zones: their names end in four letters that
+/// are drawn.
+fn machines(resources: &serde_json::Map<String, Json>) -> Vec<(String, String)> {
+    let bases: Vec<String> = resources
+        .values()
+        .filter_map(|json| Some(format!("{}-", json.get("baseInstanceName")?.as_str()?)))
+        .collect();
+    let mut counts: BTreeMap<(String, &str), usize> = BTreeMap::new();
+    let mut parts = Vec::new();
+    for key in resources.keys() {
+        let Some((zone, name)) = key.split_once("/instances/") else {
+            continue;
+        };
+        let drawn =
+            |base: &&String| name.len() == base.len() + 4 && name.starts_with(base.as_str());
+        let Some(base) = bases.iter().find(drawn) else {
+            continue;
+        };
+        let zone = zone.rsplit('/').next().unwrap_or(zone);
+        let count = counts.entry((zone.to_owned(), base)).or_insert(0);
+        *count += 1;
+        parts.push((name.to_owned(), format!("{base}({zone} {count})")));
+    }
+    parts
 }
 
 fn collect(owner: &str, json: &Json, names: &mut Names) {
@@ -274,6 +310,7 @@ fn collect(owner: &str, json: &Json, names: &mut Names) {
                 match value {
                     Json::String(text) if passing(name) && is_minted(text) => {
                         names
+                            .whole
                             .entry(text.clone())
                             .or_insert_with(|| format!("({name} of {owner})"));
                     }
@@ -325,8 +362,12 @@ fn reworded(json: Json, names: &Names) -> Json {
 }
 
 fn renamed(text: &str, names: &Names) -> String {
-    if let Some(name) = names.get(text) {
+    if let Some(name) = names.whole.get(text) {
         return name.clone();
+    }
+    let mut drawn = names.parts.iter();
+    if let Some((old, new)) = drawn.find(|(old, _)| text.contains(old.as_str())) {
+        return text.replace(old.as_str(), new);
     }
     if Timestamp::parse(text).is_some() {
         return "(a moment)".to_owned();
@@ -336,7 +377,7 @@ fn renamed(text: &str, names: &Names) -> String {
         None => (text, None),
     };
     if address.parse::<Ipv4Addr>().is_ok() {
-        let name = names.get(address).map_or("(an address)", |n| n);
+        let name = names.whole.get(address).map_or("(an address)", |n| n);
         return match mask {
             Some(mask) => format!("{name}/{mask}"),
             None => name.to_owned(),

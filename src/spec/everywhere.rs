@@ -10,8 +10,10 @@ use super::player::{Case, How, Left, Line, Played, Player};
 use super::promises::keeps_the_order;
 use super::tape::{Kind, Moment};
 use super::work::in_parallel;
+use crate::catalog::{Catalog, SettleClass};
 use crate::journal::{Event, RunStatus};
 use crate::sim::Sim;
+use crate::wire::Verb;
 use crate::world::Millis;
 use std::sync::Arc;
 
@@ -67,8 +69,8 @@ impl Options {
 pub enum Tried {
     /// As the run that nobody disturbed.
     Same,
-    /// After the cloud had forgotten even its operations a person is asked, and nothing was done
-    /// twice.
+    /// A person is asked: the cloud has forgotten even its operations, or shows no trace of the call;
+    /// nothing was done twice.
     Decision,
     /// Somebody else worked on the same target; the run kept its promises.
     Kept,
@@ -476,7 +478,7 @@ impl Schedule {
             return wrong;
         }
         let decision = matches!(&played.end, Ok(end) if end.status == RunStatus::Decision);
-        if forgotten && decision {
+        if decision && (forgotten || shows_no_trace(&player.case.catalog, before)) {
             return match self.reference.nothing_twice(played, |_| false) {
                 Ok(()) => Tried::Decision,
                 Err(difference) => Tried::Differs(difference),
@@ -640,6 +642,30 @@ fn class(moment: &Moment, death: Death) -> Class {
             (length, moment.changes, Some((flying, death.fate)))
         }
     }
+}
+
+/// Whether a call is open of which the API shows no trace, so that only a person can tell (R0511).
+fn shows_no_trace(catalog: &Catalog, journal: &[Arc<Line>]) -> bool {
+    let mut open = BTreeMap::new();
+    for line in journal {
+        match &line.event {
+            Event::Intent { address, intent } => {
+                open.insert(address, &intent.request);
+            }
+            Event::Called { address, .. } | Event::Voided { address, .. } => {
+                open.remove(address);
+            }
+            _ => {}
+        }
+    }
+    open.values()
+        .any(|request| match catalog.method(&request.method) {
+            Some(method) => matches!(
+                method.settle,
+                SettleClass::Unsafe | SettleClass::OnceOnlyResult | SettleClass::MarkedCreate
+            ),
+            None => !matches!(request.verb, Verb::Put | Verb::Delete),
+        })
 }
 
 /// How many intents are open after each line of a journal.

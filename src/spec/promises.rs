@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::player::{Line, Played};
 use super::stage::changes;
 use crate::catalog::Catalog;
-use crate::journal::{CallResult, Event, Outcome};
+use crate::journal::{CallResult, Event, Origin, Outcome};
 use crate::wire::Request;
 
 /// What happened, in the order in which it happened.
@@ -27,6 +27,8 @@ struct Told {
     ids: BTreeMap<String, Request>,
     /// Ids of requests that were certainly refused.
     refused: BTreeSet<String>,
+    /// Steps whose operation is known.
+    followed: BTreeSet<Arc<str>>,
 }
 
 impl Told {
@@ -39,6 +41,9 @@ impl Told {
             } => {
                 let id = self.open.remove(address).as_ref().and_then(id_of);
                 self.refused.extend(id);
+            }
+            Event::Operation { address, .. } => {
+                self.followed.insert(Arc::clone(address));
             }
             Event::Intent { address, intent } => {
                 self.open
@@ -66,6 +71,34 @@ impl Told {
     }
 }
 
+impl Told {
+    /// What only was found after a lost answer must not be recorded as made.
+    fn has_seen(&self, event: &Event, sent: &[&Request]) -> Result<(), String> {
+        let Event::Called {
+            address,
+            result:
+                CallResult::Ok {
+                    origin: Origin::Created,
+                    ..
+                },
+            ..
+        } = event
+        else {
+            return Ok(());
+        };
+        let open = self.open.get(address);
+        let seen = self.followed.contains(address)
+            || sent.iter().any(|request| open == Some(*request))
+            || sent.iter().any(|r| r.method.contains("perations."));
+        match seen {
+            true => Ok(()),
+            false => Err(format!(
+                "{address} is recorded as created, and nothing was seen that proves it"
+            )),
+        }
+    }
+}
+
 /// The id by which the API tells a repetition of a request.
 fn id_of(request: &Request) -> Option<String> {
     let mut query = request.query.iter();
@@ -74,7 +107,7 @@ fn id_of(request: &Request) -> Option<String> {
 }
 
 /// No change leaves without a durable intent; nothing begins before what it waits for has a durable
-/// outcome; an id stands for one request only, and for none that was refused. `before`: the journal that the process found.
+/// outcome; nothing counts as created without proof; an id stands for one request only, and for none that was refused. `before`: the journal that the process found.
 ///
 /// # Errors
 /// What broke which promise.
@@ -87,9 +120,16 @@ pub fn keeps_the_order(
     for line in before {
         told.take(&line.event);
     }
+    let mut sent: Vec<&Request> = Vec::new();
     for mark in &played.trace {
+        if let Mark::Sent(request) = mark {
+            sent.push(request);
+        }
         match mark {
-            Mark::Durable(event) => told.take(event),
+            Mark::Durable(event) => {
+                told.has_seen(event, &sent)?;
+                told.take(event);
+            }
             Mark::Sent(request) if changes(catalog, request) => {
                 if !told.open.values().any(|open| open == &**request) {
                     return Err(format!("{} left without a durable intent", request.line()));

@@ -1,9 +1,8 @@
 //! Everything outside of a run: the simulated cloud, and servers that are no Google API.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::compare::plain;
+use super::compare::{Names, plain};
 use super::site::Site;
 use crate::catalog::Catalog;
 use crate::sim::{Sim, call_of};
@@ -83,7 +82,7 @@ impl Stage {
                 body: request
                     .body
                     .clone()
-                    .map(|body| plain(body, &BTreeMap::new()).to_string())
+                    .map(|body| plain(body, &Names::default()).to_string())
                     .unwrap_or_default(),
                 ours,
                 effective,

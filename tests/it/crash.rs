@@ -32,7 +32,7 @@ fn survives_everywhere(name: &str, text: &str, inputs: Json, cloud: &Sim) {
 }
 
 /// A cloud in which these calls were made and are done.
-fn cloud_with(calls: &[(&str, Json)]) -> Sim {
+pub fn cloud_with(calls: &[(&str, Json)]) -> Sim {
     let mut sim = rig::cloud();
     for (path, body) in calls {
         let call = r5flow::sim::Call {
@@ -58,7 +58,7 @@ fn cloud_with(calls: &[(&str, Json)]) -> Sim {
 
 const CHECKS: &str = "compute/v1/projects/demo/global/healthChecks";
 
-fn a_check() -> (&'static str, Json) {
+pub fn a_check() -> (&'static str, Json) {
     let body = json!({ "name": "hc", "type": "HTTP", "checkIntervalSec": 5, "httpHealthCheck": { "port": 5080 } });
     (CHECKS, body)
 }
@@ -242,4 +242,25 @@ workflow main {
 }
 "#;
     survives_everywhere("no ids", text, json!({}), &rig::cloud());
+}
+
+/// A flow of `tests/flows`.
+fn flow(name: &str) -> String {
+    let path = format!("tests/flows/{name}.r5flow");
+    std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{path}: {e}"))
+}
+
+#[test]
+fn ten_steps_on_a_database() {
+    survives_everywhere("databases", &flow("databases"), json!({}), &rig::cloud());
+}
+
+#[test]
+fn change_sets_and_versions() {
+    survives_everywhere("names", &flow("names"), json!({}), &rig::cloud());
+}
+
+#[test]
+fn requests_to_the_web() {
+    survives_everywhere("web", &flow("web"), json!({}), &rig::cloud());
 }

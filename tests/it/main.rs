@@ -8,6 +8,7 @@ mod cli;
 mod collections;
 mod crash;
 mod docs;
+mod failures;
 mod generated;
 mod harness;
 mod hostile;
@@ -15,6 +16,8 @@ mod inputs;
 mod kill;
 mod methods;
 mod model;
+#[cfg(debug_assertions)]
+mod mutants;
 mod pages;
 mod prints;
 mod reference;
