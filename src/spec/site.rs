@@ -30,7 +30,10 @@ impl Site {
                 Some(found) => (200, found.clone(), false),
                 None => (404, Json::Null, false),
             },
-            Verb::Put => (200, self.keep(url, body), true),
+            Verb::Put => {
+                let changed = self.kept.get(&url) != Some(&body);
+                (200, self.keep(url, body), changed)
+            }
             Verb::Post => {
                 if let Some(own) = own_name(&body) {
                     self.keep(format!("{}/{own}", url.trim_end_matches('/')), body.clone());

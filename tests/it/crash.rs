@@ -256,7 +256,7 @@ fn ten_steps_on_a_database() {
 }
 
 #[test]
-fn change_sets_and_versions() {
+fn change_sets_and_secrets() {
     survives_everywhere("names", &flow("names"), json!({}), &rig::cloud());
 }
 
