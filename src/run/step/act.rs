@@ -13,7 +13,7 @@ use super::operation::{self, Followed, Operation};
 use super::settle::{self, Role, Settled, role};
 use super::target::{self, Target};
 use super::{Result, again, clauses, wait};
-use crate::catalog::{Method, OperationStyle, coerce, request};
+use crate::catalog::{Method, OperationStyle, RequestId, coerce, request};
 use crate::eval::EvalError;
 use crate::journal::{CallResult, CallState, Event, Intent, Origin, Reason, Verdict};
 use crate::syntax::ast::{ApiCall, Step};
@@ -52,7 +52,7 @@ pub async fn perform(cx: &Cx<'_>, step: Option<&Step>, change: Change<'_>) -> Re
     let call = cx.next_call();
     let mut sent = change.request;
     let id = change.method.request_id.as_ref().map(|id| {
-        let drawn = drawn_id(cx, call, &sent);
+        let drawn = cx.drawn_id(call, &sent);
         sent.query.push((id.param().to_string(), drawn.clone()));
         drawn
     });
@@ -89,23 +89,6 @@ pub async fn perform(cx: &Cx<'_>, step: Option<&Step>, change: Change<'_>) -> Re
         return Ok(Changed::Stale);
     }
     carrier.carry(intent, Begin::Send).await
-}
-
-/// The request id of a new call.
-fn drawn_id(cx: &Cx<'_>, call: u32, request: &Request) -> String {
-    let nonce = &cx.shared.nonce;
-    if cx.is_mutant(Mutant::GenerationNotRaised) {
-        return request_id(nonce, &cx.address, 1, 1, request);
-    }
-    if cx.is_mutant(Mutant::IdWithoutHash) {
-        let nothing = Request {
-            body: None,
-            query: Vec::new(),
-            ..request.clone()
-        };
-        return request_id(nonce, &cx.address, 1, 1, &nothing);
-    }
-    request_id(nonce, &cx.address, call, call, request)
 }
 
 /// Takes up the call that an earlier process left open.
@@ -200,6 +183,9 @@ impl Carrier<'_, '_> {
                             None => return self.done(&intent, json, Origin::Created).await,
                         },
                     },
+                    Sent::Refused(error) if left && self.repeats(&error) => {
+                        return self.done(&intent, Json::Null, Origin::Presumed).await;
+                    }
                     Sent::Refused(error) => return self.refused(&intent, error).await,
                     Sent::Unknown(error) => {
                         left = true;
@@ -298,6 +284,12 @@ impl Carrier<'_, '_> {
             Err(lost) if lost.may_have_left() => Sent::Unknown(no_answer(lost)),
             Err(lost) => Sent::Never(no_answer(lost)),
         }
+    }
+
+    /// Whether a refusal says that the call was made before, under the same id.
+    fn repeats(&self, error: &ApiError) -> bool {
+        let unique = matches!(self.method.request_id, Some(RequestId::Unique(_)));
+        unique && error.class == ErrorClass::AlreadyExists
     }
 
     /// Waits before the next attempt, or gives up at the step's deadline.

@@ -492,11 +492,6 @@ impl<'p> Cx<'p> {
         self.effect(Effect::Sleep { until }).await;
     }
 
-    /// Whether this mistake is to be made.
-    pub fn is_mutant(&self, mutant: Mutant) -> bool {
-        self.shared.settings.is_mutant(mutant)
-    }
-
     pub fn stopping(&self) -> bool {
         self.shared.stopping.get()
     }

@@ -4,6 +4,7 @@ mod act;
 mod again;
 mod clauses;
 mod cx;
+mod drawn;
 mod ensure;
 mod gate;
 mod http;
