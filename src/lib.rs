@@ -30,4 +30,5 @@ pub mod cloud;
 pub mod hook;
 pub mod sim;
 pub mod report;
+pub mod spec;
 pub mod cli;

@@ -64,6 +64,8 @@ pub enum Command {
     Cancel(Cancel),
     /// List the runs, or show one
     Runs(Runs),
+    /// Prove on the simulated cloud that a workflow survives being disturbed
+    Test(Test),
     /// Draw the graph of a workflow
     Graph(Graph),
     /// Tell the long story of a diagnostic
@@ -86,6 +88,7 @@ impl Command {
             Command::Resume(args) => args.driving.json,
             Command::Rollback(args) => args.driving.json,
             Command::Runs(args) => args.json,
+            Command::Test(args) => args.json,
             _ => false,
         }
     }
@@ -287,6 +290,41 @@ pub struct RunsImport {
 }
 
 #[derive(Debug, ClapArgs)]
+#[command(group = clap::ArgGroup::new("mode").required(true))]
+pub struct Test {
+    /// Kill the run at every effect and resume it
+    #[arg(long, group = "mode")]
+    pub crash_everywhere: bool,
+    /// Let every call fail once in every way
+    #[arg(long, group = "mode")]
+    pub fail_everywhere: bool,
+    /// The flow, a `.r5flow` file
+    pub file: String,
+    /// Which workflow, when the file has several
+    pub workflow: Option<String>,
+    #[command(flatten)]
+    pub inputs: Inputs,
+    /// What the simulated cloud holds; its name ends in `.toml`
+    #[arg(long, visible_alias = "scenario", value_name = "SCENARIO", num_args = 0..=1, require_equals = true)]
+    pub sim: Option<Option<PathBuf>>,
+    /// How many steps may talk to the cloud at one time
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub parallel: Option<u16>,
+    /// Try every point, and not only the first and the last of those that leave the same
+    #[arg(long)]
+    pub all: bool,
+    /// What is drawn by chance, is drawn by this number
+    #[arg(long, value_name = "N", default_value = "1")]
+    pub seed: u64,
+    /// Try only this point, as a report names it
+    #[arg(long, value_name = "POINT")]
+    pub point: Vec<String>,
+    /// Print one JSON object a line
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
 pub struct Graph {
     /// The flow, a `.r5flow` file
     pub file: String,
@@ -374,7 +412,7 @@ fn with_scenarios_joined(given: impl IntoIterator<Item = OsString>) -> Vec<OsStr
     for word in given {
         let scenario = word.to_string_lossy().ends_with(".toml");
         match out.last_mut() {
-            Some(last) if scenario && last == "--sim" => {
+            Some(last) if scenario && (last == "--sim" || last == "--scenario") => {
                 last.push("=");
                 last.push(word);
             }

@@ -13,7 +13,6 @@ pub mod failure;
 pub mod flow;
 mod fmt;
 mod graph;
-pub mod hooks;
 pub mod inputs;
 mod order;
 mod plan;
@@ -26,6 +25,7 @@ pub mod session;
 pub mod settings;
 mod sim;
 mod talk;
+mod test;
 pub mod terminal;
 mod until;
 pub mod world;
@@ -33,6 +33,8 @@ pub mod world;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 use std::sync::Mutex;
+
+pub use crate::hook::rhai_hooks as hooks;
 
 use args::{Args, Command};
 use failure::{Exit, Failure};
@@ -74,6 +76,7 @@ fn dispatch(args: &Args, settings: &Settings) -> Result<Exit, Failure> {
         Command::Approve(args) => approve::approve(args, settings),
         Command::Cancel(args) => cancel::cancel(args, settings),
         Command::Runs(args) => runs::runs(args, settings),
+        Command::Test(args) => test::test(args, settings),
         Command::Graph(args) => graph::graph(args, settings),
         Command::Explain(args) => explain::explain(args, settings),
         Command::Sim(args) => sim::sim(args, settings),

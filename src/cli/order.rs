@@ -13,7 +13,7 @@ use crate::catalog::Catalog;
 use crate::cloud::Settings as Transport;
 
 /// How many steps may talk to the cloud at one time when nobody says.
-const PARALLEL: usize = 16;
+pub const PARALLEL: usize = 16;
 /// The environment of runs that name none.
 const ENVIRONMENT: &str = "default";
 

@@ -131,7 +131,11 @@ pub fn open(
     }
 }
 
-fn scenario(file: Option<&Path>) -> Result<Scenario, SessionError> {
+/// A scenario from its file, or the built-in one.
+///
+/// # Errors
+/// The file cannot be read, or is none.
+pub fn scenario(file: Option<&Path>) -> Result<Scenario, SessionError> {
     let Some(file) = file else {
         return Ok(Scenario::default());
     };

@@ -6,6 +6,7 @@
 
 mod convert;
 mod error;
+pub mod rhai_hooks;
 #[cfg(test)]
 mod tests;
 

@@ -8,6 +8,7 @@ use std::task::Poll;
 use super::effect::{Effect, Reply, TaskId};
 use super::end::{End, NodeStatus, severity, status_of, stuck};
 use super::engine::Observer;
+use super::mutant::Mutant;
 use super::plan_item::PlanItem;
 use super::settings::{Mode, Settings};
 use super::shared::Shared;
@@ -15,7 +16,7 @@ use super::step;
 use super::task::{Ask, Given, Port, Task, TaskEnd};
 use super::traffic::{Line, Rank};
 use crate::catalog::Catalog;
-use crate::journal::{Made, Outcome, RunStatus, State, StepFailure};
+use crate::journal::{Event, Made, Outcome, RunStatus, State, StepFailure, Verdict};
 use crate::plan::{FrameId, Graph, Memo, NodeId, PoolId, Work};
 use crate::value::Value;
 use crate::world::Timestamp;
@@ -348,6 +349,10 @@ impl<'p> Core<'p> {
             )) => outcome.clone(),
             _ => return false,
         };
+        let reads = matches!(&outcome, Outcome::Done { verdict, .. } if *verdict == Verdict::Read);
+        if reads && self.shared.settings.is_mutant(Mutant::GrowthReevaluated) {
+            return false;
+        }
         step::remember_resource(&self.shared, node);
         self.settle_outcome(node, outcome);
         true
@@ -394,6 +399,7 @@ impl<'p> Core<'p> {
                         self.idle_tasks.insert(task);
                     }
                     self.outstanding += 1;
+                    self.run_ahead(NodeId(task.0), &effect);
                     self.out.push((task, effect));
                 }
                 // Only asks make a task wait.
@@ -412,6 +418,19 @@ impl<'p> Core<'p> {
         self.ready.push(rank, node);
     }
 
+    /// The mistake of [`Mutant::OutcomeAfterDependents`].
+    fn run_ahead(&mut self, node: NodeId, effect: &Effect) {
+        if let Effect::Append(events) = effect
+            && let Some(Event::Finished { outcome, .. }) = events.last()
+            && self
+                .shared
+                .settings
+                .is_mutant(Mutant::OutcomeAfterDependents)
+        {
+            self.settle_outcome(node, outcome.clone());
+        }
+    }
+
     fn announce(&mut self, node: NodeId, effect: &Effect) {
         if let Effect::Inbox(question) = effect {
             let event = Value::record([
@@ -425,6 +444,7 @@ impl<'p> Core<'p> {
 
     fn ended(&mut self, node: NodeId, end: TaskEnd) {
         match end {
+            TaskEnd::Finished(_) if self.status(node).lets_pass() => {}
             TaskEnd::Finished(outcome) => self.settle_outcome(node, outcome),
             TaskEnd::Passed => self.finish(node, NodeStatus::Done),
             TaskEnd::Paused(why) => self.status[node.0 as usize] = NodeStatus::Paused(why),

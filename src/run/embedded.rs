@@ -272,8 +272,29 @@ fn withheld(message: &str) -> String {
     )
 }
 
+/// Computes a hook. What it makes of a secret is one, and its failure tells nothing of a secret.
+///
+/// # Errors
+/// The hook failed; the text is fit to be recorded.
+pub async fn compute(
+    hooks: &dyn Hooks,
+    vault: &Vault,
+    function: &str,
+    args: Vec<Value>,
+) -> Result<Value, String> {
+    let secret = vault.holds_secret_in(&args);
+    let result = hooks.call(function, args.clone()).await;
+    if let Ok(value) = &result {
+        vault.made(&args, value);
+    }
+    result.map_err(|message| match secret {
+        true => withheld(&message),
+        false => vault.mask(&message),
+    })
+}
+
 /// An event as it is stored: one JSON document without any secret.
-fn sealed(vault: &Vault, event: &Event) -> String {
+pub fn sealed(vault: &Vault, event: &Event) -> String {
     let sealed = serde_json::to_string(event).and_then(|text| {
         if vault.leaves_alone(&text) {
             return Ok(text);
@@ -316,15 +337,8 @@ impl Engine for Embedded {
                 let hooks = Rc::clone(&self.hooks);
                 let vault = Rc::clone(&self.vault);
                 self.flight(Kind::Real, task, async move {
-                    let secret = vault.holds_secret_in(&args);
-                    let result = hooks.call(&function, args.clone()).await;
-                    if let Ok(value) = &result {
-                        vault.made(&args, value);
-                    }
-                    Ok(Reply::Hook(result.map_err(|message| match secret {
-                        true => withheld(&message),
-                        false => vault.mask(&message),
-                    })))
+                    let result = compute(&*hooks, &vault, &function, args).await;
+                    Ok(Reply::Hook(result))
                 });
             }
             Effect::Inbox(question) => {

@@ -23,6 +23,7 @@ mod engine;
 mod grants;
 mod ids;
 mod law;
+mod mutant;
 mod plan_item;
 mod rollback;
 mod settings;
@@ -35,10 +36,13 @@ mod tests;
 
 pub use core::Core;
 pub use effect::{Effect, GateAnswer, GateQuestion, Reply, TaskId};
-pub use embedded::{Embedded, Hooks, InboxSource, Local, Parts, unsealed, unsealed_as_known};
+pub use embedded::{
+    Embedded, Hooks, InboxSource, Local, Parts, compute, sealed, unsealed, unsealed_as_known,
+};
 pub use end::{End, NodeStatus};
 pub use engine::{Engine, Happening, Observer, drive};
 pub use ids::request_id;
+pub use mutant::Mutant;
 pub use plan_item::{PlanAction, PlanItem};
 pub use rollback::{Lasting, Rollback, Stay, Stays};
 pub use settings::{Mode, Settings};

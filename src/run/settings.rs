@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::mutant::Mutant;
 use crate::world::Millis;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +43,9 @@ pub struct Settings {
     pub marks: bool,
     /// Set in a protected environment, with its name: nothing is deleted or replaced.
     pub spares: Option<String>,
+    /// A mistake made on purpose.
+    #[cfg(debug_assertions)]
+    pub mutant: Option<Mutant>,
 }
 
 impl Settings {
@@ -60,6 +64,20 @@ impl Settings {
             lateness: Millis::mins(10),
             marks: true,
             spares: None,
+            #[cfg(debug_assertions)]
+            mutant: None,
+        }
+    }
+
+    /// Whether this mistake is to be made; never in a release build.
+    #[inline]
+    pub fn is_mutant(&self, mutant: Mutant) -> bool {
+        #[cfg(debug_assertions)]
+        return self.mutant == Some(mutant);
+        #[cfg(not(debug_assertions))]
+        {
+            let _ = mutant;
+            false
         }
     }
 }

@@ -41,7 +41,7 @@ use serde_json::{Value as Json, json};
 pub use durable::{Cloud, Durable, SimError};
 pub use scenario::Scenario;
 pub use serve::{SERVER, Speed, serve};
-pub use sim_wire::SimWire;
+pub use sim_wire::{SimWire, call_of};
 pub use world::Mutation;
 
 use crate::catalog::{Catalog, RequestId};

@@ -18,7 +18,7 @@ pub struct Match {
 pub struct Router {
     catalog: Catalog,
     services: Vec<Arc<str>>,
-    tables: BTreeMap<Arc<str>, Vec<Route>>,
+    tables: BTreeMap<Arc<str>, Arc<[Route]>>,
 }
 
 #[derive(Clone)]
@@ -69,8 +69,8 @@ impl Router {
         };
         let mut best: Option<(usize, Match)> = None;
         for service in asked {
-            for route in self.table(&service) {
-                if route.method.verb != verb {
+            for route in self.table(&service).iter() {
+                if route.method.verb != verb || !route.may_fit(&text) {
                     continue;
                 }
                 let Some((score, params)) = route.fit(&text) else {
@@ -105,6 +105,24 @@ impl Route {
             push_segments(&method, part, &mut segments);
         }
         Route { method, segments }
+    }
+
+    /// Whether the literals stand where they must; most routes are out after that.
+    fn may_fit(&self, text: &[String]) -> bool {
+        let last = self.segments.last().map(|s| &s.want);
+        let length = match last {
+            Some(Want::Rest) => text.len() >= self.segments.len(),
+            _ => text.len() == self.segments.len(),
+        };
+        length
+            && self
+                .segments
+                .iter()
+                .zip(text)
+                .all(|(s, have)| match &s.want {
+                    Want::Literal(literal) if s.suffix.is_none() => **literal == **have,
+                    _ => true,
+                })
     }
 
     fn fit(&self, text: &[String]) -> Option<(usize, BTreeMap<Arc<str>, String>)> {

@@ -1,7 +1,7 @@
 //! Files, inputs and words that make no sense: the right code, the right place, no panic.
 
-use crate::dice::Dice;
 use crate::harness::Folder;
+use r5flow::spec::dice::Dice;
 
 const FLOW: &str = "workflow w {
   input project: string

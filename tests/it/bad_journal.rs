@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::dice::Dice;
 use crate::harness::Folder;
+use r5flow::spec::dice::Dice;
 
 const FLOW: &str = "workflow w {
   input project: string

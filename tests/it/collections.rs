@@ -10,7 +10,9 @@ use r5flow::wire::Verb;
 use r5flow::world::Millis;
 use serde_json::{Value as Json, json};
 
-use crate::rig::{self, Case, dump, is_done};
+use r5flow::spec::Left;
+
+use crate::rig::{self, dump};
 
 /// The name of the resource that comes and goes.
 const ID: &str = "comes-and-goes";
@@ -363,9 +365,9 @@ fn comes_and_goes(catalog: &Catalog, collection: &Collection, cloud: &Sim) -> Re
     if !errors.is_empty() {
         return Err(format!("{}\n{text}", errors.join("\n")));
     }
-    let case = Case::new(&program, &checked, &json!({}));
-    let ran = case.run(Case::fresh(cloud.clone()), None);
-    if !is_done(ran.end.as_ref()) {
+    let case = rig::case(&checked, &json!({}));
+    let ran = rig::play(&case, Left::fresh(cloud.clone()));
+    if !ran.is_done() {
         let failures = ran.end.map(|e| e.failures);
         return Err(format!("{failures:#?}\n{text}"));
     }
@@ -376,7 +378,8 @@ fn comes_and_goes(catalog: &Catalog, collection: &Collection, cloud: &Sim) -> Re
     }
     let effective: Vec<String> = ran
         .left
-        .sim
+        .stage
+        .cloud
         .mutations()
         .iter()
         .skip(cloud.mutations().len())
@@ -391,14 +394,14 @@ fn comes_and_goes(catalog: &Catalog, collection: &Collection, cloud: &Sim) -> Re
             .filter(|m| **m == last_two(&method.id))
             .count();
         if times != 1 {
-            let journal = dump(&ran.left.entries);
+            let journal = dump(&ran.left.journal);
             return Err(format!(
                 "{} took effect {times} times\n{journal}{text}",
                 method.id
             ));
         }
     }
-    let left = ran.left.sim.resources();
+    let left = ran.left.stage.cloud.resources();
     match left.iter().find(|(key, _)| key.contains(ID)) {
         // Projects stay visible for thirty days.
         Some((_, json)) if json["state"] == "DELETE_REQUESTED" => Ok(()),

@@ -12,7 +12,7 @@ use r5flow::store::MemoryJournal;
 use r5flow::world::clock::VirtualClock;
 
 use crate::edits::{Left, Told, meanwhile, parsed};
-use crate::rig::{self, examined, finish};
+use crate::process::{self, examined, finish};
 
 #[test]
 fn what_somebody_changed_meanwhile_is_told() {
@@ -36,13 +36,13 @@ workflow main {
     let told = Told::new(&program, &checked, &inputs, &secrets);
     let fresh = Left {
         entries: Vec::new(),
-        sim: rig::cloud(),
-        now: rig::START,
+        sim: process::cloud(),
+        now: process::START,
         sent: Vec::new(),
         end: None,
     };
     let mut left = told.run(fresh, vec![told.started()], "");
-    assert!(rig::is_done(left.end.as_ref()), "{:?}", left.end);
+    assert!(process::is_done(left.end.as_ref()), "{:?}", left.end);
     let drifts = |left: &Left| {
         let clock = VirtualClock::new(left.now);
         let cloud: Rc<RefCell<dyn Cloud>> = Rc::new(RefCell::new(left.sim.clone()));

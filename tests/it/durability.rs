@@ -20,12 +20,12 @@ use r5flow::store::{Key, StateDir, Vault};
 use r5flow::world::Timestamp;
 use r5flow::world::clock::{Clock, VirtualClock};
 
-use crate::rig;
+use crate::process;
 
 /// How many commits a flow takes, without a first and a last event.
 fn commits(text: &str) -> u64 {
-    let program = rig::program(text);
-    let checked = rig::checked(&program);
+    let program = process::program(text);
+    let checked = process::checked(&program);
     let folder = tempfile::tempdir().expect("a directory");
     let state = StateDir::open(folder.path()).expect("a state directory");
     let run = state
@@ -33,9 +33,9 @@ fn commits(text: &str) -> u64 {
         .expect("a run");
     let committer = run.committer().expect("a writer");
     let counted = committer.commits();
-    let clock: Rc<dyn Clock> = Rc::new(VirtualClock::new(rig::START));
+    let clock: Rc<dyn Clock> = Rc::new(VirtualClock::new(process::START));
     let (_stop, stops) = tokio::sync::mpsc::unbounded_channel();
-    let cloud = Rc::new(RefCell::new(rig::cloud()));
+    let cloud = Rc::new(RefCell::new(process::cloud()));
     let mut engine = Embedded::new(Parts {
         journal: Box::new(committer),
         next_seq: 1,

@@ -33,7 +33,7 @@ use r5flow::world::{Millis, Timestamp};
 use serde::Deserialize;
 use serde_json::Value as Json;
 
-use crate::rig::{self, examined, finish};
+use crate::process::{self, examined, finish};
 use crate::stopped::Stopping;
 
 /// A flow and edits of it.
@@ -165,6 +165,7 @@ impl<'a, 'p> Told<'a, 'p> {
                 ("id", Value::str("r")),
                 ("started", Value::str("s")),
             ])),
+            taint: None,
         };
         let flow = main_flow(self.checked);
         let graph = Graph::build(&self.checked.names, flow, self.inputs.clone(), &memo)
@@ -204,7 +205,7 @@ impl<'a, 'p> Told<'a, 'p> {
         for entry in entries {
             let event = unsealed_as_known(&vault, entry).expect("a readable entry");
             past.apply(entry.seq, entry.at, &event)
-                .unwrap_or_else(|e| panic!("{e}\n{}", rig::dump(entries)));
+                .unwrap_or_else(|e| panic!("{e}\n{}", process::dump(entries)));
         }
         past
     }
@@ -338,6 +339,7 @@ impl InboxSource for Yes {
     fn ask(&self, _: GateQuestion) -> Local<'_, GateAnswer> {
         Box::pin(async move {
             GateAnswer {
+                host: None,
                 approved: true,
                 by: "the test".into(),
                 note: None,
@@ -365,7 +367,7 @@ pub fn parsed(text: &str) -> Result<Program, String> {
 }
 
 fn ground() -> Sim {
-    rig::cloud()
+    process::cloud()
 }
 
 /// What went wrong with one edit.
@@ -379,7 +381,7 @@ fn tried(file: &File, edit: &Edit) -> Result<(), String> {
     let fresh = Left {
         entries: Vec::new(),
         sim: ground(),
-        now: rig::START,
+        now: process::START,
         sent: Vec::new(),
         end: None,
     };
@@ -460,7 +462,7 @@ fn go_on(new: &Told<'_, '_>, edit: &Edit, left: Left, lines: Vec<Reviewed>) -> R
     let ran = new.run(left, vec![resumed(), edited], "");
     let story = || {
         let tail = &ran.entries[before.min(ran.entries.len())..];
-        rig::dump(tail)
+        process::dump(tail)
             .lines()
             .map(|l| l.chars().take(600).collect::<String>() + "\n")
             .collect::<String>()
@@ -508,8 +510,8 @@ fn dies_behind_the_edit(
         return Ok(());
     }
     let undisturbed = new.run(left.again(), vec![resumed(), edited.clone()], "");
-    let wanted = rig::effective(&undisturbed.sim);
-    let contents = rig::contents(&undisturbed.sim);
+    let wanted = process::effective(&undisturbed.sim);
+    let contents = process::contents(&undisturbed.sim);
     let changed = edit.verdicts.iter();
     let changed = changed.filter(|(_, verdict)| matches!(verdict.as_str(), "update" | "redo"));
     for (address, _) in changed {
@@ -524,13 +526,13 @@ fn dies_behind_the_edit(
             if status.is_none_or(|(status, _)| status != "done") {
                 return Err(format!("dead at {stop} it ended {status:?}"));
             }
-            let found = rig::effective(&ran.sim);
+            let found = process::effective(&ran.sim);
             let more = |(call, n): &(_, &usize)| wanted.get(*call).is_none_or(|w| w < *n);
             if let Some(more) = found.iter().find(more) {
                 return Err(format!("dead at {stop}: {more:?}, undisturbed {wanted:#?}"));
             }
             // A write that would change nothing any more need not be made.
-            if rig::contents(&ran.sim) != contents {
+            if process::contents(&ran.sim) != contents {
                 return Err(format!("dead at {stop} the cloud is another one"));
             }
         }

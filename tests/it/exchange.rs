@@ -3,8 +3,8 @@
 use std::io::{Read, Write};
 use std::net::TcpListener;
 
-use crate::dice::Dice;
 use crate::harness::Folder;
+use r5flow::spec::dice::Dice;
 
 const FLOW: &str = "workflow w {
   input project: string

@@ -7,10 +7,12 @@ use r5flow::run::NodeStatus;
 use r5flow::sim::Sim;
 use serde_json::{Value as Json, json};
 
-use crate::dice::Dice;
 use crate::model::{Action, Expr, Flow, Flows, Form, Over, Resource, Step, Stmt};
 use crate::reference::{self, Meaning, Value};
-use crate::rig::{self, Case, Mark, Ran, dump, is_done, keeps_the_order};
+use r5flow::spec::dice::Dice;
+use r5flow::spec::{Left, Mark, Played, keeps_the_order};
+
+use crate::rig::{self, dump};
 
 const PROGRAMS: u64 = 1000;
 
@@ -550,17 +552,17 @@ fn agrees(seed: u64, cloud: &Sim) -> Result<(), String> {
         return Err(format!("{}\n{text}", errors.join("\n")));
     }
     let json = json!({ "tag": "t", "n": given.n, "xs": given.xs, "m": given.m });
-    let mut case = Case::new(&program, &checked, &json);
-    case.parallel = 1 + dice.below(8);
-    let ran = case.run(Case::fresh(cloud.clone()), None);
-    let judged = keeps_the_order(&[], &ran)
+    let mut case = rig::case(&checked, &json);
+    case.settings.parallel = 1 + dice.below(8);
+    let ran = rig::play(&case, Left::fresh(cloud.clone()));
+    let judged = keeps_the_order(&case.catalog, &[], &ran)
         .and_then(|()| same_end(&wanted, &ran))
         .and_then(|()| allowed_order(&wanted, &ran.trace));
-    judged.map_err(|what| format!("{what}\n{json}\n{text}\n{}", dump(&ran.left.entries)))
+    judged.map_err(|what| format!("{what}\n{json}\n{text}\n{}", dump(&ran.left.journal)))
 }
 
-fn same_end(wanted: &Meaning, ran: &Ran) -> Result<(), String> {
-    if !is_done(ran.end.as_ref()) {
+fn same_end(wanted: &Meaning, ran: &Played) -> Result<(), String> {
+    if !ran.is_done() {
         return Err(format!("{:#?}", ran.end));
     }
     let waiting = |s: &NodeStatus| !matches!(s, NodeStatus::Done | NodeStatus::Skipped);
@@ -580,7 +582,7 @@ fn same_end(wanted: &Meaning, ran: &Ran) -> Result<(), String> {
         return Err(format!("outputs {found:?}, the reference has {outputs:?}"));
     }
     let prefix = "compute/projects/demo/global/firewalls/fw-";
-    let resources = ran.left.sim.resources();
+    let resources = ran.left.stage.cloud.resources();
     let rules: BTreeMap<String, i64> = resources
         .iter()
         .filter_map(|(k, v)| {

@@ -12,9 +12,9 @@ use std::time::Duration;
 
 use serde_json::Value as Json;
 
-use crate::dice::Dice;
 use crate::harness::Folder;
 use crate::port::Cloud;
+use r5flow::spec::dice::Dice;
 
 const LAYERS: usize = 12;
 /// A process is killed at the latest after this; one that lives longer is let go on to its end.

@@ -12,7 +12,7 @@ use r5flow::wire::policy::{Next, POLICIES};
 use serde_json::{Value as Json, json};
 
 use crate::meddler::{Meddler, Meddling};
-use crate::rig::{self, Case, Ran};
+use crate::process::{self, Case, Ran};
 
 /// A refusal as Compute Engine words it.
 fn refusal(status: u16, reason: &str, message: &str) -> Json {
@@ -65,11 +65,11 @@ fn sample(class: ErrorClass) -> (u16, Json) {
 
 /// Runs a flow against the simulator with somebody in between.
 fn run(text: &str, meddler: &Rc<Meddler>) -> Ran {
-    let program = rig::program(text);
-    let checked = rig::checked(&program);
+    let program = process::program(text);
+    let checked = process::checked(&program);
     let mut case = Case::new(&program, &checked, &json!({}));
     case.meddler = Some(Rc::clone(meddler));
-    case.run(Case::fresh(rig::cloud()), None)
+    case.run(Case::fresh(process::cloud()), None)
 }
 
 fn status(ran: &Ran) -> RunStatus {
@@ -244,7 +244,7 @@ fn a_grant_of_this_run_makes_a_refusal_passing() {
 
 /// What a person reads.
 fn shown(text: &str, ran: &Ran) -> String {
-    let program = rig::program(text);
+    let program = process::program(text);
     let vault = Vault::empty(Key::new([0; 32]));
     let (address, failure) = &ran.end.as_ref().expect("alive").failures[0];
     failure::text(address, failure, &program.sources, &vault, Look::PLAIN)
@@ -367,7 +367,10 @@ const SQL_RESTART: &str = "sqladmin.instances.restart";
 
 fn restarts(ran: &Ran) -> usize {
     let of = |(key, n): (&(String, String), &usize)| (key.0 == SQL_RESTART).then_some(*n);
-    rig::effective(&ran.left.sim).iter().filter_map(of).sum()
+    process::effective(&ran.left.sim)
+        .iter()
+        .filter_map(of)
+        .sum()
 }
 
 #[test]
@@ -479,7 +482,7 @@ fn a_repeated_dns_change_is_refused_and_done() {
     let ran = run(flow, &meddler);
     assert_eq!(status(&ran), RunStatus::Done, "{:#?}", ran.end);
     assert_eq!(meddler.moments(create).len(), 2);
-    let changes = rig::effective(&ran.left.sim);
+    let changes = process::effective(&ran.left.sim);
     let made: usize = changes
         .iter()
         .filter(|(k, _)| k.0 == create)

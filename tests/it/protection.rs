@@ -11,7 +11,7 @@ use r5flow::wire::{Answer, NoAnswer, Verb};
 use r5flow::world::Timestamp;
 
 use crate::harness::Folder;
-use crate::rig;
+use crate::process;
 
 const MAKE: &str = "workflow make {
   at { project: \"demo\" }
@@ -193,10 +193,10 @@ impl Observer for Quiet {}
 /// A run that stops while it waits to send once more what never left.
 #[test]
 fn an_intent_that_never_left_is_voided_when_the_run_stops() {
-    let program = rig::program(
+    let program = process::program(
         "workflow main {\n  at { project: \"demo\" }\n  step net = ensure compute.networks(\"n\") {}\n}\n",
     );
-    let checked = rig::checked(&program);
+    let checked = process::checked(&program);
     let flow = checked
         .names
         .flows_of(program.root().id)

@@ -18,7 +18,7 @@ use r5flow::world::Millis;
 use r5flow::world::clock::{Clock, VirtualClock};
 use serde_json::{Value as Json, json};
 
-use crate::rig::{self, Case, Death, Fate, Kind, Left, contents, dump, finish};
+use crate::process::{self, Case, Death, Fate, Kind, Left, contents, dump, finish};
 use crate::rolling::{
     NOTHING, NoHooks, Nobody, Process, Quiet, Rolled, difference, past, roll_back, somebody, vault,
     verdicts,
@@ -44,8 +44,8 @@ const STACK: &str = r#"workflow main {
 "#;
 
 fn stack(run: impl FnOnce(&Checked<'_>, Case<'_, '_>)) {
-    let program = rig::program(STACK);
-    let checked = rig::checked(&program);
+    let program = process::program(STACK);
+    let checked = process::checked(&program);
     let case = Case::new(&program, &checked, &json!({}));
     run(&checked, case);
 }
@@ -53,9 +53,9 @@ fn stack(run: impl FnOnce(&Checked<'_>, Case<'_, '_>)) {
 #[test]
 fn what_a_run_did_is_taken_back() {
     stack(|checked, case| {
-        let cloud = rig::cloud();
+        let cloud = process::cloud();
         let ran = case.run(Case::fresh(cloud.clone()), None);
-        assert!(rig::is_done(ran.end.as_ref()));
+        assert!(process::is_done(ran.end.as_ref()));
         assert_ne!(contents(&ran.left.sim), contents(&cloud));
         let rolled = roll_back(checked, ran.left);
         assert_eq!(rolled.end.expect("an end").status, RunStatus::Done);
@@ -82,7 +82,7 @@ fn what_a_run_did_is_taken_back() {
 #[test]
 fn a_run_that_died_anywhere_is_taken_back() {
     stack(|checked, case| {
-        let cloud = rig::cloud();
+        let cloud = process::cloud();
         let wanted = contents(&cloud);
         let whole = case.run(Case::fresh(cloud.clone()), None);
         let mut wrong = Vec::new();
@@ -122,11 +122,11 @@ fn a_run_that_died_anywhere_is_taken_back() {
 #[test]
 fn a_rollback_that_died_anywhere_goes_on() {
     stack(|checked, case| {
-        let cloud = rig::cloud();
+        let cloud = process::cloud();
         let ran = case.run(Case::fresh(cloud.clone()), None);
         let whole = roll_back(checked, ran.left.clone());
         let wanted = whole.left.sim.clone();
-        let changes = rig::effective(&whole.left.sim);
+        let changes = process::effective(&whole.left.sim);
         for (at, kind) in whole.effects.iter().enumerate() {
             for fate in [Fate::Before, Fate::After] {
                 let death = Death { at: at + 1, fate };
@@ -141,7 +141,7 @@ fn a_rollback_that_died_anywhere_goes_on() {
                 let end = second.end.expect("an end");
                 assert_eq!(end.status, RunStatus::Done, "{death:?} ({kind:?}): {end:?}");
                 assert_eq!(difference(&second.left.sim, &wanted), NOTHING, "{death:?}");
-                assert_eq!(rig::effective(&second.left.sim), changes, "{death:?}");
+                assert_eq!(process::effective(&second.left.sim), changes, "{death:?}");
             }
         }
     });
@@ -150,7 +150,7 @@ fn a_rollback_that_died_anywhere_goes_on() {
 #[test]
 fn a_foreign_resource_of_the_same_name_survives() {
     stack(|checked, case| {
-        let ran = case.run(Case::fresh(rig::cloud()), None);
+        let ran = case.run(Case::fresh(process::cloud()), None);
         let mut left = ran.left;
         let disks = "compute/v1/projects/demo/zones/us-central1-a/disks";
         somebody(
@@ -182,7 +182,7 @@ fn a_foreign_resource_of_the_same_name_survives() {
 #[test]
 fn what_was_there_before_stays() {
     stack(|checked, case| {
-        let mut left = Case::fresh(rig::cloud());
+        let mut left = Case::fresh(process::cloud());
         somebody(
             &mut left,
             "compute.networks.insert",
@@ -191,7 +191,7 @@ fn what_was_there_before_stays() {
         );
         let before = left.sim.clone();
         let ran = case.run(left, None);
-        assert!(rig::is_done(ran.end.as_ref()), "{:?}", ran.end);
+        assert!(process::is_done(ran.end.as_ref()), "{:?}", ran.end);
         let rolled = roll_back(checked, ran.left);
         assert_eq!(rolled.end.expect("an end").status, RunStatus::Done);
         let adopted: Vec<_> = rolled
@@ -208,7 +208,7 @@ fn what_was_there_before_stays() {
 #[test]
 fn what_somebody_else_uses_is_not_deleted_and_the_user_is_named() {
     stack(|checked, case| {
-        let ran = case.run(Case::fresh(rig::cloud()), None);
+        let ran = case.run(Case::fresh(process::cloud()), None);
         let mut left = ran.left;
         somebody(
             &mut left,
@@ -240,7 +240,7 @@ fn what_somebody_else_uses_is_not_deleted_and_the_user_is_named() {
         );
         let again = roll_back(checked, left);
         assert_eq!(again.end.expect("an end").status, RunStatus::Done);
-        assert_eq!(difference(&again.left.sim, &rig::cloud()), NOTHING);
+        assert_eq!(difference(&again.left.sim, &process::cloud()), NOTHING);
     });
 }
 
@@ -256,10 +256,10 @@ const CHANGED: &str = r#"workflow main {
 "#;
 
 fn changed(after: impl FnOnce(&mut Left)) -> (Rolled, Json) {
-    let program = rig::program(CHANGED);
-    let checked = rig::checked(&program);
+    let program = process::program(CHANGED);
+    let checked = process::checked(&program);
     let case = Case::new(&program, &checked, &json!({}));
-    let mut left = Case::fresh(rig::cloud());
+    let mut left = Case::fresh(process::cloud());
     let checks = "compute/v1/projects/demo/global/healthChecks";
     let body = json!({
         "name": "probe", "type": "TCP", "tcpHealthCheck": { "port": 80 },
@@ -267,7 +267,7 @@ fn changed(after: impl FnOnce(&mut Left)) -> (Rolled, Json) {
     });
     somebody(&mut left, "compute.healthChecks.insert", checks, Some(body));
     let ran = case.run(left, None);
-    assert!(rig::is_done(ran.end.as_ref()), "{:?}", ran.end);
+    assert!(process::is_done(ran.end.as_ref()), "{:?}", ran.end);
     let mut left = ran.left;
     after(&mut left);
     let rolled = roll_back(&checked, left);
@@ -321,10 +321,10 @@ const REPLACED: &str = r#"workflow main {
 
 #[test]
 fn what_replaced_another_stays_and_is_told_before() {
-    let program = rig::program(REPLACED);
-    let checked = rig::checked(&program);
+    let program = process::program(REPLACED);
+    let checked = process::checked(&program);
     let case = Case::new(&program, &checked, &json!({}));
-    let mut left = Case::fresh(rig::cloud());
+    let mut left = Case::fresh(process::cloud());
     let body = json!({
         "name": "r", "network": "projects/demo/global/networks/default",
         "destRange": "10.77.0.0/24", "priority": 10,
@@ -337,7 +337,7 @@ fn what_replaced_another_stays_and_is_told_before() {
         Some(body),
     );
     let ran = case.run(left, None);
-    assert!(rig::is_done(ran.end.as_ref()), "{:?}", ran.end);
+    assert!(process::is_done(ran.end.as_ref()), "{:?}", ran.end);
     let after = ran.left.sim.clone();
     let rolled = roll_back(&checked, ran.left);
     assert!(rolled.plan.undoing.is_empty());
@@ -384,9 +384,9 @@ fn what_a_failed_operation_left_goes_too() {
     undo delete
 }
 "#;
-    let program = rig::program(text);
-    let checked = rig::checked(&program);
-    let cloud: Rc<RefCell<dyn Cloud>> = Rc::new(RefCell::new(rig::cloud()));
+    let program = process::program(text);
+    let checked = process::checked(&program);
+    let cloud: Rc<RefCell<dyn Cloud>> = Rc::new(RefCell::new(process::cloud()));
     let clock = VirtualClock::new(cloud.borrow().sim().now());
     let shared_clock: Rc<dyn Clock> = Rc::new(clock.clone());
     let journal = MemoryJournal::new();
@@ -402,7 +402,7 @@ fn what_a_failed_operation_left_goes_too() {
         fate: Fate::Before,
     };
     let begun = case
-        .run(Case::fresh(rig::cloud()), Some(death))
+        .run(Case::fresh(process::cloud()), Some(death))
         .left
         .entries;
     let journal = match journal.read().expect("a journal").entries.is_empty() {
@@ -463,10 +463,10 @@ const PROTECTED: &str = r#"workflow main {
 
 #[test]
 fn what_the_flow_protects_stays() {
-    let program = rig::program(PROTECTED);
-    let checked = rig::checked(&program);
+    let program = process::program(PROTECTED);
+    let checked = process::checked(&program);
     let case = Case::new(&program, &checked, &json!({}));
-    let ran = case.run(Case::fresh(rig::cloud()), None);
+    let ran = case.run(Case::fresh(process::cloud()), None);
     let rolled = roll_back(&checked, ran.left);
     let there = contents(&rolled.left.sim);
     assert!(there.keys().any(|k| k.ends_with("addresses/front")));
@@ -490,10 +490,10 @@ const CHECKPOINTS: &str = r#"workflow main {
 
 #[test]
 fn to_a_checkpoint_and_on_again() {
-    let program = rig::program(CHECKPOINTS);
-    let checked = rig::checked(&program);
+    let program = process::program(CHECKPOINTS);
+    let checked = process::checked(&program);
     let case = Case::new(&program, &checked, &json!({}));
-    let ran = case.run(Case::fresh(rig::cloud()), None);
+    let ran = case.run(Case::fresh(process::cloud()), None);
     let after = ran.left.sim.clone();
     let half = Process {
         checked: &checked,
@@ -506,9 +506,9 @@ fn to_a_checkpoint_and_on_again() {
     assert!(there.keys().any(|k| k.ends_with("addresses/a")));
     assert!(!there.keys().any(|k| k.ends_with("addresses/b")));
     let again = case.run(rolled.left, None);
-    assert!(rig::is_done(again.end.as_ref()), "{:?}", again.end);
+    assert!(process::is_done(again.end.as_ref()), "{:?}", again.end);
     assert_eq!(difference(&again.left.sim, &after), NOTHING);
-    let made = rig::effective(&again.left.sim);
+    let made = process::effective(&again.left.sim);
     let inserts: Vec<usize> = made
         .iter()
         .filter(|((method, _), _)| method.ends_with("insert"))
@@ -517,13 +517,13 @@ fn to_a_checkpoint_and_on_again() {
     assert_eq!(inserts.iter().sum::<usize>(), 3, "b was made twice, a once");
     let whole = roll_back(&checked, again.left);
     assert_eq!(whole.end.expect("an end").status, RunStatus::Done);
-    assert_eq!(difference(&whole.left.sim, &rig::cloud()), NOTHING);
+    assert_eq!(difference(&whole.left.sim, &process::cloud()), NOTHING);
 }
 
 #[test]
 fn deletions_name_the_number_of_what_was_created() {
     stack(|checked, case| {
-        let ran = case.run(Case::fresh(rig::cloud()), None);
+        let ran = case.run(Case::fresh(process::cloud()), None);
         let rolled = roll_back(checked, ran.left);
         let entries = rolled.left.entries.iter().map(|e| e.body.clone());
         let deletions: Vec<Json> = entries

@@ -24,7 +24,7 @@ use r5flow::world::clock::{Clock, VirtualClock};
 use r5flow::world::{Millis, Timestamp};
 use serde_json::Value as Json;
 
-use crate::rig::{Death, Fate, Kind, Left, changes, contents, finish};
+use crate::process::{Death, Fate, Kind, Left, changes, contents, finish};
 
 /// A process that rolls back.
 pub struct Process<'a, 'p> {

@@ -10,7 +10,7 @@ use r5flow::sim::{Mutation, Scenario, Sim};
 use r5flow::world::{Millis, Timestamp};
 use serde_json::json;
 
-use crate::rig::{Case, Mark, Ran, START, checked, program};
+use crate::process::{Case, Mark, Ran, START, checked, program};
 
 /// A cloud with Cloud SQL instances of these names and a scenario's settings.
 fn cloud(instances: &[&str], settings: &str) -> Sim {

@@ -3,24 +3,26 @@
 
 use serde_json::{Value as Json, json};
 
-use crate::rig::{self, Case, Ran};
+use r5flow::spec::{Left, Played};
+
+use crate::rig;
 use r5flow::journal::RunStatus;
 
-fn run(text: &str) -> Ran {
+fn run(text: &str) -> Played {
     let program = rig::program(text);
     let checked = rig::checked(&program);
-    let case = Case::new(&program, &checked, &json!({}));
-    let ran = case.run(Case::fresh(rig::cloud()), None);
+    let case = rig::case(&checked, &json!({}));
+    let ran = rig::play(&case, Left::fresh(rig::cloud()));
     assert!(
-        rig::is_done(ran.end.as_ref()),
+        ran.is_done(),
         "{:#?}\n{}",
         ran.end,
-        rig::dump(&ran.left.entries)
+        rig::dump(&ran.left.journal)
     );
     ran
 }
 
-fn output(ran: &Ran, name: &str) -> Json {
+fn output(ran: &Played, name: &str) -> Json {
     let end = ran.end.as_ref().expect("it ended");
     end.outputs[name].to_json()
 }
@@ -76,8 +78,8 @@ workflow main {
     );
 }
 
-fn began(ran: &Ran, address: &str) -> i64 {
-    let finished = ran.left.entries.iter().find_map(|entry| {
+fn began(ran: &Played, address: &str) -> i64 {
+    let finished = ran.left.journal.iter().find_map(|entry| {
         let event: Json = serde_json::from_str(&entry.body).expect("JSON");
         let ours = event["event"] == "finished" && event["address"] == address;
         ours.then(|| event["began"].as_i64().expect("a moment"))
@@ -110,7 +112,7 @@ workflow main {
 }
 ");
     assert_eq!(output(&ran, "there"), false);
-    assert!(rig::effective(&ran.left.sim).is_empty());
+    assert!(ran.left.stage.deeds().is_empty());
 }
 
 /// Two workflows with a checkpoint of one name once wrote to one address.
@@ -149,15 +151,15 @@ workflow main {{
 fn an_assertion_about_inputs_is_no_step() {
     let program = rig::program("workflow main {\n  assert 1 == 1\n  step pause = wait 1s\n}\n");
     let checked = rig::checked(&program);
-    let case = Case::new(&program, &checked, &json!({}));
-    let ran = case.run(Case::fresh(rig::cloud()), None);
-    assert_eq!(ran.end.as_ref().map(|e| e.status), Some(RunStatus::Done));
+    let case = rig::case(&checked, &json!({}));
+    let ran = rig::play(&case, Left::fresh(rig::cloud()));
+    assert_eq!(ran.end.as_ref().map(|e| e.status), Ok(RunStatus::Done));
     assert!(
         ran.left
-            .entries
+            .journal
             .iter()
             .all(|e| !e.body.contains("\"address\":\"assert")),
         "{}",
-        rig::dump(&ran.left.entries)
+        rig::dump(&ran.left.journal)
     );
 }

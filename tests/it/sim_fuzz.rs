@@ -7,8 +7,8 @@ use r5flow::wire::Verb;
 use r5flow::world::Timestamp;
 use serde_json::{Map, Value as Json, json};
 
-use crate::dice::Dice;
 use crate::rig::START;
+use r5flow::spec::dice::Dice;
 
 /// Names that some resources have, so that requests meet each other.
 const NAMES: [&str; 6] = ["a", "b", "c", "stream-manager-1", "default", "red5"];

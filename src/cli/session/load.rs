@@ -89,7 +89,7 @@ pub(super) fn flow_error(program: &Program, error: &EvalError) -> SessionError {
 }
 
 /// The secrets among the inputs of a workflow, as the vault wants them.
-pub(super) fn secrets_of(
+pub fn secrets_of(
     checked: &Checked<'_>,
     flow: FlowId,
     inputs: &BTreeMap<Arc<str>, Value>,

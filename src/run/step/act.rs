@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde_json::Value as Json;
 
 use super::super::ids::request_id;
+use super::super::mutant::Mutant;
 use super::super::plan_item::PlanAction;
 use super::cx::{Attempts, Cx, Halt, Stepped, no_answer};
 use super::observe::{Look, before, observe_for, read_back};
@@ -65,7 +66,7 @@ pub async fn perform(cx: &Cx<'_>, step: Option<&Step>, change: Change<'_>) -> Re
     let generation = cx.generation(call);
     let mut sent = change.request;
     let id = change.method.request_id.as_ref().map(|id| {
-        let drawn = request_id(&cx.shared.nonce, &cx.address, generation, call, &sent);
+        let drawn = cx.drawn_id(generation, call, &sent);
         sent.query.push((id.param().to_string(), drawn.clone()));
         drawn
     });
@@ -95,7 +96,9 @@ pub async fn perform(cx: &Cx<'_>, step: Option<&Step>, change: Change<'_>) -> Re
         address: cx.address.clone(),
         intent: Box::new(intent.clone()),
     };
-    cx.append(told.into_iter().chain([event]).collect()).await;
+    if !cx.is_mutant(Mutant::IntentNotDurable) {
+        cx.append(told.into_iter().chain([event]).collect()).await;
+    }
     crate::world::failpoint("intent-durable", &change.method.id);
     if cx.stopping() {
         carrier.void(&intent).await;
@@ -137,11 +140,20 @@ async fn take_up(
     deadline: Timestamp,
     abandons: bool,
 ) -> Result<Changed> {
-    let intent = open.intent().clone();
+    let mut intent = open.intent().clone();
     let Some(method) = cx.shared.catalog.method(&intent.request.method) else {
         let what = format!("the catalogue no longer has `{}`", intent.request.method);
         return Err(cx.failure(Reason::Decision, what));
     };
+    if cx.is_mutant(Mutant::RequestIdRedrawn) && intent.request_id.is_some() {
+        let drawn = request_id("another", &cx.address, 1, 1, &intent.request);
+        for (name, value) in &mut intent.request.query {
+            if name == "requestId" || name == "clientOperationId" {
+                value.clone_from(&drawn);
+            }
+        }
+        intent.request_id = Some(drawn);
+    }
     let carrier = Carrier {
         cx,
         step,
@@ -151,6 +163,9 @@ async fn take_up(
         guarded: cx.now().into(),
         abandons,
     };
+    if cx.is_mutant(Mutant::GuardBeforeSettle) {
+        carrier.guards().await?;
+    }
     let begin = match open {
         CallState::Running {
             operation, poll, ..
@@ -321,6 +336,13 @@ impl Carrier<'_, '_> {
             self.cx.leave();
             self.cx.send(&intent.request, self.cx.patience()).await
         };
+        if self.cx.is_mutant(Mutant::IntentNotDurable) {
+            let address = self.cx.address.clone();
+            let intent = Box::new(intent.clone());
+            self.cx
+                .append(vec![Event::Intent { address, intent }])
+                .await;
+        }
         match answer {
             Ok(answer) => match classify(&self.method.service, false, &answer) {
                 Ok(json)
@@ -391,6 +413,9 @@ impl Carrier<'_, '_> {
     /// The step's guards once more, on a fresh look at its resource.
     async fn guards(&self) -> Result<()> {
         self.guarded.set(self.cx.now());
+        if self.cx.is_mutant(Mutant::GuardNotReevaluated) {
+            return Ok(());
+        }
         let Some(step) = self.step.filter(|s| clauses::requires(s).next().is_some()) else {
             return Ok(());
         };
@@ -443,6 +468,10 @@ impl Carrier<'_, '_> {
         let incarnation = match self.is_insert() {
             true => operation::incarnation(self.method, &answer),
             false => None,
+        };
+        let origin = match self.cx.is_mutant(Mutant::AdoptedIsCreated) {
+            true => Origin::Created,
+            false => origin,
         };
         let result = CallResult::Ok {
             origin,

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::super::effect::{Effect, Reply};
+use super::super::mutant::Mutant;
 use super::super::plan_item::{PlanAction, PlanItem};
 use super::super::shared::{Permit, Shared};
 use super::super::task::{Ask, Given, Port};
@@ -560,6 +561,12 @@ impl<'p> Cx<'p> {
         match self.read(request).await? {
             Ok(json) => Ok(Some(json)),
             Err(error) if error.class == ErrorClass::NotFound => Ok(None),
+            Err(error)
+                if error.class == ErrorClass::Permission
+                    && self.is_mutant(Mutant::ForbiddenIsAbsent) =>
+            {
+                Ok(None)
+            }
             Err(error) => Err(self.api_failure(error, request)),
         }
     }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::super::mutant::Mutant;
 use super::super::plan_item::PlanAction;
 use super::super::task::TaskEnd;
 use super::cx::Cx;
@@ -14,6 +15,10 @@ use crate::value::Value;
 pub async fn growth(cx: &Cx<'_>) -> TaskEnd {
     let recorded = cx.shared.past.grown.get(&cx.address).cloned();
     match recorded {
+        Some(_) if cx.is_mutant(Mutant::GrowthReevaluated) => match evaluated(cx).await {
+            Ok(answer) => TaskEnd::Grown(answer),
+            Err(end) => end,
+        },
         Some(GrewTo::Taken(taken)) => TaskEnd::Grown(Answer::Taken(taken)),
         Some(GrewTo::Entries(iterations)) if iterations.plan != plan_hash(cx) => {
             let what = "another loop stood here when the run began";

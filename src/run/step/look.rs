@@ -6,6 +6,7 @@
 
 use serde_json::Value as Json;
 
+use super::super::mutant::Mutant;
 use super::Result;
 use super::cx::{Cx, Halt};
 use super::operation::{self, Operation, args_of};
@@ -41,6 +42,7 @@ const EVERY: Millis = Millis::secs(5);
 pub async fn for_operation(cx: &Cx<'_>, call: &Lost<'_>) -> Result<Looked> {
     let Lost { intent, method, .. } = *call;
     let list = match &method.operation {
+        _ if cx.is_mutant(Mutant::SettleSkipsOperation) => None,
         OperationStyle::Compute(_) if intent.request_id.is_some() => {
             compute_list(cx, intent, method)
         }

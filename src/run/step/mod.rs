@@ -7,6 +7,7 @@ mod busy;
 mod clearance;
 pub(super) mod clauses;
 pub(super) mod cx;
+mod drawn;
 mod edited;
 mod ensure;
 mod gate;

@@ -6,6 +6,7 @@
 
 use serde_json::Value as Json;
 
+use super::super::mutant::Mutant;
 use super::cx::{Cx, Halt};
 use super::look::{self, Looked};
 use super::operation::{Operation, args_of};
@@ -117,6 +118,9 @@ pub async fn settle(cx: &Cx<'_>, call: &Lost<'_>) -> Result<Settled> {
             Looked::Unseen => {}
             seen => return by_operation(cx, intent, seen),
         }
+    }
+    if cx.is_mutant(Mutant::SettleSkipsObservation) {
+        return Ok(Settled::Unsent);
     }
     let collection = collection.as_deref();
     match (role, call.get) {

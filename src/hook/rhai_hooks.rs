@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::hook::{Compiled, Function, HookEngine, Sandbox};
+use super::{Compiled, Function, HookEngine, Sandbox};
 use crate::package::{ModuleId, Program};
 use crate::run::{Hooks, Local};
 use crate::syntax::ast::{HookBody, HookDef, Item};

@@ -1,0 +1,410 @@
+//! Two runs held against each other: outputs, cloud, and what took effect how often.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+
+use serde_json::Value as Json;
+
+use super::player::{Played, Trouble};
+use super::stage::{Deed, Stage};
+use crate::journal::RunStatus;
+use crate::run::End;
+use crate::world::Timestamp;
+
+/// Values that no two runs share, and what they are called instead.
+#[derive(Clone, Debug, Default)]
+pub struct Names {
+    whole: BTreeMap<String, String>,
+    /// Names that Google draws, also inside of paths: machines of managed groups.
+    parts: Vec<(String, String)>,
+}
+
+/// Method, target and body of a change.
+type Change = (Arc<str>, String, String);
+
+/// What the run that nobody disturbed did.
+#[derive(Clone, Debug)]
+pub struct Reference {
+    pub end: End,
+    outputs: Json,
+    changes: BTreeMap<Change, usize>,
+    contents: BTreeMap<String, Json>,
+    deeds: Vec<Arc<Deed>>,
+    pub requests: usize,
+    pub effects: usize,
+}
+
+/// How a run is not what it should be.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Difference {
+    pub what: String,
+    /// The changes of the run that nobody disturbed, and of this one.
+    pub wanted: Vec<String>,
+    pub found: Vec<String>,
+}
+
+impl Difference {
+    pub fn new(what: impl Into<String>) -> Self {
+        Difference {
+            what: what.into(),
+            wanted: Vec::new(),
+            found: Vec::new(),
+        }
+    }
+}
+
+impl Reference {
+    /// # Errors
+    /// The undisturbed run does not end well, so that nothing can be held against it.
+    pub fn of(played: &Played) -> Result<Reference, String> {
+        let end = match &played.end {
+            Ok(end) if end.status == RunStatus::Done => end.clone(),
+            Ok(end) => return Err(unwell(end)),
+            Err(trouble) => return Err(trouble.to_string()),
+        };
+        let names = names(&played.left.stage);
+        Ok(Reference {
+            outputs: outputs(&end, &names),
+            changes: effective(&played.left.stage),
+            contents: contents(&played.left.stage),
+            deeds: played.left.stage.deeds().to_vec(),
+            requests: played.requests,
+            effects: played.effects,
+            end,
+        })
+    }
+
+    /// Whether a run ended as this one.
+    ///
+    /// # Errors
+    /// How it did not.
+    pub fn compare(&self, played: &Played) -> Result<(), Box<Difference>> {
+        let wrong = |what: String| self.difference(played, what);
+        let end = match &played.end {
+            Ok(end) => end,
+            Err(trouble) => return Err(wrong(trouble.to_string())),
+        };
+        if end.status != RunStatus::Done {
+            return Err(wrong(unwell(end)));
+        }
+        let stage = &played.left.stage;
+        let found = outputs(end, &names(stage));
+        if found != self.outputs {
+            let what = format!("the outputs are {found}, undisturbed {}", self.outputs);
+            return Err(wrong(what));
+        }
+        let changes = effective(stage);
+        if changes != self.changes {
+            return Err(wrong(uneven(&self.changes, &changes)));
+        }
+        match unlike(&self.contents, &contents(stage)) {
+            Some(what) => Err(wrong(what)),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether nothing took effect more often than in this run; `spared` says of which targets it
+    /// may.
+    ///
+    /// # Errors
+    /// What took effect too often.
+    pub fn nothing_twice(
+        &self,
+        played: &Played,
+        spared: impl Fn(&str) -> bool,
+    ) -> Result<(), Box<Difference>> {
+        for (change, count) in effective(&played.left.stage) {
+            let wanted = self.changes.get(&change).copied().unwrap_or(0);
+            if count > wanted && !spared(&change.1) {
+                let what = format!(
+                    "{} {} took effect {count} times, undisturbed {wanted}",
+                    change.0, change.1
+                );
+                return Err(self.difference(played, what));
+            }
+        }
+        Ok(())
+    }
+
+    /// A difference with the changes of both sides.
+    pub fn difference(&self, played: &Played, what: impl Into<String>) -> Box<Difference> {
+        let lines = |deeds: &[Arc<Deed>]| deeds.iter().map(|d| line(d)).collect();
+        Box::new(Difference {
+            what: what.into(),
+            wanted: lines(&self.deeds),
+            found: lines(played.left.stage.deeds()),
+        })
+    }
+}
+
+/// How a run ended that did not end well.
+pub fn unwell(end: &End) -> String {
+    let mut text = format!("it ended: {}", end.status.as_str());
+    if let Some((address, failure)) = end.failures.first() {
+        text.push_str(&format!(", {address}: {}", failure.message));
+    } else if let Some(why) = &end.why {
+        text.push_str(&format!(", {why}"));
+    }
+    text
+}
+
+impl From<&Trouble> for Difference {
+    fn from(trouble: &Trouble) -> Self {
+        Difference::new(trouble.to_string())
+    }
+}
+
+fn line(deed: &Deed) -> String {
+    let who = if deed.ours { "" } else { " (somebody else)" };
+    let effect = match (deed.effective, deed.status) {
+        (true, _) => "took effect",
+        (false, 200..=299) => "repetition",
+        (false, _) => "refused",
+    };
+    format!(
+        "{} {} {} {}: {} {effect}{who}",
+        deed.at.rfc3339(),
+        deed.method,
+        deed.target,
+        deed.body.chars().take(120).collect::<String>(),
+        deed.status
+    )
+}
+
+/// How often each change of the run's own took effect.
+fn effective(stage: &Stage) -> BTreeMap<Change, usize> {
+    let mut count = BTreeMap::new();
+    for deed in stage.deeds().iter().filter(|d| d.effective && d.ours) {
+        let key = (
+            Arc::clone(&deed.method),
+            deed.target.clone(),
+            deed.body.clone(),
+        );
+        *count.entry(key).or_insert(0) += 1;
+    }
+    count
+}
+
+fn uneven(wanted: &BTreeMap<Change, usize>, found: &BTreeMap<Change, usize>) -> String {
+    let differing = wanted
+        .keys()
+        .chain(found.keys())
+        .find(|key| wanted.get(*key) != found.get(*key));
+    match differing {
+        Some(key) => format!(
+            "{} {} {} took effect {} times, undisturbed {}",
+            key.0,
+            key.1,
+            key.2,
+            found.get(key).unwrap_or(&0),
+            wanted.get(key).unwrap_or(&0)
+        ),
+        None => "the changes differ".to_owned(),
+    }
+}
+
+fn unlike(wanted: &BTreeMap<String, Json>, found: &BTreeMap<String, Json>) -> Option<String> {
+    for (key, json) in wanted {
+        match found.get(key) {
+            Some(there) if there == json => {}
+            Some(there) => {
+                let (path, a, b) = first_unlike("", json, there);
+                return Some(format!("{key}: `{path}` is {b}, undisturbed {a}"));
+            }
+            None => return Some(format!("{key} is missing")),
+        }
+    }
+    found
+        .keys()
+        .find(|key| !wanted.contains_key(*key))
+        .map(|key| format!("{key} is there and should not be"))
+}
+
+/// Where two documents first differ.
+fn first_unlike(path: &str, a: &Json, b: &Json) -> (String, String, String) {
+    let deeper = match (a, b) {
+        (Json::Object(x), Json::Object(y)) => x
+            .keys()
+            .chain(y.keys())
+            .find(|k| x.get(*k) != y.get(*k))
+            .map(|k| {
+                let none = Json::Null;
+                let inner = format!("{path}.{k}");
+                let (x, y) = (x.get(k).unwrap_or(&none), y.get(k).unwrap_or(&none));
+                first_unlike(inner.trim_start_matches('.'), x, y)
+            }),
+        (Json::Array(x), Json::Array(y)) if x.len() == y.len() => x
+            .iter()
+            .zip(y)
+            .position(|(x, y)| x != y)
+            .map(|i| first_unlike(&format!("{path}[{i}]"), &x[i], &y[i])),
+        _ => None,
+    };
+    deeper.unwrap_or_else(|| (path.to_owned(), a.to_string(), b.to_string()))
+}
+
+/// Everything that is there, in the cloud and on web servers, without what no two runs share.
+pub fn contents(stage: &Stage) -> BTreeMap<String, Json> {
+    let names = names(stage);
+    let cloud = stage.cloud.resources().into_iter();
+    let sites = stage.sites().map(|(url, json)| (url.clone(), json.clone()));
+    cloud
+        .chain(sites)
+        .map(|(key, json)| (renamed(&key, &names), plain(json, &names)))
+        .collect()
+}
+
+fn outputs(end: &End, names: &Names) -> Json {
+    let all = end
+        .outputs
+        .iter()
+        .map(|(name, value)| (name.clone(), reworded(value.to_json(), names)));
+    Json::Object(all.collect())
+}
+
+/// Ids, addresses and fingerprints of everything that is there, by what they belong to.
+fn names(stage: &Stage) -> Names {
+    let resources = stage.cloud.resources();
+    let mut names = Names {
+        parts: machines(&resources),
+        ..Names::default()
+    };
+    for (key, json) in &resources {
+        let key = renamed(key, &names);
+        collect(&key, json, &mut names);
+    }
+    names
+}
+
+/// The machines of managed groups, numbered within their zones: their names end in four letters that
+/// are drawn.
+fn machines(resources: &serde_json::Map<String, Json>) -> Vec<(String, String)> {
+    let bases: Vec<String> = resources
+        .values()
+        .filter_map(|json| Some(format!("{}-", json.get("baseInstanceName")?.as_str()?)))
+        .collect();
+    let mut counts: BTreeMap<(String, &str), usize> = BTreeMap::new();
+    let mut parts = Vec::new();
+    for key in resources.keys() {
+        let Some((zone, name)) = key.split_once("/instances/") else {
+            continue;
+        };
+        let drawn =
+            |base: &&String| name.len() == base.len() + 4 && name.starts_with(base.as_str());
+        let Some(base) = bases.iter().find(drawn) else {
+            continue;
+        };
+        let zone = zone.rsplit('/').next().unwrap_or(zone);
+        let count = counts.entry((zone.to_owned(), base)).or_insert(0);
+        *count += 1;
+        parts.push((name.to_owned(), format!("{base}({zone} {count})")));
+    }
+    parts
+}
+
+fn collect(owner: &str, json: &Json, names: &mut Names) {
+    match json {
+        Json::Object(fields) => {
+            for (name, value) in fields {
+                match value {
+                    Json::String(text) if passing(name) && is_minted(text) => {
+                        names
+                            .whole
+                            .entry(text.clone())
+                            .or_insert_with(|| format!("({name} of {owner})"));
+                    }
+                    other => collect(owner, other, names),
+                }
+            }
+        }
+        Json::Array(items) => items.iter().for_each(|item| collect(owner, item, names)),
+        _ => {}
+    }
+}
+
+/// Texts that nobody writes by hand: long numbers, addresses, fingerprints.
+fn is_minted(text: &str) -> bool {
+    text.len() >= 7 && text.bytes().any(|b| b.is_ascii_digit() || b == b'=')
+}
+
+/// A document without the fields that no two runs share, and with names for the values.
+pub fn plain(json: Json, names: &Names) -> Json {
+    match json {
+        Json::Object(fields) => Json::Object(
+            fields
+                .into_iter()
+                .filter(|(name, _)| !passing(name))
+                .map(|(name, value)| (name, plain(value, names)))
+                .collect(),
+        ),
+        Json::Array(items) => {
+            Json::Array(items.into_iter().map(|item| plain(item, names)).collect())
+        }
+        Json::String(text) => Json::String(renamed(&text, names)),
+        other => other,
+    }
+}
+
+/// A document with names for the values that no two runs share.
+fn reworded(json: Json, names: &Names) -> Json {
+    match json {
+        Json::Object(fields) => Json::Object(
+            fields
+                .into_iter()
+                .map(|(name, value)| (name, reworded(value, names)))
+                .collect(),
+        ),
+        Json::Array(items) => Json::Array(items.into_iter().map(|i| reworded(i, names)).collect()),
+        Json::String(text) => Json::String(renamed(&text, names)),
+        other => other,
+    }
+}
+
+fn renamed(text: &str, names: &Names) -> String {
+    if let Some(name) = names.whole.get(text) {
+        return name.clone();
+    }
+    let mut drawn = names.parts.iter();
+    if let Some((old, new)) = drawn.find(|(old, _)| text.contains(old.as_str())) {
+        return text.replace(old.as_str(), new);
+    }
+    if Timestamp::parse(text).is_some() {
+        return "(a moment)".to_owned();
+    }
+    let (address, mask) = match text.split_once('/') {
+        Some((address, mask)) => (address, Some(mask)),
+        None => (text, None),
+    };
+    if address.parse::<Ipv4Addr>().is_ok() {
+        let name = names.whole.get(address).map_or("(an address)", |n| n);
+        return match mask {
+            Some(mask) => format!("{name}/{mask}"),
+            None => name.to_owned(),
+        };
+    }
+    text.to_owned()
+}
+
+/// Fields whose values no two runs share.
+fn passing(name: &str) -> bool {
+    let lower = name.to_ascii_lowercase();
+    matches!(
+        name,
+        "id" | "etag"
+            | "uid"
+            | "timeCreated"
+            | "updated"
+            | "generation"
+            | "numericId"
+            | "address"
+            | "IPAddress"
+    ) || lower.ends_with("fingerprint")
+        || lower.ends_with("timestamp")
+        || lower.ends_with("time")
+        || lower.ends_with("id")
+        || lower.contains("ipaddress")
+        || lower.contains("natip")
+        || lower.contains("networkip")
+        || lower.contains("settingsversion")
+}

@@ -1,0 +1,33 @@
+//! Proves flows: dies, or fails, everywhere and compares.
+//!
+//! A flow runs on a copy of the simulated cloud, in process and in virtual time ([`Player`]). Every
+//! effect that it asks for has a number, so the places where a process can die are the effects of
+//! its trace: complete, and nobody has to name them. From what a dead process leaves (the durable
+//! part of its journal, and the cloud) the next one goes on, and must end as the run that nobody
+//! disturbed ([`Reference`]).
+
+mod actor;
+mod compare;
+mod death;
+pub mod dice;
+mod everywhere;
+mod failures;
+mod fault;
+mod meddle;
+mod player;
+mod promises;
+mod site;
+mod stage;
+mod tape;
+mod told;
+mod work;
+
+pub use compare::{Difference, Reference, contents};
+pub use death::{Death, Fate, Foreign, Point, fates_of, remains};
+pub use everywhere::{Crash, Options, Proof, Row, Tally, Tried, crash_everywhere};
+pub use failures::fail_everywhere;
+pub use fault::FaultKind;
+pub use player::{Case, Fault, How, Left, Line, Played, Player, Trouble, finish};
+pub use promises::{Mark, keeps_the_order};
+pub use stage::{Deed, Stage};
+pub use tape::{Kind, Moment, Tape};

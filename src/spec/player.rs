@@ -1,0 +1,428 @@
+//! One process after another, on a stage.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::future::Future;
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use super::actor::Actor;
+use super::promises::Mark;
+use super::stage::Stage;
+use super::tape::{Moment, Tape};
+use crate::catalog::Catalog;
+use crate::check::Checked;
+use crate::check::names::FlowId;
+use crate::eval::Taint;
+use crate::hook::rhai_hooks::RhaiHooks;
+use crate::journal::{self, Event, FORMAT, RunStatus, Started, State};
+use crate::package::Program;
+use crate::plan::{Graph, Memo, NodeId, Work};
+use crate::run::{
+    Core, End, Hooks, Mode, NodeStatus, Observer, Settings, TaskId, drive, sealed, unsealed,
+};
+use crate::sim::Sim;
+use crate::store::{Entry, Key, Vault, VaultError};
+use crate::value::Value;
+use crate::wire::{Answer, NoAnswer, Request};
+use crate::world::{Millis, Timestamp};
+
+/// The id of every run that is played.
+const RUN: &str = "00000000-0000-7000-8000-000000000001";
+
+/// A workflow with its inputs, that can be run from any journal and any cloud.
+#[derive(Clone)]
+pub struct Case<'a, 'p> {
+    pub checked: &'a Checked<'p>,
+    pub flow: FlowId,
+    pub inputs: BTreeMap<Arc<str>, Value>,
+    /// Names and values: none of them may stand in a journal.
+    pub secrets: Vec<(String, String)>,
+    pub catalog: Catalog,
+    pub settings: Settings,
+    /// How long the person takes who approves everything.
+    pub approves_after: Millis,
+}
+
+impl<'p> Case<'_, 'p> {
+    pub fn program(&self) -> &'p Program {
+        self.checked.names.program
+    }
+}
+
+/// One line of a journal, and the event that is read back from it.
+#[derive(Clone, Debug)]
+pub struct Line {
+    pub seq: u64,
+    pub at: Timestamp,
+    pub body: String,
+    pub event: Event,
+}
+
+/// What survives a process.
+#[derive(Clone)]
+pub struct Left {
+    pub journal: Vec<Arc<Line>>,
+    pub stage: Stage,
+    pub now: Timestamp,
+    /// A request that is still on its way.
+    pub late: Option<Arc<Request>>,
+}
+
+impl Left {
+    /// A cloud, and nothing done in it.
+    pub fn fresh(cloud: Sim) -> Left {
+        Left {
+            now: cloud.now(),
+            journal: Vec::new(),
+            stage: Stage::new(cloud),
+            late: None,
+        }
+    }
+}
+
+/// An answer that one request gets instead of its own.
+#[derive(Clone, Debug)]
+pub struct Fault {
+    /// The number of the effect.
+    pub at: usize,
+    /// Whether the request reaches the cloud all the same.
+    pub arrives: bool,
+    pub answer: Result<Answer, NoAnswer>,
+}
+
+/// Requests of somebody else, right before an effect.
+#[derive(Clone, Debug)]
+pub struct Meddling {
+    pub at: usize,
+    pub requests: Vec<Request>,
+}
+
+/// How a process is played.
+#[derive(Clone, Debug, Default)]
+pub struct How {
+    /// Draws what completes when; without it everything takes the time that the cloud takes.
+    pub seed: Option<u64>,
+    /// Whether moments and tape are kept.
+    pub record: bool,
+    pub fault: Option<Fault>,
+    pub meddling: Option<Meddling>,
+    /// After so many effects the process counts as one that never ends; 0: the usual number.
+    pub fuel: usize,
+}
+
+/// Effects after which no flow is believed to end.
+const FUEL: usize = 50_000;
+
+/// Why a process has no end.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Trouble {
+    /// Nothing is left that could wake it.
+    Hangs,
+    /// It asked for more effects than it may.
+    NeverEnds,
+    /// The journal that it found, or that it wrote, breaks the rules.
+    Journal(String),
+    /// The graph cannot be built with these inputs.
+    Flow(String),
+}
+
+impl std::fmt::Display for Trouble {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Trouble::Hangs => f.write_str("the run hangs: nothing is left that could wake it"),
+            Trouble::NeverEnds => f.write_str("the run does not end"),
+            Trouble::Journal(what) => write!(f, "the journal is illegal: {what}"),
+            Trouble::Flow(what) => f.write_str(what),
+        }
+    }
+}
+
+/// One process, as seen from outside.
+pub struct Played {
+    pub end: Result<End, Trouble>,
+    pub left: Left,
+    pub trace: Vec<Mark>,
+    /// Requests that it sent.
+    pub requests: usize,
+    pub effects: usize,
+    pub moments: Vec<Moment>,
+    pub tape: Tape,
+    /// Which step waits for the outcome of which, helper nodes left out.
+    pub waits: BTreeMap<Arc<str>, BTreeSet<Arc<str>>>,
+    pub status: BTreeMap<Arc<str>, NodeStatus>,
+    /// The step of each task.
+    pub addresses: BTreeMap<TaskId, Arc<str>>,
+    /// A secret that stands in the journal.
+    pub leaked: Option<String>,
+}
+
+impl Played {
+    /// Whether the run ended well.
+    pub fn is_done(&self) -> bool {
+        matches!(&self.end, Ok(end) if end.status == RunStatus::Done)
+    }
+
+    /// The step that an effect belongs to; `run` for the run's own.
+    pub fn address(&self, task: TaskId) -> &str {
+        self.addresses.get(&task).map_or("run", |a| a)
+    }
+}
+
+/// The first and the last event of a process are no task's.
+pub(super) const PROCESS: TaskId = TaskId(u32::MAX - 1);
+
+/// Plays processes of one case. One thread has one.
+pub struct Player<'a, 'p> {
+    pub case: &'a Case<'a, 'p>,
+    vault: Rc<Vault>,
+    hooks: Rc<dyn Hooks>,
+}
+
+impl<'a, 'p> Player<'a, 'p> {
+    /// # Errors
+    /// The secrets cannot be told from the journal's own words.
+    pub fn new(case: &'a Case<'a, 'p>) -> Result<Self, VaultError> {
+        Ok(Player {
+            vault: Rc::new(Vault::new(Key::new([7; 32]), case.secrets.clone())?),
+            hooks: Rc::new(RhaiHooks::of(case.program())),
+            case,
+        })
+    }
+
+    /// Plays one process from what the ones before it left.
+    pub fn play(&self, left: Left, how: &How) -> Played {
+        let start = left.clone();
+        self.perform(left, how).unwrap_or_else(|trouble| Played {
+            end: Err(trouble),
+            left: start,
+            trace: Vec::new(),
+            requests: 0,
+            effects: 0,
+            moments: Vec::new(),
+            tape: Tape::default(),
+            waits: BTreeMap::new(),
+            status: BTreeMap::new(),
+            addresses: BTreeMap::new(),
+            leaked: None,
+        })
+    }
+
+    fn perform(&self, left: Left, how: &How) -> Result<Played, Trouble> {
+        let mut past = State::default();
+        for line in &left.journal {
+            past.apply(line.seq, line.at, &line.event)
+                .map_err(|e| Trouble::Journal(e.to_string()))?;
+        }
+        let first = match past.started {
+            Some(_) => Event::Resumed {
+                by: "test".into(),
+                host: "here".into(),
+                pid: 2,
+            },
+            None => {
+                let started = Event::Started(Box::new(self.started()));
+                past.apply(1, left.now, &started)
+                    .map_err(|e| Trouble::Journal(e.to_string()))?;
+                started
+            }
+        };
+        let marks: Rc<Marks> = Rc::default();
+        let mut core = self.core(past, left.now, Rc::clone(&marks) as Rc<dyn Observer>)?;
+        let fuel = match how.fuel {
+            0 => FUEL,
+            fuel => fuel,
+        };
+        let how = How {
+            fuel,
+            ..how.clone()
+        };
+        let mut actor = Actor::new(self, left, how, Rc::clone(&marks));
+        let end = finish(async {
+            actor.record(first).await.ok()?;
+            let now = actor.now();
+            let end = drive(&mut core, &mut actor, now).await.ok()?;
+            let last = Event::Ended(Box::new(end.event(Vec::new())));
+            actor.record(last).await.ok()?;
+            Some(end)
+        });
+        let end = match (end, actor.trouble()) {
+            (_, Some(trouble)) => Err(trouble),
+            (Some(Some(end)), None) => Ok(end),
+            (_, None) => Err(Trouble::Hangs),
+        };
+        let graph = core.graph();
+        let (waits, addresses) = (waits(&graph), addresses(&graph));
+        let status = graph
+            .nodes()
+            .map(|n| (Arc::clone(&graph.node(n).address), core.status(n).clone()))
+            .collect();
+        drop(graph);
+        let mut played = actor.played(end);
+        played.waits = waits;
+        played.addresses = addresses;
+        played.status = status;
+        played.trace = marks.0.take();
+        Ok(played)
+    }
+
+    fn core(
+        &self,
+        past: State,
+        now: Timestamp,
+        observer: Rc<dyn Observer>,
+    ) -> Result<Core<'_>, Trouble> {
+        let began = match past.seq {
+            0 | 1 => now,
+            _ => past.began,
+        };
+        let memo = Memo {
+            hooks: past.hooks.clone(),
+            run: Some(Value::record([
+                ("id", Value::str(RUN)),
+                ("started", Value::str(began.rfc3339())),
+            ])),
+            taint: Some(Rc::clone(&self.vault) as Rc<dyn Taint>),
+        };
+        let case = self.case;
+        let graph = Graph::build(&case.checked.names, case.flow, case.inputs.clone(), &memo)
+            .map_err(|e| {
+                let place = case.program().sources.place(e.span);
+                Trouble::Flow(format!("{place}: {}", e.message))
+            })?;
+        if graph.sorted().is_err() {
+            return Err(Trouble::Flow("some steps wait for each other".into()));
+        }
+        Ok(Core::new(
+            graph,
+            memo,
+            past,
+            case.catalog.clone(),
+            Settings {
+                mode: Mode::Run,
+                ..case.settings.clone()
+            },
+            observer,
+        ))
+    }
+
+    fn started(&self) -> Started {
+        let case = self.case;
+        Started {
+            format: FORMAT,
+            version: env!("CARGO_PKG_VERSION").into(),
+            run: RUN.into(),
+            nonce: "0123456789abcdef0123456789abcdef".into(),
+            file: case.program().root().path.clone(),
+            workflow: case.checked.names.flow(case.flow).name().to_owned(),
+            program: case.program().texts(),
+            inputs: case
+                .inputs
+                .iter()
+                .map(|(name, value)| (name.to_string(), value.to_json()))
+                .collect(),
+            secrets: Vec::new(),
+            environment: "test".into(),
+            world: journal::World::Sim { scenario: None },
+            catalog: BTreeMap::new(),
+            by: "test".into(),
+            host: "here".into(),
+            pid: 1,
+        }
+    }
+
+    pub(super) fn hooks(&self) -> &dyn Hooks {
+        &*self.hooks
+    }
+
+    pub(super) fn vault(&self) -> &Vault {
+        &self.vault
+    }
+
+    /// An event as the journal keeps it and gives it back; a secret that stands in it besides.
+    pub(super) fn line(
+        &self,
+        seq: u64,
+        at: Timestamp,
+        event: &Event,
+    ) -> Result<(Line, Option<String>), Trouble> {
+        let entry = Entry {
+            seq,
+            at,
+            body: sealed(&self.vault, event),
+        };
+        let leaked = self
+            .case
+            .secrets
+            .iter()
+            .find(|(_, value)| entry.body.contains(value.as_str()))
+            .map(|(name, _)| name.clone());
+        let event = unsealed(&self.vault, &entry).map_err(Trouble::Journal)?;
+        let line = Line {
+            seq,
+            at,
+            body: entry.body,
+            event,
+        };
+        Ok((line, leaked))
+    }
+}
+
+/// What a process did, in order; shared by the core's observer and the engine.
+#[derive(Default)]
+pub(super) struct Marks(pub RefCell<Vec<Mark>>);
+
+impl Observer for Marks {
+    fn began(&self, address: &str, _: Timestamp) {
+        self.0.borrow_mut().push(Mark::Began(Arc::from(address)));
+    }
+}
+
+/// Polls a future once. In virtual time there is nothing to wait for, so one that is not ready never
+/// will be.
+pub fn finish<T>(future: impl Future<Output = T>) -> Option<T> {
+    let mut future = pin!(future);
+    let mut context = Context::from_waker(Waker::noop());
+    match future.as_mut().poll(&mut context) {
+        Poll::Ready(value) => Some(value),
+        Poll::Pending => None,
+    }
+}
+
+/// Whether a node's end is an event of its own.
+fn is_recorded(graph: &Graph<'_>, node: NodeId) -> bool {
+    matches!(
+        graph.node(node).work,
+        Work::Step(_) | Work::Assert(_) | Work::Checkpoint(_)
+    )
+}
+
+fn waits(graph: &Graph<'_>) -> BTreeMap<Arc<str>, BTreeSet<Arc<str>>> {
+    let mut all = BTreeMap::new();
+    for node in graph.nodes().filter(|n| is_recorded(graph, *n)) {
+        let mut found = BTreeSet::new();
+        let mut seen = BTreeSet::new();
+        let mut next: Vec<NodeId> = graph.before(node).map(|(n, _)| n).collect();
+        while let Some(before) = next.pop() {
+            if !seen.insert(before) {
+                continue;
+            }
+            if is_recorded(graph, before) {
+                found.insert(Arc::clone(&graph.node(before).address));
+            } else {
+                next.extend(graph.before(before).map(|(n, _)| n));
+            }
+        }
+        all.insert(Arc::clone(&graph.node(node).address), found);
+    }
+    all
+}
+
+fn addresses(graph: &Graph<'_>) -> BTreeMap<TaskId, Arc<str>> {
+    graph
+        .nodes()
+        .map(|n| (TaskId(n.0), Arc::clone(&graph.node(n).address)))
+        .collect()
+}
