@@ -180,7 +180,10 @@ impl Evaluator<'_> {
             },
             ExprKind::Neg(inner) => {
                 let value = self.expr(inner, env)?;
-                self.made(&[value.clone()], || operators::negate(value, expr.span))
+                let negated = value.clone();
+                self.made(std::slice::from_ref(&value), || {
+                    operators::negate(negated, expr.span)
+                })
             }
             ExprKind::Binary { op, left, right } => self.binary(*op, left, right, env),
             ExprKind::Member {
