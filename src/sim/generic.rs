@@ -73,6 +73,7 @@ pub fn insert(world: &mut World, ask: &Ask, collection: &Collection) -> Result<J
     let mut body = resource_body(ask, collection);
     let id = identity::of_new(world, ask, collection, &body)?;
     let key = identity::key_of_new(ask, collection, &id);
+    model::places::known_scope(world, &key)?;
     if world.live(&key).is_some() {
         return Err(already(&key));
     }

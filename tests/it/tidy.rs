@@ -104,7 +104,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("hyper", &["src/sim/serve.rs"]),
     ("hyper_util", &["src/sim/serve.rs"]),
     ("http_body_util", &["src/sim/serve.rs"]),
-    ("flate2", &["src/catalog/"]),
+    ("flate2", &["src/catalog/", "src/sim/coding.rs"]),
     ("strsim", &["src/diag/"]),
     ("serde_yaml_ng", &["src/cli/"]),
 ];

@@ -50,10 +50,17 @@ fn find<'a>(world: &'a World, key: &str) -> Result<&'a Operation, Fault> {
             .map(|(_, o)| o)
             .find(|o| o.id == id)
     };
+    // `v1/operations/…` says no service; the operation's own name does.
+    let elsewhere = || {
+        let same = |o: &&Operation| o.key.split_once('/').is_some_and(|(_, p)| p == path);
+        let bare = path.starts_with("operations/");
+        world.operations.values().filter(|_| bare).find(same)
+    };
     world
         .operations
         .get(&key)
         .or_else(by_id)
+        .or_else(elsewhere)
         .filter(|o| is_kept(world, o))
         .ok_or_else(|| Fault::not_found(path))
 }
