@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value as Json};
 
-use super::act;
+use super::call;
 use super::cx::Cx;
 use super::settle::{Role, role};
 use super::target::{self, Target};
@@ -103,7 +103,7 @@ async fn resolved(cx: &Cx<'_>, undo: &ast::Undo) -> Result<Option<Undo>> {
             let Some(method) = target.method.clone() else {
                 return Err(cx.failure(Reason::Flow, "`undo call` needs a method"));
             };
-            let body = act::body(cx, call, &method, None).await?;
+            let body = call::body(cx, call, &method, None).await?;
             request::build(&method, &target.strict_args_for(&method), body)
                 .map_err(|p| target::problems(cx, call, &p))?
         }

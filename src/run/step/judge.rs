@@ -1,7 +1,7 @@
 //! Whether the recorded result of a step still counts, once what it stands on was done again.
 
 use super::super::edit::{Unlike, unlike};
-use super::act::converges;
+use super::call::converges;
 use super::cx::Cx;
 use super::meaning::{in_words, meaning};
 use super::{clauses, target};

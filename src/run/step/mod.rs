@@ -4,6 +4,7 @@ mod act;
 mod again;
 mod back;
 mod busy;
+mod call;
 mod clearance;
 pub(super) mod clauses;
 pub(super) mod cx;
@@ -84,7 +85,7 @@ async fn step_outcome<'p>(cx: &Cx<'p>, step: &'p ast::Step) -> Result<Stepped> {
     match &step.action.kind {
         ActionKind::Read(call) => read::read(cx, step, call).await,
         ActionKind::Ensure(call) => ensure::ensure(cx, step, call).await,
-        ActionKind::Call(call) => act::call(cx, step, call).await,
+        ActionKind::Call(called) => call::call(cx, step, called).await,
         ActionKind::WaitApi(call) => wait::api(cx, step, call).await,
         ActionKind::WaitStep(target) => wait::step(cx, step, target).await,
         ActionKind::WaitHttp(call) => wait::http(cx, step, call).await,
