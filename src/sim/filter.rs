@@ -7,7 +7,7 @@
 
 use serde_json::Value as Json;
 
-use super::fault::Fault;
+use super::refusal::Refusal;
 
 #[derive(Debug, PartialEq)]
 enum Test {
@@ -42,8 +42,8 @@ pub struct Filter(Tree);
 impl Filter {
     /// # Errors
     /// 400 for what is no filter.
-    pub fn parse(text: &str) -> Result<Filter, Fault> {
-        let refuse = || Fault::invalid("filter", text, "Invalid list filter expression.");
+    pub fn parse(text: &str) -> Result<Filter, Refusal> {
+        let refuse = || Refusal::invalid("filter", text, "Invalid list filter expression.");
         let mut words = Words {
             tokens: tokens(text),
             at: 0,

@@ -3,7 +3,7 @@
 use serde_json::Value as Json;
 
 use super::ask::Ask;
-use super::fault::Fault;
+use super::refusal::Refusal;
 use super::generic::missing;
 use super::refs;
 use super::world::{Object, World};
@@ -21,7 +21,7 @@ pub fn of_new(
     ask: &Ask,
     collection: &Collection,
     body: &Object,
-) -> Result<String, Fault> {
+) -> Result<String, Refusal> {
     let text = |field: &str| {
         body.get(field)
             .and_then(Json::as_str)
@@ -47,7 +47,7 @@ pub fn of_new(
             InsertId::BodyField(name) => format!("resource.{name}"),
             InsertId::ServerChosen => "resource.name".into(),
         };
-        return Err(Fault::required(&field));
+        return Err(Refusal::required(&field));
     }
     check_name(world, collection, &id)?;
     if &*collection.path == "iam.projects.serviceAccounts" && !id.contains('@') {
@@ -90,7 +90,7 @@ fn with_siblings(collection: &Collection, body: &Object, id: String) -> String {
 
 /// # Errors
 /// A name that the collection's pattern does not take.
-pub fn check_name(world: &World, collection: &Collection, id: &str) -> Result<(), Fault> {
+pub fn check_name(world: &World, collection: &Collection, id: &str) -> Result<(), Refusal> {
     let schema = collection
         .resource
         .as_ref()
@@ -109,7 +109,7 @@ pub fn check_name(world: &World, collection: &Collection, id: &str) -> Result<()
     let fits = regex::Regex::new(&format!("^(?:{bare})$")).map_or(true, |r| r.is_match(id));
     match fits {
         true => Ok(()),
-        false => Err(Fault::invalid(
+        false => Err(Refusal::invalid(
             "resource.name",
             id,
             &format!("Must be a match of regex '{bare}'"),
@@ -131,7 +131,7 @@ pub fn key_of_new(ask: &Ask, collection: &Collection, id: &str) -> String {
 ///
 /// # Errors
 /// 404 when there is none.
-pub fn find(world: &World, ask: &Ask) -> Result<String, Fault> {
+pub fn find(world: &World, ask: &Ask) -> Result<String, Refusal> {
     let key = normal(&ask.key());
     let Some(collection) = &ask.collection else {
         return Err(missing(&key));
@@ -174,7 +174,7 @@ pub fn by_number(world: &World, key: &str) -> Option<String> {
 }
 
 /// A user of Cloud SQL: without a host, the one that there is.
-fn find_user(world: &World, ask: &Ask, key: &str) -> Result<String, Fault> {
+fn find_user(world: &World, ask: &Ask, key: &str) -> Result<String, Refusal> {
     let base = match ask.method.path.ends_with("/users") {
         true => format!(
             "{key}/{}",

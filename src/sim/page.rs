@@ -3,7 +3,7 @@
 use serde_json::{Map, Value as Json, json};
 
 use super::ask::Ask;
-use super::fault::Fault;
+use super::refusal::Refusal;
 use super::filter::Filter;
 use super::generic;
 use super::identity;
@@ -17,7 +17,7 @@ const LARGEST: usize = 500;
 ///
 /// # Errors
 /// A filter or page token that cannot be read.
-pub fn list(world: &World, ask: &Ask) -> Result<Json, Fault> {
+pub fn list(world: &World, ask: &Ask) -> Result<Json, Refusal> {
     let holder = identity::normal(&ask.key());
     let prefix = format!("{holder}/");
     let family = ask.family();
@@ -35,12 +35,12 @@ pub fn list(world: &World, ask: &Ask) -> Result<Json, Fault> {
 }
 
 /// Wraps items as the method's answer: filtered, cut into a page.
-pub fn answer(world: &World, ask: &Ask, items: Vec<Json>) -> Result<Json, Fault> {
+pub fn answer(world: &World, ask: &Ask, items: Vec<Json>) -> Result<Json, Refusal> {
     unfiltered(world, ask, filtered(ask, items)?)
 }
 
 /// [`answer`] for a method whose filter has a language of its own.
-pub fn unfiltered(world: &World, ask: &Ask, items: Vec<Json>) -> Result<Json, Fault> {
+pub fn unfiltered(world: &World, ask: &Ask, items: Vec<Json>) -> Result<Json, Refusal> {
     let (items, next) = cut(ask, ordered(ask, items)?)?;
     let mut out = head(world, ask);
     let field = items_field(world, ask);
@@ -56,7 +56,7 @@ pub fn unfiltered(world: &World, ask: &Ask, items: Vec<Json>) -> Result<Json, Fa
     Ok(Json::Object(out))
 }
 
-fn filtered(ask: &Ask, items: Vec<Json>) -> Result<Vec<Json>, Fault> {
+fn filtered(ask: &Ask, items: Vec<Json>) -> Result<Vec<Json>, Refusal> {
     match ask.param("filter").filter(|f| !f.trim().is_empty()) {
         Some(text) => {
             let filter = Filter::parse(text)?;
@@ -68,7 +68,7 @@ fn filtered(ask: &Ask, items: Vec<Json>) -> Result<Vec<Json>, Fault> {
 
 /// "By default, results are returned in alphanumerical order based on the resource name. You can also sort
 /// results in descending order based on the creation timestamp" (API description of `orderBy`).
-fn ordered(ask: &Ask, mut items: Vec<Json>) -> Result<Vec<Json>, Fault> {
+fn ordered(ask: &Ask, mut items: Vec<Json>) -> Result<Vec<Json>, Refusal> {
     let order = ask.param("orderBy").map(str::trim).unwrap_or("");
     if &*ask.method.service != "compute" || order.is_empty() {
         return Ok(items);
@@ -86,14 +86,14 @@ fn ordered(ask: &Ask, mut items: Vec<Json>) -> Result<Vec<Json>, Fault> {
         }
         other => {
             let why = "Only name and creationTimestamp desc are supported.";
-            return Err(Fault::invalid("orderBy", other, why));
+            return Err(Refusal::invalid("orderBy", other, why));
         }
     }
     Ok(items)
 }
 
 /// One page and the token of the next. Tokens are positions: the list is in the order of the names.
-fn cut<T>(ask: &Ask, items: Vec<T>) -> Result<(Vec<T>, Option<String>), Fault> {
+fn cut<T>(ask: &Ask, items: Vec<T>) -> Result<(Vec<T>, Option<String>), Refusal> {
     let size = ask
         .param("maxResults")
         .or_else(|| ask.param("pageSize"))
@@ -105,7 +105,7 @@ fn cut<T>(ask: &Ask, items: Vec<T>) -> Result<(Vec<T>, Option<String>), Fault> {
         Some(token) => token
             .strip_prefix("after-")
             .and_then(|n| n.parse::<usize>().ok())
-            .ok_or_else(|| Fault::invalid("pageToken", token, "Invalid page token."))?,
+            .ok_or_else(|| Refusal::invalid("pageToken", token, "Invalid page token."))?,
         None => 0,
     };
     let total = items.len();
@@ -156,7 +156,7 @@ fn items_field(world: &World, ask: &Ask) -> String {
 }
 
 /// `aggregatedList`: everything of one type in all scopes. Scopes without any carry a warning.
-pub fn aggregated(world: &World, ask: &Ask, items: Vec<(String, Json)>) -> Result<Json, Fault> {
+pub fn aggregated(world: &World, ask: &Ask, items: Vec<(String, Json)>) -> Result<Json, Refusal> {
     let kind = refs::last(&ask.rest).to_string();
     let mut scopes: Map<String, Json> = Map::new();
     for scope in all_scopes(

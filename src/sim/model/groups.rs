@@ -12,7 +12,7 @@ use std::collections::VecDeque;
 use serde_json::{Value as Json, json};
 
 use super::super::ask::Ask;
-use super::super::fault::Fault;
+use super::super::refusal::Refusal;
 use super::super::operation::{self, Then};
 use super::super::timing::{self, Happening};
 use super::super::world::{Due, Object, World};
@@ -236,7 +236,7 @@ pub fn noticed_at(world: &mut World, key: &str, at: Timestamp) {
 
 /// # Errors
 /// Versions or limits that the API refuses, or stateful settings, which are not simulated.
-pub fn changing(ask: &Ask, change: &Change, new: &mut Object) -> Result<(), Fault> {
+pub fn changing(ask: &Ask, change: &Change, new: &mut Object) -> Result<(), Refusal> {
     // The template alone in a patch means one version with it.
     if ask.body.contains_key("instanceTemplate") && !ask.body.contains_key("versions") {
         let template = new.get("instanceTemplate").cloned().unwrap_or_default();

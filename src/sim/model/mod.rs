@@ -42,14 +42,14 @@ pub mod usage;
 use serde_json::Value as Json;
 
 use super::ask::Ask;
-use super::fault::Fault;
+use super::refusal::Refusal;
 use super::operation::Then;
 use super::world::{Due, Object, Resource, World};
 use super::{Outcome, generic, page, refs};
 use crate::catalog::Collection;
 use crate::world::Millis;
 
-type Handler = fn(&mut World, &Ask) -> Result<Outcome, Fault>;
+type Handler = fn(&mut World, &Ask) -> Result<Outcome, Refusal>;
 
 /// A change of a resource: what it was.
 pub struct Change<'a> {
@@ -64,7 +64,7 @@ pub struct Effect {
 }
 
 /// Answers a call: by the model of its method, else by a generic verb, else not at all.
-pub fn answer(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+pub fn answer(world: &mut World, ask: &Ask) -> Result<Outcome, Refusal> {
     if blunt::is_off(world, &ask.method.id) {
         return blunt::answer(world, ask);
     }
@@ -102,8 +102,8 @@ const READ_ONLY: &[&str] = &[
     "dns.managedZoneOperations",
 ];
 
-fn generic_verb(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
-    let refuse = || Fault::not_simulated(&ask.method.id);
+fn generic_verb(world: &mut World, ask: &Ask) -> Result<Outcome, Refusal> {
+    let refuse = || Refusal::not_simulated(&ask.method.id);
     let collection = ask.collection.clone().ok_or_else(refuse)?;
     let kept = collection.insert.is_some() || READ_ONLY.contains(&&*collection.path);
     if !kept {
@@ -123,7 +123,7 @@ fn generic_verb(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
     Ok(body.into())
 }
 
-fn aggregated(world: &World, ask: &Ask) -> Result<Json, Fault> {
+fn aggregated(world: &World, ask: &Ask) -> Result<Json, Refusal> {
     let kind = refs::last(&ask.rest);
     let prefix = format!("compute/projects/{}/", ask.project);
     let items = world
@@ -138,7 +138,7 @@ fn aggregated(world: &World, ask: &Ask) -> Result<Json, Fault> {
 
 /// `setLabels` of Compute Engine replaces all labels under their fingerprint; its operation is done
 /// at once (47 of 47 in recorded traffic).
-fn set_labels(world: &mut World, ask: &Ask) -> Result<Json, Fault> {
+fn set_labels(world: &mut World, ask: &Ask) -> Result<Json, Refusal> {
     let key = existing(world, ask)?;
     let have = world
         .live(&key)
@@ -146,9 +146,9 @@ fn set_labels(world: &mut World, ask: &Ask) -> Result<Json, Fault> {
         .unwrap_or_default();
     let given = ask
         .text("labelFingerprint")
-        .ok_or_else(|| Fault::required("labelFingerprint"))?;
+        .ok_or_else(|| Refusal::required("labelFingerprint"))?;
     if given != have {
-        return Err(Fault::stale_fingerprint());
+        return Err(Refusal::stale_fingerprint());
     }
     let print = world.mint.fingerprint();
     let labels = ask
@@ -175,7 +175,7 @@ fn set_labels(world: &mut World, ask: &Ask) -> Result<Json, Fault> {
 ///
 /// # Errors
 /// 404 when it is not there, 400 while it is being deleted.
-pub fn existing(world: &World, ask: &Ask) -> Result<String, Fault> {
+pub fn existing(world: &World, ask: &Ask) -> Result<String, Refusal> {
     let named = ask.target();
     let key = match world.live(&named) {
         Some(_) => named,
@@ -184,7 +184,7 @@ pub fn existing(world: &World, ask: &Ask) -> Result<String, Fault> {
         }
     };
     match world.live(&key) {
-        Some(r) if r.dying => Err(Fault::not_ready(path_of(&key))),
+        Some(r) if r.dying => Err(Refusal::not_ready(path_of(&key))),
         _ => Ok(key),
     }
 }
@@ -204,7 +204,7 @@ pub fn prepare(
     key: &str,
     ask: &Ask,
     body: &mut Object,
-) -> Result<(), Fault> {
+) -> Result<(), Refusal> {
     places::known_scope(world, key)?;
     quotas::admit(world, &collection.path, key)?;
     match &*collection.path {
@@ -320,7 +320,7 @@ pub fn changing(
     ask: &Ask,
     change: Change,
     new: &mut Object,
-) -> Result<Effect, Fault> {
+) -> Result<Effect, Refusal> {
     match &*collection.path {
         "compute.instanceGroupManagers" | "compute.regionInstanceGroupManagers" => {
             groups::changing(ask, &change, new)?;
@@ -382,7 +382,7 @@ pub fn view(world: &World, collection: &str, key: &str, body: &mut Object) {
 
 /// # Errors
 /// When something else still uses the resource, or it is protected.
-pub fn removable(world: &World, collection: &Collection, key: &str) -> Result<(), Fault> {
+pub fn removable(world: &World, collection: &Collection, key: &str) -> Result<(), Refusal> {
     usage::free(world, &collection.path, key)?;
     match &*collection.path {
         "compute.instances" => instances::removable(world, key),
@@ -396,7 +396,7 @@ pub fn removable(world: &World, collection: &Collection, key: &str) -> Result<()
 
 /// Whether a deletion is refused by its operation and not by the call: recorded for networks, told of
 /// templates (pulumi-gcp#680).
-pub fn refuses_in_operation(collection: &str, refusal: &Fault) -> bool {
+pub fn refuses_in_operation(collection: &str, refusal: &Refusal) -> bool {
     refusal.reason == "resourceInUseByAnotherResource"
         && matches!(collection, "compute.networks" | "compute.instanceTemplates")
 }

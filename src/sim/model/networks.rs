@@ -5,7 +5,7 @@
 
 use serde_json::{Value as Json, json};
 
-use super::super::fault::Fault;
+use super::super::refusal::Refusal;
 use super::super::operation::Then;
 use super::super::refs;
 use super::super::world::{Object, World};
@@ -14,7 +14,7 @@ use super::path_of;
 /// # Errors
 /// A firewall rule without rules, with ranges that are none, or with a bad priority; a subnetwork
 /// without network or range.
-pub fn prepare(world: &mut World, collection: &str, body: &mut Object) -> Result<(), Fault> {
+pub fn prepare(world: &mut World, collection: &str, body: &mut Object) -> Result<(), Refusal> {
     let _ = world;
     match collection {
         "compute.networks" => {
@@ -27,7 +27,7 @@ pub fn prepare(world: &mut World, collection: &str, body: &mut Object) -> Result
         "compute.subnetworks" => {
             for field in ["network", "ipCidrRange"] {
                 if !body.contains_key(field) {
-                    return Err(Fault::required(&format!("resource.{field}")));
+                    return Err(Refusal::required(&format!("resource.{field}")));
                 }
             }
             let range = body.get("ipCidrRange").and_then(Json::as_str).unwrap_or("");
@@ -42,7 +42,7 @@ pub fn prepare(world: &mut World, collection: &str, body: &mut Object) -> Result
         }
         "compute.firewalls" => firewall(body)?,
         "compute.routers" if !body.contains_key("network") => {
-            return Err(Fault::required("resource.network"));
+            return Err(Refusal::required("resource.network"));
         }
         _ => {}
     }
@@ -58,7 +58,7 @@ fn gateway(range: &str) -> String {
     }
 }
 
-fn firewall(body: &mut Object) -> Result<(), Fault> {
+fn firewall(body: &mut Object) -> Result<(), Refusal> {
     for (name, value) in [
         ("direction", json!("INGRESS")),
         ("priority", json!(1000)),
@@ -69,14 +69,14 @@ fn firewall(body: &mut Object) -> Result<(), Fault> {
     }
     let priority = body.get("priority").and_then(Json::as_i64).unwrap_or(1000);
     if !(0..=65535).contains(&priority) {
-        return Err(Fault::invalid(
+        return Err(Refusal::invalid(
             "resource.priority",
             &priority.to_string(),
             "Must be from 0 to 65535.",
         ));
     }
     if !body.contains_key("allowed") && !body.contains_key("denied") {
-        return Err(Fault::invalid(
+        return Err(Refusal::invalid(
             "resource.allowed",
             "",
             "One of allowed and denied must be given.",
@@ -98,7 +98,7 @@ fn firewall(body: &mut Object) -> Result<(), Fault> {
         let text = range.as_str().unwrap_or("");
         let address = text.split('/').next().unwrap_or("");
         if address.parse::<std::net::IpAddr>().is_err() {
-            return Err(Fault::invalid(
+            return Err(Refusal::invalid(
                 "resource.sourceRanges",
                 text,
                 "Must be a valid CIDR address range.",

@@ -7,7 +7,7 @@
 use serde_json::{Value as Json, json};
 
 use super::super::failure::quota_text;
-use super::super::fault::Fault;
+use super::super::refusal::Refusal;
 use super::super::refs;
 use super::super::scenario::region_of;
 use super::super::world::{Resource, World};
@@ -203,11 +203,11 @@ pub fn exceeded(
 ///
 /// # Errors
 /// 403 quotaExceeded.
-pub fn admit(world: &World, collection: &str, key: &str) -> Result<(), Fault> {
+pub fn admit(world: &World, collection: &str, key: &str) -> Result<(), Refusal> {
     let wanted = counted(collection, region_in(key));
     let project = refs::project_of(path_of(key)).unwrap_or_default();
     match exceeded(world, project, &wanted) {
-        Some((metric, limit, region)) => Err(Fault::usage_limit(
+        Some((metric, limit, region)) => Err(Refusal::usage_limit(
             "quotaExceeded",
             quota_text(&metric, limit, region.as_deref()),
         )),

@@ -5,7 +5,7 @@
 use serde_json::{Value as Json, json};
 
 use super::super::ask::Ask;
-use super::super::fault::Fault;
+use super::super::refusal::Refusal;
 use super::super::world::World;
 use super::super::{Outcome, operation, refs};
 use super::{Handler, certificates, existing, path_of};
@@ -265,18 +265,18 @@ pub fn method(id: &str) -> Option<Handler> {
         .then_some(change_list as Handler)
 }
 
-fn set(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+fn set(world: &mut World, ask: &Ask) -> Result<Outcome, Refusal> {
     let key = existing(world, ask)?;
     let row = SETTERS.iter().find(|(m, ..)| *m == &*ask.method.id);
     let Some((method, field, source)) = row else {
-        return Err(Fault::not_simulated(&ask.method.id));
+        return Err(Refusal::not_simulated(&ask.method.id));
     };
     let running = world
         .live(&key)
         .is_some_and(|r| r.text("status") == "RUNNING");
     let name = refs::last(method).rsplit('.').next().unwrap_or("");
     if running && NEEDS_STOPPED.contains(&name) {
-        return Err(Fault::not_ready(path_of(&key)));
+        return Err(Refusal::not_ready(path_of(&key)));
     }
     let mut value = match source {
         Body => Json::Object(ask.body.clone()),
@@ -285,7 +285,7 @@ fn set(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
             .body
             .get(*name)
             .cloned()
-            .ok_or_else(|| Fault::required(&format!("resource.{name}")))?,
+            .ok_or_else(|| Refusal::required(&format!("resource.{name}")))?,
         No => json!(false),
     };
     refs::canonicalise(&mut value, &ask.project);
@@ -302,21 +302,21 @@ fn set(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
     Ok(operation::begin(world, ask, &key, Vec::new()).into())
 }
 
-fn check_links(world: &World, ask: &Ask, value: &Json) -> Result<(), Fault> {
+fn check_links(world: &World, ask: &Ask, value: &Json) -> Result<(), Refusal> {
     for (_, path) in refs::links(value) {
         let own = refs::project_of(&path) == Some(ask.project.as_str());
         if own && !super::linkable(world, &path, &ask.method.collection) {
-            return Err(Fault::not_found(&path));
+            return Err(Refusal::not_found(&path));
         }
     }
     Ok(())
 }
 
-fn change_list(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+fn change_list(world: &mut World, ask: &Ask) -> Result<Outcome, Refusal> {
     let key = existing(world, ask)?;
     let row = LISTS.iter().find(|(m, ..)| *m == &*ask.method.id);
     let Some((_, field, sent, puts)) = row else {
-        return Err(Fault::not_simulated(&ask.method.id));
+        return Err(Refusal::not_simulated(&ask.method.id));
     };
     let mut value = ask.body.get(*sent).cloned().unwrap_or_else(|| json!([]));
     refs::canonicalise(&mut value, &ask.project);
