@@ -6,8 +6,8 @@ use std::sync::Arc;
 use serde_json::Value as Json;
 
 use super::conform;
-use super::refusal::Refusal;
 use super::refs;
+use super::refusal::Refusal;
 use super::world::{Object, World};
 use super::{Call, router::Match};
 use crate::catalog::{Collection, Method, RequestId};
@@ -173,7 +173,10 @@ fn read_body(world: &World, method: &Method, bytes: &[u8]) -> Result<Object, Ref
     Ok(body)
 }
 
-fn request_id(method: &Method, params: &BTreeMap<String, String>) -> Result<Option<String>, Refusal> {
+fn request_id(
+    method: &Method,
+    params: &BTreeMap<String, String>,
+) -> Result<Option<String>, Refusal> {
     let Some(kind) = &method.request_id else {
         return Ok(None);
     };

@@ -5,12 +5,12 @@ use serde_json::{Value as Json, json};
 use super::ask::Ask;
 use super::conform;
 use super::failure::Failure;
-use super::refusal::Refusal;
 use super::identity;
 use super::model;
 use super::operation::{self, Then};
 use super::patch;
 use super::refs;
+use super::refusal::Refusal;
 use super::stamp;
 use super::world::{Object, World};
 use crate::catalog::{Collection, OperationStyle, Schema, SchemaId};
@@ -225,7 +225,12 @@ fn named_parent_exists(world: &World, collection: &Collection, key: &str) -> Res
 
 /// Fields that the method's annotations require. `baseInstanceName` has a default although its
 /// annotation asks for it (gcloud leaves it out).
-fn required(world: &World, ask: &Ask, collection: &Collection, body: &Object) -> Result<(), Refusal> {
+fn required(
+    world: &World,
+    ask: &Ask,
+    collection: &Collection,
+    body: &Object,
+) -> Result<(), Refusal> {
     let Some(schema) = schema_of(world, collection) else {
         return Ok(());
     };
@@ -258,8 +263,16 @@ fn output_only(world: &World, collection: &Collection) -> Vec<String> {
 }
 
 /// Links instead of every form of reference, and 404 for what is not there.
-fn refs_of(world: &World, body: &mut Object, project: &str, collection: &str) -> Result<(), Refusal> {
+fn refs_of(
+    world: &World,
+    body: &mut Object,
+    project: &str,
+    collection: &str,
+) -> Result<(), Refusal> {
     let mut json = Json::Object(std::mem::take(body));
+    if let Some((place, text)) = refs::malformed(&json) {
+        return Err(Refusal::invalid(&place, &text, "The URL is malformed."));
+    }
     refs::canonicalise(&mut json, project);
     if let Json::Object(fields) = json {
         *body = fields;
@@ -297,7 +310,9 @@ pub fn change(
     let key = identity::find(world, ask)?;
     let resource = world.live(&key).ok_or_else(|| missing(&key))?;
     if resource.dying {
-        return Err(Refusal::not_ready(key.split_once('/').map_or("", |(_, p)| p)));
+        return Err(Refusal::not_ready(
+            key.split_once('/').map_or("", |(_, p)| p),
+        ));
     }
     let old = resource.body.clone();
     let mut sent = changed_body(ask, collection);
@@ -408,7 +423,9 @@ pub fn delete(world: &mut World, ask: &Ask, collection: &Collection) -> Result<J
     let key = identity::find(world, ask)?;
     let resource = world.live(&key).ok_or_else(|| missing(&key))?;
     if resource.dying {
-        return Err(Refusal::not_ready(key.split_once('/').map_or("", |(_, p)| p)));
+        return Err(Refusal::not_ready(
+            key.split_once('/').map_or("", |(_, p)| p),
+        ));
     }
     if let Some(etag) = ask.param("etag")
         && !etag.is_empty()

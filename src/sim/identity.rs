@@ -1,11 +1,15 @@
 //! Which resource a call means: its key is the service and the path below the version.
 
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
+use regex::Regex;
 use serde_json::Value as Json;
 
 use super::ask::Ask;
-use super::refusal::Refusal;
 use super::generic::missing;
 use super::refs;
+use super::refusal::Refusal;
 use super::world::{Object, World};
 use crate::catalog::{Collection, IdentitySource, InsertId, Kind};
 
@@ -88,6 +92,20 @@ fn with_siblings(collection: &Collection, body: &Object, id: String) -> String {
     out
 }
 
+/// The patterns of names that were met, read once; there are as many as the catalogue has.
+static PATTERNS: Mutex<BTreeMap<String, Option<Regex>>> = Mutex::new(BTreeMap::new());
+
+/// Whether a pattern takes the whole text; what is no pattern takes any.
+fn takes(pattern: &str, text: &str) -> bool {
+    let mut known = PATTERNS.lock().unwrap_or_else(PoisonError::into_inner);
+    if !known.contains_key(pattern) {
+        let read = Regex::new(&format!("^(?:{pattern})$")).ok();
+        known.insert(pattern.to_string(), read);
+    }
+    let regex = known.get(pattern).and_then(Option::as_ref);
+    regex.is_none_or(|r| r.is_match(text))
+}
+
 /// # Errors
 /// A name that the collection's pattern does not take.
 pub fn check_name(world: &World, collection: &Collection, id: &str) -> Result<(), Refusal> {
@@ -106,8 +124,7 @@ pub fn check_name(world: &World, collection: &Collection, id: &str) -> Result<()
         _ => return Ok(()),
     };
     let bare = pattern.trim_start_matches('^').trim_end_matches('$');
-    let fits = regex::Regex::new(&format!("^(?:{bare})$")).map_or(true, |r| r.is_match(id));
-    match fits {
+    match takes(bare, id) {
         true => Ok(()),
         false => Err(Refusal::invalid(
             "resource.name",

@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::ask::Ask;
-use super::refusal::Refusal;
 use super::operation::Operation;
 use super::refs;
+use super::refusal::Refusal;
 use super::scenario::Span;
 use super::world::{Due, World};
 use crate::catalog::{OperationStyle, traffic};

@@ -306,7 +306,7 @@ impl Sim {
             return Ok(replay);
         }
         limits::room(&self.world, &ask, &call.path)?;
-        let outcome = model::answer(&mut self.world, &ask)?;
+        let outcome = model::dispatch::answer(&mut self.world, &ask)?;
         self.remember(&ask, call, &outcome);
         Ok(outcome)
     }
@@ -368,18 +368,12 @@ impl Sim {
         let Some(id) = &ask.request_id else {
             return;
         };
-        let operation = outcome
-            .body
-            .get("name")
-            .and_then(Json::as_str)
-            .unwrap_or("");
-        let key = self
-            .world
-            .operations
-            .iter()
-            .rev()
-            .find(|(_, o)| o.name == operation)
-            .map(|(key, _)| key.clone())
+        let text = |field: &str| outcome.body.get(field).and_then(Json::as_str);
+        let link = text("selfLink").and_then(|l| refs::path_of(l, &ask.project));
+        let named = link.or_else(|| text("name").map(str::to_string));
+        let key = named
+            .map(|path| format!("{}/{path}", ask.service()))
+            .filter(|key| self.world.operations.contains_key(key))
             .unwrap_or_default();
         let used = UsedId {
             at: self.world.now,

@@ -3,11 +3,11 @@
 use serde_json::{Map, Value as Json, json};
 
 use super::ask::Ask;
-use super::refusal::Refusal;
 use super::filter::Filter;
 use super::generic;
 use super::identity;
 use super::refs;
+use super::refusal::Refusal;
 use super::world::World;
 
 /// Compute Engine's own largest page.
@@ -22,16 +22,36 @@ pub fn list(world: &World, ask: &Ask) -> Result<Json, Refusal> {
     let prefix = format!("{holder}/");
     let family = ask.family();
     let tail = |key: &str| key[prefix.len()..].contains('/');
-    let items: Vec<Json> = world
+    let keys: Vec<&String> = world
         .resources
         .range(prefix.clone()..)
         .take_while(|(key, _)| key.starts_with(&prefix))
         .filter(|(key, r)| &*r.collection == family || !tail(key))
         .filter(|(key, _)| !world.is_hidden(key))
-        .filter_map(|(key, _)| generic::view(world, key))
-        .map(Json::Object)
+        .map(|(key, _)| key)
         .collect();
-    answer(world, ask, items)
+    if is_ordered(ask) || is_filtered(ask) {
+        return answer(world, ask, views(world, keys));
+    }
+    let (keys, next) = cut(ask, keys)?;
+    Ok(wrapped(world, ask, views(world, keys), next))
+}
+
+/// The resources of these keys as lists show them.
+fn views(world: &World, keys: Vec<&String>) -> Vec<Json> {
+    keys.into_iter()
+        .filter_map(|key| generic::view(world, key))
+        .map(Json::Object)
+        .collect()
+}
+
+fn is_filtered(ask: &Ask) -> bool {
+    ask.param("filter").is_some_and(|f| !f.trim().is_empty())
+}
+
+/// Only Compute Engine's lists are put into an order here.
+fn is_ordered(ask: &Ask) -> bool {
+    ask.service() == "compute" && ask.param("orderBy").is_some_and(|o| !o.trim().is_empty())
 }
 
 /// Wraps items as the method's answer: filtered, cut into a page.
@@ -42,6 +62,11 @@ pub fn answer(world: &World, ask: &Ask, items: Vec<Json>) -> Result<Json, Refusa
 /// [`answer`] for a method whose filter has a language of its own.
 pub fn unfiltered(world: &World, ask: &Ask, items: Vec<Json>) -> Result<Json, Refusal> {
     let (items, next) = cut(ask, ordered(ask, items)?)?;
+    Ok(wrapped(world, ask, items, next))
+}
+
+/// One page as the method's answer.
+fn wrapped(world: &World, ask: &Ask, items: Vec<Json>, next: Option<String>) -> Json {
     let mut out = head(world, ask);
     let field = items_field(world, ask);
     if !items.is_empty() {
@@ -53,7 +78,7 @@ pub fn unfiltered(world: &World, ask: &Ask, items: Vec<Json>) -> Result<Json, Re
     if &*ask.method.service == "compute" {
         out.insert("selfLink".into(), json!(refs::link(&ask.rest)));
     }
-    Ok(Json::Object(out))
+    Json::Object(out)
 }
 
 fn filtered(ask: &Ask, items: Vec<Json>) -> Result<Vec<Json>, Refusal> {
@@ -69,10 +94,10 @@ fn filtered(ask: &Ask, items: Vec<Json>) -> Result<Vec<Json>, Refusal> {
 /// "By default, results are returned in alphanumerical order based on the resource name. You can also sort
 /// results in descending order based on the creation timestamp" (API description of `orderBy`).
 fn ordered(ask: &Ask, mut items: Vec<Json>) -> Result<Vec<Json>, Refusal> {
-    let order = ask.param("orderBy").map(str::trim).unwrap_or("");
-    if &*ask.method.service != "compute" || order.is_empty() {
+    if !is_ordered(ask) {
         return Ok(items);
     }
+    let order = ask.param("orderBy").map(str::trim).unwrap_or("");
     let text = |item: &Json, field: &str| {
         item.get(field)
             .and_then(Json::as_str)
@@ -157,21 +182,7 @@ fn items_field(world: &World, ask: &Ask) -> String {
 
 /// `aggregatedList`: everything of one type in all scopes. Scopes without any carry a warning.
 pub fn aggregated(world: &World, ask: &Ask, items: Vec<(String, Json)>) -> Result<Json, Refusal> {
-    let kind = refs::last(&ask.rest).to_string();
-    let mut scopes: Map<String, Json> = Map::new();
-    for scope in all_scopes(
-        world,
-        items.iter().any(|(path, _)| path.contains("/global/")),
-    ) {
-        scopes.insert(
-            scope.clone(),
-            json!({ "warning": {
-                "code": "NO_RESULTS_ON_PAGE",
-                "message": format!("There are no results for scope '{scope}' on this page."),
-                "data": [{ "key": "scope", "value": scope }],
-            } }),
-        );
-    }
+    let global = items.iter().any(|(path, _)| path.contains("/global/"));
     let filter = match ask.param("filter").filter(|f| !f.trim().is_empty()) {
         Some(text) => Some(Filter::parse(text)?),
         None => None,
@@ -181,6 +192,53 @@ pub fn aggregated(world: &World, ask: &Ask, items: Vec<(String, Json)>) -> Resul
         .filter(|(_, item)| filter.as_ref().is_none_or(|f| f.accepts(item)))
         .collect();
     let (page, next) = cut(ask, kept)?;
+    Ok(in_scopes(world, ask, global, page, next))
+}
+
+/// [`aggregated`] of resources that are there: only what stands on the page is looked at, unless a filter
+/// needs all of it.
+pub fn aggregated_list(world: &World, ask: &Ask) -> Result<Json, Refusal> {
+    let kind = refs::last(&ask.rest);
+    let prefix = format!("compute/projects/{}/", ask.project);
+    let keys: Vec<&String> = world
+        .resources
+        .range(prefix.clone()..)
+        .map(|(key, _)| key)
+        .take_while(|key| key.starts_with(&prefix))
+        .filter(|key| key.rsplit('/').nth(1) == Some(kind) && !world.is_hidden(key))
+        .collect();
+    let shown = |keys: Vec<&String>| -> Vec<(String, Json)> {
+        keys.into_iter()
+            .filter_map(|key| Some((key.clone(), Json::Object(generic::view(world, key)?))))
+            .collect()
+    };
+    if is_filtered(ask) {
+        return aggregated(world, ask, shown(keys));
+    }
+    let global = keys.iter().any(|key| key.contains("/global/"));
+    let (page, next) = cut(ask, keys)?;
+    Ok(in_scopes(world, ask, global, shown(page), next))
+}
+
+fn in_scopes(
+    world: &World,
+    ask: &Ask,
+    global: bool,
+    page: Vec<(String, Json)>,
+    next: Option<String>,
+) -> Json {
+    let kind = refs::last(&ask.rest).to_string();
+    let mut scopes: Map<String, Json> = Map::new();
+    for scope in all_scopes(world, global) {
+        scopes.insert(
+            scope.clone(),
+            json!({ "warning": {
+                "code": "NO_RESULTS_ON_PAGE",
+                "message": format!("There are no results for scope '{scope}' on this page."),
+                "data": [{ "key": "scope", "value": scope }],
+            } }),
+        );
+    }
     for (path, item) in page {
         let scope = scope_of(&path);
         let entry = scopes.entry(scope).or_insert_with(|| json!({}));
@@ -198,7 +256,7 @@ pub fn aggregated(world: &World, ask: &Ask, items: Vec<(String, Json)>) -> Resul
         out.insert("nextPageToken".into(), json!(next));
     }
     out.insert("selfLink".into(), json!(refs::link(&ask.rest)));
-    Ok(Json::Object(out))
+    Json::Object(out)
 }
 
 fn scope_of(path: &str) -> String {

@@ -237,6 +237,7 @@ impl Refusal {
             409 => "ALREADY_EXISTS",
             412 => "FAILED_PRECONDITION",
             429 => "RESOURCE_EXHAUSTED",
+            405 | 501 => "UNIMPLEMENTED",
             503 => "UNAVAILABLE",
             _ => "INTERNAL",
         }

@@ -4,8 +4,8 @@
 use serde_json::json;
 
 use super::failure::Failure;
-use super::refusal::Refusal;
 use super::refs;
+use super::refusal::Refusal;
 use super::scenario::{FaultKind, FaultRule, fits, region_of};
 use crate::world::Millis;
 

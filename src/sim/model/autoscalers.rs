@@ -4,8 +4,8 @@
 
 use serde_json::{Value as Json, json};
 
-use super::super::refusal::Refusal;
 use super::super::refs;
+use super::super::refusal::Refusal;
 use super::super::world::{Object, World};
 use super::path_of;
 use super::scaling::{Mode, Policy};
@@ -54,8 +54,8 @@ pub fn check(body: &Object) -> Result<(), Refusal> {
     const AT: &str = "resource.autoscalingPolicy";
     let policy = body.get("autoscalingPolicy").cloned().unwrap_or_default();
     let number = |name: &str| policy.get(name).and_then(Json::as_i64);
-    let max =
-        number("maxNumReplicas").ok_or_else(|| Refusal::required(&format!("{AT}.maxNumReplicas")))?;
+    let max = number("maxNumReplicas")
+        .ok_or_else(|| Refusal::required(&format!("{AT}.maxNumReplicas")))?;
     let min = number("minNumReplicas").unwrap_or(2);
     if max < min {
         return Err(Refusal::invalid(

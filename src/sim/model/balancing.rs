@@ -6,9 +6,9 @@ use serde_json::{Value as Json, json};
 
 use super::super::Outcome;
 use super::super::ask::Ask;
-use super::super::refusal::Refusal;
 use super::super::operation;
 use super::super::refs;
+use super::super::refusal::Refusal;
 use super::super::world::{Object, World};
 use super::certificates;
 use super::groups::Action;
@@ -181,7 +181,9 @@ pub fn check(world: &World, collection: &str, body: &Object) -> Result<(), Refus
 /// One entry for each machine of the group, at the named port; nothing while the group has no such port.
 fn get_health(world: &mut World, ask: &Ask) -> Result<Outcome, Refusal> {
     let key = existing(world, ask)?;
-    let given = ask.text("group").ok_or_else(|| Refusal::required("group"))?;
+    let given = ask
+        .text("group")
+        .ok_or_else(|| Refusal::required("group"))?;
     let path = refs::path_of(given, &ask.project)
         .ok_or_else(|| Refusal::invalid("group", given, "The URL is malformed."))?;
     let service = world.live(&key).map(|r| r.body.clone()).unwrap_or_default();

@@ -6,8 +6,8 @@
 
 use serde_json::{Value as Json, json};
 
-use super::super::refusal::Refusal;
 use super::super::refs;
+use super::super::refusal::Refusal;
 use super::super::scenario::{Dns, DnsMode, Pointing};
 use super::super::timing::Happening;
 use super::super::world::{Due, Object, World};

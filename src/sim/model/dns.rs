@@ -6,8 +6,8 @@
 use serde_json::{Value as Json, json};
 
 use super::super::ask::Ask;
-use super::super::refusal::Refusal;
 use super::super::operation::USER;
+use super::super::refusal::Refusal;
 use super::super::timing;
 use super::super::world::{Due, Object, World};
 use super::super::{Outcome, generic, page, refs};

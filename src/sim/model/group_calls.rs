@@ -6,8 +6,8 @@
 use serde_json::{Value as Json, json};
 
 use super::super::ask::Ask;
-use super::super::refusal::Refusal;
 use super::super::operation;
+use super::super::refusal::Refusal;
 use super::super::timing::Happening;
 use super::super::world::{Due, World};
 use super::super::{Outcome, identity, page, refs};

@@ -4,8 +4,8 @@
 
 use serde_json::{Value as Json, json};
 
-use super::super::refusal::Refusal;
 use super::super::refs;
+use super::super::refusal::Refusal;
 use super::super::world::{Object, World};
 use super::group_wish::{Reach, takes_the_rest};
 use super::path_of;

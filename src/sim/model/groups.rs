@@ -12,8 +12,8 @@ use std::collections::VecDeque;
 use serde_json::{Value as Json, json};
 
 use super::super::ask::Ask;
-use super::super::refusal::Refusal;
 use super::super::operation::{self, Then};
+use super::super::refusal::Refusal;
 use super::super::timing::{self, Happening};
 use super::super::world::{Due, Object, World};
 use super::group_wish::{Version, Wish};

@@ -7,8 +7,8 @@
 use serde_json::{Value as Json, json};
 
 use super::super::ask::Ask;
-use super::super::refusal::Refusal;
 use super::super::operation::{self, Then};
+use super::super::refusal::Refusal;
 use super::super::timing::Happening;
 use super::super::world::{Due, Object, World};
 use super::super::{Outcome, generic, page, refs};

@@ -5,9 +5,9 @@
 
 use serde_json::{Value as Json, json};
 
-use super::super::refusal::Refusal;
 use super::super::operation::Then;
 use super::super::refs;
+use super::super::refusal::Refusal;
 use super::super::world::{Object, Resource, World};
 use super::{images, path_of};
 
@@ -108,7 +108,9 @@ fn check_disks(world: &World, body: &Object, project: &str, _zone: &str) -> Resu
         if let Some(source) = disk.get("source").filter(|s| !s.is_null()) {
             let text = source.as_str().unwrap_or("");
             let path = text.strip_prefix(refs::LINK_ROOT).unwrap_or(text);
-            let (_, found) = world.linked(source).ok_or_else(|| Refusal::not_found(path))?;
+            let (_, found) = world
+                .linked(source)
+                .ok_or_else(|| Refusal::not_found(path))?;
             free_disk(found, path)?;
         } else if let Some(init) = disk.get("initializeParams") {
             if let Some(image) = init.get("sourceImage").and_then(Json::as_str) {

@@ -6,8 +6,8 @@
 use serde_json::{Value as Json, json};
 
 use super::super::ask::Ask;
-use super::super::refusal::Refusal;
 use super::super::operation::{self, Then};
+use super::super::refusal::Refusal;
 use super::super::world::World;
 use super::super::{Outcome, refs};
 use super::instances::{fields, inserted};

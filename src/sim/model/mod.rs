@@ -7,6 +7,7 @@ pub mod balancing;
 pub mod blunt;
 pub mod capacity;
 pub mod certificates;
+pub mod dispatch;
 pub mod dns;
 pub mod furnish;
 pub mod group_calls;
@@ -29,6 +30,7 @@ pub mod policies;
 pub mod projects;
 pub mod quotas;
 pub mod reach;
+pub mod rules;
 pub mod scaling;
 pub mod secrets;
 pub mod services;
@@ -36,16 +38,15 @@ pub mod setters;
 pub mod snapshots;
 pub mod sql;
 pub mod sql_calls;
-
 pub mod usage;
 
 use serde_json::Value as Json;
 
 use super::ask::Ask;
-use super::refusal::Refusal;
 use super::operation::Then;
+use super::refusal::Refusal;
 use super::world::{Due, Object, Resource, World};
-use super::{Outcome, generic, page, refs};
+use super::{Outcome, generic};
 use crate::catalog::Collection;
 use crate::world::Millis;
 
@@ -61,114 +62,6 @@ pub struct Change<'a> {
 pub struct Effect {
     pub now: Option<Object>,
     pub later: Vec<Then>,
-}
-
-/// Answers a call: by the model of its method, else by a generic verb, else not at all.
-pub fn answer(world: &mut World, ask: &Ask) -> Result<Outcome, Refusal> {
-    if blunt::is_off(world, &ask.method.id) {
-        return blunt::answer(world, ask);
-    }
-    if let Some(handler) = own(&ask.method.id) {
-        return handler(world, ask);
-    }
-    if operations::is_operations(ask) {
-        return operations::answer(world, ask);
-    }
-    generic_verb(world, ask)
-}
-
-fn own(method: &str) -> Option<Handler> {
-    instance_calls::method(method)
-        .or_else(|| images::method(method))
-        .or_else(|| group_calls::method(method))
-        .or_else(|| balancing::method(method))
-        .or_else(|| places::method(method))
-        .or_else(|| dns::method(method))
-        .or_else(|| services::method(method))
-        .or_else(|| setters::method(method))
-        .or_else(|| policies::method(method))
-        .or_else(|| projects::method(method))
-        .or_else(|| secrets::method(method))
-        .or_else(|| sql_calls::method(method))
-        .or_else(|| machine_calls::method(method))
-        .or_else(|| network_calls::method(method))
-        .or_else(|| snapshots::method(method))
-}
-
-/// Collections that can be read although nobody inserts into them.
-const READ_ONLY: &[&str] = &[
-    "compute.regionInstanceGroups",
-    "dns.changes",
-    "dns.managedZoneOperations",
-];
-
-fn generic_verb(world: &mut World, ask: &Ask) -> Result<Outcome, Refusal> {
-    let refuse = || Refusal::not_simulated(&ask.method.id);
-    let collection = ask.collection.clone().ok_or_else(refuse)?;
-    let kept = collection.insert.is_some() || READ_ONLY.contains(&&*collection.path);
-    if !kept {
-        return Err(refuse());
-    }
-    let body = match &*ask.method.name {
-        "get" => generic::get(world, ask)?,
-        "list" => page::list(world, ask)?,
-        "insert" | "create" => generic::insert(world, ask, &collection)?,
-        "patch" => generic::change(world, ask, &collection, true)?,
-        "update" => generic::change(world, ask, &collection, false)?,
-        "delete" => generic::delete(world, ask, &collection)?,
-        "aggregatedList" if &*ask.method.service == "compute" => aggregated(world, ask)?,
-        "setLabels" => set_labels(world, ask)?,
-        _ => return Err(refuse()),
-    };
-    Ok(body.into())
-}
-
-fn aggregated(world: &World, ask: &Ask) -> Result<Json, Refusal> {
-    let kind = refs::last(&ask.rest);
-    let prefix = format!("compute/projects/{}/", ask.project);
-    let items = world
-        .resources
-        .range(prefix.clone()..)
-        .take_while(|(key, _)| key.starts_with(&prefix))
-        .filter(|(key, _)| key.rsplit('/').nth(1) == Some(kind) && !world.is_hidden(key))
-        .filter_map(|(key, _)| Some((key.clone(), Json::Object(generic::view(world, key)?))))
-        .collect();
-    page::aggregated(world, ask, items)
-}
-
-/// `setLabels` of Compute Engine replaces all labels under their fingerprint; its operation is done
-/// at once (47 of 47 in recorded traffic).
-fn set_labels(world: &mut World, ask: &Ask) -> Result<Json, Refusal> {
-    let key = existing(world, ask)?;
-    let have = world
-        .live(&key)
-        .map(|r| r.text("labelFingerprint").to_string())
-        .unwrap_or_default();
-    let given = ask
-        .text("labelFingerprint")
-        .ok_or_else(|| Refusal::required("labelFingerprint"))?;
-    if given != have {
-        return Err(Refusal::stale_fingerprint());
-    }
-    let print = world.mint.fingerprint();
-    let labels = ask
-        .body
-        .get("labels")
-        .cloned()
-        .unwrap_or_else(|| Json::Object(Object::new()));
-    if let Some(resource) = world.resources.get_mut(&key) {
-        resource.body.insert("labels".into(), labels);
-        resource
-            .body
-            .insert("labelFingerprint".into(), print.into());
-    }
-    Ok(super::operation::begin_lasting(
-        world,
-        ask,
-        &key,
-        Vec::new(),
-        Millis(0),
-    ))
 }
 
 /// The key of the resource that a custom method works on.
@@ -368,6 +261,7 @@ pub fn view(world: &World, collection: &str, key: &str, body: &mut Object) {
             group_view::view_members(world, key, body)
         }
         "compute.addresses" | "compute.globalAddresses" => addresses::view(world, key, body),
+        "compute.networks" => networks::view(world, key, body),
         "compute.sslCertificates" => certificates::view(world, key, body),
         "compute.autoscalers" | "compute.regionAutoscalers" => autoscalers::view(world, key, body),
         "sqladmin.users" => {

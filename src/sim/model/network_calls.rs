@@ -102,7 +102,10 @@ fn add_peering(world: &mut World, ask: &Ask) -> Result<Outcome, Refusal> {
         return Err(Refusal::required("networkPeering.name"));
     }
     if list.iter().any(|p| p["name"] == *name) {
-        return Err(Refusal::exists(&format!("{}/peerings/{name}", path_of(&key))));
+        return Err(Refusal::exists(&format!(
+            "{}/peerings/{name}",
+            path_of(&key)
+        )));
     }
     let here = refs::link(path_of(&key));
     let there = world.linked(&peering["network"]).map(|(key, _)| key);

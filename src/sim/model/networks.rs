@@ -5,9 +5,9 @@
 
 use serde_json::{Value as Json, json};
 
-use super::super::refusal::Refusal;
 use super::super::operation::Then;
 use super::super::refs;
+use super::super::refusal::Refusal;
 use super::super::world::{Object, World};
 use super::path_of;
 
@@ -125,7 +125,6 @@ pub fn inserted(world: &mut World, key: &str) -> Vec<Then> {
     let path = path_of(key).to_string();
     let project = refs::project_of(&path).unwrap_or_default().to_string();
     let regions: Vec<String> = world.scenario.regions.keys().cloned().collect();
-    let mut links = Vec::new();
     for (i, region) in regions.iter().enumerate() {
         let sub = format!("projects/{project}/regions/{region}/subnetworks/{name}");
         let body = json!({
@@ -148,26 +147,38 @@ pub fn inserted(world: &mut World, key: &str) -> Vec<Then> {
             "compute.subnetworks",
             body.as_object().cloned().unwrap_or_default(),
         );
-        links.push(json!(refs::link(&sub)));
-    }
-    if let Some(network) = world.resources.get_mut(key) {
-        network
-            .body
-            .insert("subnetworks".into(), Json::Array(links));
     }
     Vec::new()
 }
 
+/// The subnetworks of a network, by their keys.
+fn below<'a>(world: &'a World, network: &str) -> impl Iterator<Item = &'a String> + use<'a> {
+    let path = path_of(network);
+    let link = refs::link(path);
+    let project = refs::project_of(path).unwrap_or_default();
+    let prefix = format!("compute/projects/{project}/regions/");
+    world
+        .resources
+        .range(prefix.clone()..)
+        .take_while(move |(key, _)| key.starts_with(&prefix))
+        .filter(move |(_, r)| &*r.collection == "compute.subnetworks" && r.text("network") == link)
+        .map(|(key, _)| key)
+}
+
+/// A network lists its subnetworks, whoever made them.
+pub fn view(world: &World, key: &str, body: &mut Object) {
+    let links: Vec<Json> = below(world, key)
+        .map(|sub| json!(refs::link(path_of(sub))))
+        .collect();
+    if !links.is_empty() {
+        body.insert("subnetworks".into(), Json::Array(links));
+    }
+}
+
 /// The subnetworks that Google made go with their network.
 pub fn removed(world: &mut World, key: &str) {
-    let link = refs::link(path_of(key));
-    let below: Vec<String> = world
-        .resources
-        .iter()
-        .filter(|(_, r)| &*r.collection == "compute.subnetworks" && r.text("network") == link)
-        .map(|(k, _)| k.clone())
-        .collect();
-    for key in below {
+    let gone: Vec<String> = below(world, key).cloned().collect();
+    for key in gone {
         world.resources.remove(&key);
     }
 }

@@ -3,15 +3,16 @@
 use serde_json::{Value as Json, json};
 
 use super::super::ask::Ask;
-use super::super::refusal::Refusal;
 use super::super::operation::{self, Operation};
+use super::super::refusal::Refusal;
 use super::super::world::World;
 use super::super::{LONGEST_WAIT, Outcome, identity, page};
+use super::Handler;
 use crate::catalog::OperationStyle;
 
-/// Whether a method belongs to a service's operations.
-pub fn is_operations(ask: &Ask) -> bool {
-    let last = ask.family().rsplit('.').next().unwrap_or("");
+/// Whether a collection is a service's operations.
+pub fn is_operations(collection: &str) -> bool {
+    let last = collection.rsplit('.').next().unwrap_or("");
     matches!(
         last,
         "operations"
@@ -22,15 +23,16 @@ pub fn is_operations(ask: &Ask) -> bool {
     )
 }
 
-pub fn answer(world: &mut World, ask: &Ask) -> Result<Outcome, Refusal> {
-    match &*ask.method.name {
-        "get" => get(world, ask),
-        "wait" => wait(world, ask),
-        "list" => list(world, ask),
-        "aggregatedList" => aggregated(world, ask),
-        "delete" => delete(world, ask),
-        _ => Err(Refusal::not_simulated(&ask.method.id)),
-    }
+/// The handler of a method of such a collection, by its last name.
+pub fn method(name: &str) -> Option<Handler> {
+    Some(match name {
+        "get" => get,
+        "wait" => wait,
+        "list" => list,
+        "aggregatedList" => aggregated,
+        "delete" => delete,
+        _ => return None,
+    })
 }
 
 fn is_kept(world: &World, operation: &Operation) -> bool {

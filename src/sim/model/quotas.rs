@@ -7,8 +7,8 @@
 use serde_json::{Value as Json, json};
 
 use super::super::failure::quota_text;
-use super::super::refusal::Refusal;
 use super::super::refs;
+use super::super::refusal::Refusal;
 use super::super::scenario::region_of;
 use super::super::world::{Resource, World};
 use super::path_of;
@@ -155,10 +155,16 @@ fn of_resource(world: &World, key: &str, resource: &Resource) -> Wanted {
 
 fn used(world: &World, project: &str, metric: &str, region: Option<&str>) -> f64 {
     let prefix = format!("compute/projects/{project}/");
+    let counted = GLOBAL
+        .iter()
+        .find(|(name, ..)| *name == metric && region.is_none())
+        .map(|(_, _, counted)| *counted)
+        .filter(|counted| !counted.is_empty());
     world
         .resources
         .range(prefix.clone()..)
         .take_while(|(key, _)| key.starts_with(&prefix))
+        .filter(|(_, resource)| counted.is_none_or(|c| c.contains(&&*resource.collection)))
         .flat_map(|(key, resource)| of_resource(world, key, resource))
         .filter(|(name, at, _)| name == metric && at.as_deref() == region)
         .map(|(_, _, amount)| amount)

@@ -7,9 +7,9 @@
 use serde_json::{Value as Json, json};
 
 use super::super::ask::Ask;
-use super::super::refusal::Refusal;
 use super::super::generic;
 use super::super::operation;
+use super::super::refusal::Refusal;
 use super::super::timing::{self, Happening};
 use super::super::world::{Object, World};
 use super::super::{Outcome, page, refs};

@@ -303,6 +303,9 @@ fn set(world: &mut World, ask: &Ask) -> Result<Outcome, Refusal> {
 }
 
 fn check_links(world: &World, ask: &Ask, value: &Json) -> Result<(), Refusal> {
+    if let Some((place, text)) = refs::malformed(&Json::Object(ask.body.clone())) {
+        return Err(Refusal::invalid(&place, &text, "The URL is malformed."));
+    }
     for (_, path) in refs::links(value) {
         let own = refs::project_of(&path) == Some(ask.project.as_str());
         if own && !super::linkable(world, &path, &ask.method.collection) {

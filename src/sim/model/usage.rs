@@ -5,8 +5,8 @@
 
 use serde_json::Value as Json;
 
-use super::super::refusal::Refusal;
 use super::super::refs;
+use super::super::refusal::Refusal;
 use super::super::world::{Resource, World};
 use super::{addresses, path_of};
 
