@@ -5,9 +5,18 @@ use std::sync::Arc;
 
 use serde_json::Value as Json;
 
+use super::model::rules::Rule;
 use super::refusal::Refusal;
 use super::world::Object;
 use crate::catalog::{Catalog, Kind, Schema, SchemaId};
+
+/// What `r5flow sim --explain` tells of this file.
+pub const RULES: &[Rule] = &[Rule {
+    of: &["*"],
+    says: "unknown fields and values of the wrong kind are refused with 400",
+    source: "recorded refusals of the front end",
+    test: "errors_are_worded_as_googles",
+}];
 
 /// Nesting deeper than this is refused; no type of Google's needs it.
 const DEEPEST: usize = 64;

@@ -7,7 +7,16 @@
 
 use serde_json::Value as Json;
 
+use super::model::rules::Rule;
 use super::refusal::Refusal;
+
+/// What `r5flow sim --explain` tells of this file.
+pub const RULES: &[Rule] = &[Rule {
+    of: &["*"],
+    says: "`filter` in both syntaxes of Compute Engine and in that of the newer APIs",
+    source: "API description of `filter`; AIP-160",
+    test: "both_syntaxes",
+}];
 
 #[derive(Debug, PartialEq)]
 enum Test {

@@ -7,6 +7,7 @@ use super::conform;
 use super::failure::Failure;
 use super::identity;
 use super::model;
+use super::model::rules::Rule;
 use super::operation::{self, Then};
 use super::patch;
 use super::refs;
@@ -14,6 +15,14 @@ use super::refusal::Refusal;
 use super::stamp;
 use super::world::{Object, World};
 use crate::catalog::{Collection, OperationStyle, Schema, SchemaId};
+
+/// What `r5flow sim --explain` tells of this file.
+pub const RULES: &[Rule] = &[Rule {
+    of: &["*"],
+    says: "the name, the holder and what the type requires are checked; 409 `alreadyExists`, 404 `notFound` in the words of the service; a stale fingerprint or etag is refused",
+    source: "API descriptions; refusals in public issues",
+    test: "errors_are_worded_as_googles",
+}];
 
 /// A resource as `get` shows it now.
 pub fn view(world: &World, key: &str) -> Option<Object> {

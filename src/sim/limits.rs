@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::ask::Ask;
+use super::model::rules::Rule;
 use super::operation::Operation;
 use super::refs;
 use super::refusal::Refusal;
@@ -14,6 +15,14 @@ use super::world::{Due, World};
 use crate::catalog::{OperationStyle, traffic};
 use crate::wire::Verb;
 use crate::world::Timestamp;
+
+/// What `r5flow sim --explain` tells of this file.
+pub const RULES: &[Rule] = &[Rule {
+    of: &["*"],
+    says: "requests a minute by quota group, and operations in flight, as the scenario limits them",
+    source: "Google, \"Rate quotas\"",
+    test: "the_bound_on_operations_in_flight_is_learned",
+}];
 
 /// `[limits]` of a scenario. What is not said is not limited.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

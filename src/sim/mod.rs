@@ -10,6 +10,7 @@ mod batch;
 mod coding;
 mod conform;
 pub mod durable;
+pub mod explain;
 mod failure;
 mod refusal;
 mod filter;
@@ -300,6 +301,10 @@ impl Sim {
             }
             let project = ask.project.clone();
             self.furnish(&project);
+        }
+        model::images::keeps_out(&ask)?;
+        if !matches!(ask.family(), "compute.zones" | "compute.regions") {
+            model::places::known_scope(&self.world, &ask.key())?;
         }
         model::services::usable(&self.world, &ask.project, &ask.method.service)?;
         if let Some(replay) = self.replay(&ask, call)? {

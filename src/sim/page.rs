@@ -6,9 +6,18 @@ use super::ask::Ask;
 use super::filter::Filter;
 use super::generic;
 use super::identity;
+use super::model::rules::Rule;
 use super::refs;
 use super::refusal::Refusal;
 use super::world::World;
+
+/// What `r5flow sim --explain` tells of this file.
+pub const RULES: &[Rule] = &[Rule {
+    of: &["*"],
+    says: "lists in the order of the names, in pages of at most 500",
+    source: "API description of `maxResults` and `pageToken`",
+    test: "lists_come_in_pages",
+}];
 
 /// Compute Engine's own largest page.
 const LARGEST: usize = 500;
@@ -22,16 +31,15 @@ pub fn list(world: &World, ask: &Ask) -> Result<Json, Refusal> {
     let prefix = format!("{holder}/");
     let family = ask.family();
     let tail = |key: &str| key[prefix.len()..].contains('/');
-    let keys: Vec<&String> = world
+    let keys = world
         .resources
         .range(prefix.clone()..)
         .take_while(|(key, _)| key.starts_with(&prefix))
         .filter(|(key, r)| &*r.collection == family || !tail(key))
         .filter(|(key, _)| !world.is_hidden(key))
-        .map(|(key, _)| key)
-        .collect();
+        .map(|(key, _)| key);
     if is_ordered(ask) || is_filtered(ask) {
-        return answer(world, ask, views(world, keys));
+        return answer(world, ask, views(world, keys.collect()));
     }
     let (keys, next) = cut(ask, keys)?;
     Ok(wrapped(world, ask, views(world, keys), next))
@@ -117,8 +125,12 @@ fn ordered(ask: &Ask, mut items: Vec<Json>) -> Result<Vec<Json>, Refusal> {
     Ok(items)
 }
 
-/// One page and the token of the next. Tokens are positions: the list is in the order of the names.
-fn cut<T>(ask: &Ask, items: Vec<T>) -> Result<(Vec<T>, Option<String>), Refusal> {
+/// One page and the token of the next. Tokens are positions: the list is in the order of the names. What
+/// comes after the page is not looked at.
+fn cut<T>(
+    ask: &Ask,
+    items: impl IntoIterator<Item = T>,
+) -> Result<(Vec<T>, Option<String>), Refusal> {
     let size = ask
         .param("maxResults")
         .or_else(|| ask.param("pageSize"))
@@ -133,10 +145,10 @@ fn cut<T>(ask: &Ask, items: Vec<T>) -> Result<(Vec<T>, Option<String>), Refusal>
             .ok_or_else(|| Refusal::invalid("pageToken", token, "Invalid page token."))?,
         None => 0,
     };
-    let total = items.len();
-    let page: Vec<T> = items.into_iter().skip(from).take(size).collect();
+    let mut rest = items.into_iter().skip(from);
+    let page: Vec<T> = rest.by_ref().take(size).collect();
     let end = from.saturating_add(page.len());
-    Ok((page, (end < total).then(|| format!("after-{end}"))))
+    Ok((page, rest.next().map(|_| format!("after-{end}"))))
 }
 
 /// `kind` and `id` of a list, where its type has them.
@@ -189,8 +201,7 @@ pub fn aggregated(world: &World, ask: &Ask, items: Vec<(String, Json)>) -> Resul
     };
     let kept = items
         .into_iter()
-        .filter(|(_, item)| filter.as_ref().is_none_or(|f| f.accepts(item)))
-        .collect();
+        .filter(|(_, item)| filter.as_ref().is_none_or(|f| f.accepts(item)));
     let (page, next) = cut(ask, kept)?;
     Ok(in_scopes(world, ask, global, page, next))
 }
@@ -200,22 +211,21 @@ pub fn aggregated(world: &World, ask: &Ask, items: Vec<(String, Json)>) -> Resul
 pub fn aggregated_list(world: &World, ask: &Ask) -> Result<Json, Refusal> {
     let kind = refs::last(&ask.rest);
     let prefix = format!("compute/projects/{}/", ask.project);
-    let keys: Vec<&String> = world
+    let keys = world
         .resources
         .range(prefix.clone()..)
         .map(|(key, _)| key)
         .take_while(|key| key.starts_with(&prefix))
-        .filter(|key| key.rsplit('/').nth(1) == Some(kind) && !world.is_hidden(key))
-        .collect();
+        .filter(|key| key.rsplit('/').nth(1) == Some(kind) && !world.is_hidden(key));
     let shown = |keys: Vec<&String>| -> Vec<(String, Json)> {
         keys.into_iter()
             .filter_map(|key| Some((key.clone(), Json::Object(generic::view(world, key)?))))
             .collect()
     };
     if is_filtered(ask) {
-        return aggregated(world, ask, shown(keys));
+        return aggregated(world, ask, shown(keys.collect()));
     }
-    let global = keys.iter().any(|key| key.contains("/global/"));
+    let global = keys.clone().any(|key| key.contains("/global/"));
     let (page, next) = cut(ask, keys)?;
     Ok(in_scopes(world, ask, global, shown(page), next))
 }

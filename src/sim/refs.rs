@@ -4,7 +4,16 @@
 //! project-relative `zones/…`, and bare names where the API takes those; Google answers
 //! `https://www.googleapis.com/compute/v1/projects/…` whatever the host of the call was.
 
+use super::model::rules::Rule;
 use serde_json::Value as Json;
+
+/// What `r5flow sim --explain` tells of this file.
+pub const RULES: &[Rule] = &[Rule {
+    of: &["compute.*"],
+    says: "references on any host, from `projects/` or `zones/` on; what they lead to must be there; what leads to no resource is malformed",
+    source: "API descriptions; refusals in public issues",
+    test: "names_and_references_do_not_lead_elsewhere",
+}];
 
 /// What every link of Compute Engine begins with, whatever host was called.
 pub const LINK_ROOT: &str = "https://www.googleapis.com/compute/v1/";

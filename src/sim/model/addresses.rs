@@ -10,6 +10,23 @@ use super::super::refs;
 use super::super::refusal::Refusal;
 use super::super::world::{Object, World};
 use super::path_of;
+use super::rules::Rule;
+
+/// What `r5flow sim --explain` tells of this file.
+pub const RULES: &[Rule] = &[
+    Rule {
+        of: &["compute.addresses", "compute.globalAddresses"],
+        says: "an address is RESERVED, and IN_USE while a rule, a router or a machine has it; `users` names them",
+        source: "API description of `Address`",
+        test: "addresses_know_their_router",
+    },
+    Rule {
+        of: &["compute.forwardingRules", "compute.globalForwardingRules"],
+        says: "a port is answered as a range (443-443), an address by name as its number; two rules may not share address, protocol and port",
+        source: "recorded traffic",
+        test: "tests/gcloud/balancing.txt",
+    },
+];
 
 /// # Errors
 /// An address that is given twice.

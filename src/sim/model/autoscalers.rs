@@ -8,8 +8,17 @@ use super::super::refs;
 use super::super::refusal::Refusal;
 use super::super::world::{Object, World};
 use super::path_of;
+use super::rules::Rule;
 use super::scaling::{Mode, Policy};
 pub use super::scaling::{Scaler, apply, inserted, look};
+
+/// What `r5flow sim --explain` tells of this file.
+pub const RULES: &[Rule] = &[Rule {
+    of: &["compute.autoscalers", "compute.regionAutoscalers"],
+    says: "modes ON, ONLY_SCALE_OUT and OFF; `status`, `recommendedSize` and `statusDetails` tell what it thinks",
+    source: "API description of `Autoscaler` and `AutoscalerStatusDetails`",
+    test: "off_recommends_and_does_nothing",
+}];
 
 /// # Errors
 /// A target that is missing or already scaled, or a policy that contradicts itself.

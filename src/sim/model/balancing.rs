@@ -13,7 +13,35 @@ use super::super::world::{Object, World};
 use super::certificates;
 use super::groups::Action;
 use super::reach::texts;
+use super::rules::Rule;
 use super::{Handler, existing, group_health};
+
+/// What `r5flow sim --explain` tells of this file.
+pub const RULES: &[Rule] = &[
+    Rule {
+        of: &["compute.healthChecks"],
+        says: "defaults are filled in; a timeout longer than the interval is refused",
+        source: "API description of `HealthCheck`",
+        test: "tests/gcloud/templates.txt",
+    },
+    Rule {
+        of: &["compute.backendServices"],
+        says: "`getHealth` answers HEALTHY for machines that serve, once their probes pass a firewall rule and the threshold is reached",
+        source: "API description of `HealthStatus`",
+        test: "without_the_firewall_rule_nothing_is_healthy",
+    },
+    Rule {
+        of: &[
+            "compute.urlMaps",
+            "compute.targetHttpsProxies",
+            "compute.targetHttpProxies",
+            "compute.globalForwardingRules",
+        ],
+        says: "a URL map needs its default service, a proxy its URL map and certificates; setters replace one reference",
+        source: "API descriptions of the resources",
+        test: "tests/gcloud/balancing.txt",
+    },
+];
 
 pub fn method(id: &str) -> Option<Handler> {
     Some(match id {

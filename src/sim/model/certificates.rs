@@ -11,7 +11,16 @@ use super::super::refusal::Refusal;
 use super::super::scenario::{Dns, DnsMode, Pointing};
 use super::super::timing::Happening;
 use super::super::world::{Due, Object, World};
+use super::rules::Rule;
 use super::{dns, path_of};
+
+/// What `r5flow sim --explain` tells of this file.
+pub const RULES: &[Rule] = &[Rule {
+    of: &["compute.sslCertificates"],
+    says: "a managed certificate stays PROVISIONING until its domains point at the address and the chain proxy, rule, port 443 stands",
+    source: "Google, \"Troubleshoot SSL certificates\"; API description of `SslCertificateManagedSslCertificate`",
+    test: "from_a_running_machine_to_an_active_certificate",
+}];
 
 /// # Errors
 /// A managed certificate without domains, or with a wildcard, which only Certificate Manager issues.

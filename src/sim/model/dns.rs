@@ -11,7 +11,28 @@ use super::super::refusal::Refusal;
 use super::super::timing;
 use super::super::world::{Due, Object, World};
 use super::super::{Outcome, generic, page, refs};
+use super::rules::Rule;
 use super::{Handler, certificates};
+
+/// What `r5flow sim --explain` tells of this file.
+pub const RULES: &[Rule] = &[
+    Rule {
+        of: &["dns.managedZones"],
+        says: "a zone has its NS and SOA records, and is not deleted while it holds others",
+        source: "API description of `ManagedZone`",
+        test: "tests/gcloud/dns.txt",
+    },
+    Rule {
+        of: &[
+            "dns.changes",
+            "dns.resourceRecordSets",
+            "dns.managedZoneOperations",
+        ],
+        says: "a change is atomic: one entry that does not fit refuses all of it; it is pending, and done a moment later",
+        source: "API description of `Change`",
+        test: "dns_answers_for_a_certificate",
+    },
+];
 
 pub fn method(id: &str) -> Option<Handler> {
     Some(match id {

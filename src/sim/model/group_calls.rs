@@ -13,7 +13,27 @@ use super::super::world::{Due, World};
 use super::super::{Outcome, identity, page, refs};
 use super::group_wish::{Reach, Wish};
 use super::groups::{self, Action, Group};
+use super::rules::Rule;
 use super::{Handler, existing, group_machine, group_spec, group_view, path_of};
+
+/// What `r5flow sim --explain` tells of this file.
+pub const RULES: &[Rule] = &[
+    Rule {
+        of: &[
+            "compute.instanceGroupManagers",
+            "compute.regionInstanceGroupManagers",
+        ],
+        says: "methods that name machines (recreate, delete, abandon, create, apply updates) are not bound by `maxSurge` and `maxUnavailable`, and change the size where they take or add",
+        source: "API description of each method",
+        test: "machines_leave_by_name",
+    },
+    Rule {
+        of: &["compute.instanceGroups", "compute.regionInstanceGroups"],
+        says: "named ports are set, and machines listed; the group beside a managed one comes and goes with it",
+        source: "API description of `InstanceGroup`",
+        test: "tests/gcloud/groups.txt",
+    },
+];
 
 pub fn method(id: &str) -> Option<Handler> {
     let (collection, name) = id.rsplit_once('.')?;

@@ -9,6 +9,18 @@ use super::super::refusal::Refusal;
 use super::super::world::{Object, World};
 use super::group_wish::{Reach, takes_the_rest};
 use super::path_of;
+use super::rules::Rule;
+
+/// What `r5flow sim --explain` tells of this file.
+pub const RULES: &[Rule] = &[Rule {
+    of: &[
+        "compute.instanceGroupManagers",
+        "compute.regionInstanceGroupManagers",
+    ],
+    says: "limits that contradict each other, versions without a rest and unknown zones are refused; stateful policies answer 501",
+    source: "API description of `InstanceGroupManager`; the texts of the API",
+    test: "the_api_refuses_impossible_limits",
+}];
 
 /// # Errors
 /// Missing versions, a bad size, zones outside the region, or limits that contradict each other.

@@ -17,10 +17,22 @@ use super::super::refusal::Refusal;
 use super::super::timing::{self, Happening};
 use super::super::world::{Due, Object, World};
 use super::group_wish::{Version, Wish};
+use super::rules::Rule;
 use super::{
     Change, group_health, group_machine, group_roll, group_spec, instances, path_of, scaling, usage,
 };
 use crate::world::{Millis, Timestamp};
+
+/// What `r5flow sim --explain` tells of this file.
+pub const RULES: &[Rule] = &[Rule {
+    of: &[
+        "compute.instanceGroupManagers",
+        "compute.regionInstanceGroupManagers",
+    ],
+    says: "the operation is done before the machines are; a change is noticed some seconds later",
+    source: "API description of `regionInstanceGroupManagers.insert`",
+    test: "a_new_template_rolls_one_machine_at_a_time",
+}];
 
 /// What happens to one machine of a group (`ManagedInstance.currentAction`).
 #[derive(Clone, Copy, Debug, PartialEq)]

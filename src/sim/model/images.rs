@@ -12,7 +12,37 @@ use super::super::refusal::Refusal;
 use super::super::timing::Happening;
 use super::super::world::{Due, Object, World};
 use super::super::{Outcome, generic, page, refs};
+use super::rules::Rule;
 use super::{Handler, existing, instances};
+use crate::wire::Verb;
+
+/// What `r5flow sim --explain` tells of this file.
+pub const RULES: &[Rule] = &[
+    Rule {
+        of: &["compute.images"],
+        says: "projects whose ids end in `-cloud` hold public images: any family of theirs is there, and nobody changes them (403)",
+        source: "refusals in public issues (`Required 'compute.images.create' permission for …`)",
+        test: "public_projects_are_read_and_not_changed",
+    },
+    Rule {
+        of: &["compute.images", "compute.imageFamilyViews"],
+        says: "exactly one source; READY a while after PENDING; a family is its newest image that is not deprecated",
+        source: "API description of `Image`",
+        test: "tests/gcloud/images.txt",
+    },
+    Rule {
+        of: &["compute.images"],
+        says: "the disk of a running machine is refused unless `forceCreate` is given",
+        source: "ansible/ansible#61634",
+        test: "tests/gcloud/images.txt",
+    },
+    Rule {
+        of: &["compute.instanceTemplates"],
+        says: "a template cannot be changed, and needs a machine type that there is",
+        source: "API description of `InstanceTemplate`",
+        test: "tests/gcloud/templates.txt",
+    },
+];
 
 pub fn method(id: &str) -> Option<Handler> {
     Some(match id {
@@ -101,6 +131,27 @@ pub fn ready(world: &mut World, key: &str) {
 /// Projects of public images, which exist without being stored.
 pub fn is_public(project: &str) -> bool {
     project.ends_with("-cloud")
+}
+
+/// Google's projects of public images are read by everybody and changed by nobody here.
+///
+/// # Errors
+/// 403 with the permission that is missing.
+pub fn keeps_out(ask: &Ask) -> Result<(), Refusal> {
+    let reads = ask.method.reads || ask.method.verb == Verb::Get;
+    if reads || !is_public(&ask.project) {
+        return Ok(());
+    }
+    let permission = ask.method.id.replace(".insert", ".create");
+    let path = match ask.text("name") {
+        Some(name) => format!("{}/{name}", ask.rest),
+        None => ask.rest.clone(),
+    };
+    Err(Refusal::new(
+        403,
+        "forbidden",
+        format!("Required '{permission}' permission for '{path}'"),
+    ))
 }
 
 /// What a list of public images shows; by name, any image of these projects is there.

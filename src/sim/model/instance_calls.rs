@@ -10,8 +10,25 @@ use super::super::refusal::Refusal;
 use super::super::world::World;
 use super::super::{Outcome, refs};
 use super::instances::{fields, free_disk, inserted, release, stopping};
+use super::rules::Rule;
 use super::{Handler, capacity, existing, path_of};
 use crate::world::Millis;
+
+/// What `r5flow sim --explain` tells of this file.
+pub const RULES: &[Rule] = &[
+    Rule {
+        of: &["compute.instances"],
+        says: "stop and start take their time; metadata and tags want their fingerprint; disks are attached and detached by device name",
+        source: "API description of each method",
+        test: "tests/gcloud/machines.txt",
+    },
+    Rule {
+        of: &["compute.disks"],
+        says: "a disk only grows",
+        source: "API description of `disks.resize`",
+        test: "tests/gcloud/disks.txt",
+    },
+];
 
 pub fn method(id: &str) -> Option<Handler> {
     Some(match id {

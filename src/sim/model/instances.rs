@@ -9,7 +9,24 @@ use super::super::operation::Then;
 use super::super::refs;
 use super::super::refusal::Refusal;
 use super::super::world::{Object, Resource, World};
+use super::rules::Rule;
 use super::{images, path_of};
+
+/// What `r5flow sim --explain` tells of this file.
+pub const RULES: &[Rule] = &[
+    Rule {
+        of: &["compute.instances"],
+        says: "boot disks are made from an image; those with `autoDelete` go with the machine; a protected machine stays",
+        source: "API description of `Instance` and `AttachedDisk`",
+        test: "tests/gcloud/machines.txt",
+    },
+    Rule {
+        of: &["compute.disks"],
+        says: "the size follows from image or snapshot, `users` names the machine",
+        source: "API description of `Disk`",
+        test: "tests/gcloud/disks.txt",
+    },
+];
 
 /// # Errors
 /// An unknown machine type, a disk that is missing, attached elsewhere, or has no source.

@@ -11,7 +11,16 @@ use super::super::refusal::Refusal;
 use super::super::world::World;
 use super::super::{Outcome, refs};
 use super::instances::{fields, inserted};
+use super::rules::Rule;
 use super::{Handler, existing, path_of};
+
+/// What `r5flow sim --explain` tells of this file.
+pub const RULES: &[Rule] = &[Rule {
+    of: &["compute.instances"],
+    says: "suspend and resume, access configs, network interfaces, serial output, effective firewalls, referrers",
+    source: "API description of each method",
+    test: "tests/gcloud/machines.txt",
+}];
 
 pub fn method(id: &str) -> Option<Handler> {
     Some(match id.strip_prefix("compute.instances.")? {

@@ -8,7 +8,29 @@ use super::super::ask::Ask;
 use super::super::refusal::Refusal;
 use super::super::world::World;
 use super::super::{Outcome, operation, page, refs};
+use super::rules::Rule;
 use super::{Handler, existing, path_of};
+
+/// What `r5flow sim --explain` tells of this file.
+pub const RULES: &[Rule] = &[
+    Rule {
+        of: &["compute.routers", "compute.networks", "compute.subnetworks"],
+        says: "peerings are ACTIVE once both sides have them; a router tells its NATs; usable subnetworks and effective firewalls are found",
+        source: "API description of each method",
+        test: "tests/gcloud/network.txt",
+    },
+    Rule {
+        of: &[
+            "compute.urlMaps",
+            "compute.regionUrlMaps",
+            "compute.sslPolicies",
+            "dns.projects",
+        ],
+        says: "caches are invalidated, URL maps validated, features and quotas told",
+        source: "API description of each method",
+        test: "tests/gcloud/dns.txt",
+    },
+];
 
 pub fn method(id: &str) -> Option<Handler> {
     Some(match id {

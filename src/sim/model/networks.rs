@@ -10,6 +10,23 @@ use super::super::refs;
 use super::super::refusal::Refusal;
 use super::super::world::{Object, World};
 use super::path_of;
+use super::rules::Rule;
+
+/// What `r5flow sim --explain` tells of this file.
+pub const RULES: &[Rule] = &[
+    Rule {
+        of: &["compute.networks", "compute.subnetworks"],
+        says: "an auto-mode network has a /20 in each region from 10.128.0.0/9; a network lists its subnetworks",
+        source: "Google, \"VPC networks\"; API description of `Network`",
+        test: "google_api_python_client_accepts_the_simulator",
+    },
+    Rule {
+        of: &["compute.firewalls", "compute.routers"],
+        says: "a rule needs a network and something that it allows or denies; ranges and priorities are checked",
+        source: "API description of `Firewall` and `Router`",
+        test: "tests/gcloud/network.txt",
+    },
+];
 
 /// # Errors
 /// A firewall rule without rules, with ranges that are none, or with a bad priority; a subnetwork

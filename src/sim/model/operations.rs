@@ -8,7 +8,16 @@ use super::super::refusal::Refusal;
 use super::super::world::World;
 use super::super::{LONGEST_WAIT, Outcome, identity, page};
 use super::Handler;
+use super::rules::Rule;
 use crate::catalog::OperationStyle;
+
+/// What `r5flow sim --explain` tells of this file.
+pub const RULES: &[Rule] = &[Rule {
+    of: &["*.operations", "compute.*Operations"],
+    says: "PENDING, RUNNING, DONE on the clock; `wait` answers after two minutes at the latest; forgotten after a day",
+    source: "API description of `Operation` and of `wait`",
+    test: "operations_have_googles_shape",
+}];
 
 /// Whether a collection is a service's operations.
 pub fn is_operations(collection: &str) -> bool {

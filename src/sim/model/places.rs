@@ -7,7 +7,36 @@ use super::super::refusal::Refusal;
 use super::super::scenario::region_of;
 use super::super::world::World;
 use super::super::{Outcome, page, refs};
+use super::rules::Rule;
 use super::{Handler, quotas};
+
+/// What `r5flow sim --explain` tells of this file.
+pub const RULES: &[Rule] = &[
+    Rule {
+        of: &["compute.*"],
+        says: "a zone or region that the scenario has not is refused with 400, whatever is asked of it",
+        source: "what gcloud prints in public issues (`Unknown zone.`)",
+        test: "a_zone_that_is_unknown_is_refused_whatever_is_asked_of_it",
+    },
+    Rule {
+        of: &[
+            "compute.projects",
+            "compute.regions",
+            "compute.zones",
+            "compute.machineTypes",
+            "compute.diskTypes",
+        ],
+        says: "regions, zones and types are the scenario's; quotas are told with their use",
+        source: "API description of `Region`, `Zone` and `MachineType`",
+        test: "tests/gcloud/wire.txt",
+    },
+    Rule {
+        of: &["cloudresourcemanager.projects"],
+        says: "every project of the scenario is there and ACTIVE",
+        source: "API description of `Project`",
+        test: "tests/gcloud/accounts.txt",
+    },
+];
 
 /// Types of persistent disks.
 const DISK_TYPES: &[&str] = &[

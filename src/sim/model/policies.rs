@@ -11,6 +11,15 @@ use super::super::refusal::Refusal;
 use super::super::world::{Object, World};
 use super::super::{Outcome, generic};
 use super::Handler;
+use super::rules::Rule;
+
+/// What `r5flow sim --explain` tells of this file.
+pub const RULES: &[Rule] = &[Rule {
+    of: &["*"],
+    says: "`getIamPolicy`, `setIamPolicy` and `testIamPermissions` of any resource: replaced as a whole under an etag; nothing is forbidden by a policy",
+    source: "API description of `setIamPolicy`",
+    test: "a_policy_is_replaced_under_its_etag",
+}];
 
 pub fn method(id: &str) -> Option<Handler> {
     let (_, name) = id.rsplit_once('.')?;

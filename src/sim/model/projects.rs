@@ -10,6 +10,15 @@ use super::super::refusal::Refusal;
 use super::super::world::{Object, World};
 use super::super::{Outcome, operation, page, refs};
 use super::Handler;
+use super::rules::Rule;
+
+/// What `r5flow sim --explain` tells of this file.
+pub const RULES: &[Rule] = &[Rule {
+    of: &["compute.projects", "cloudresourcemanager.projects"],
+    says: "shared metadata wants its fingerprint; Resource Manager answers in version 1 and 3, by id and by number",
+    source: "API descriptions of Compute Engine and of Resource Manager v1 and v3",
+    test: "a_project_goes_by_its_number_as_well",
+}];
 
 pub fn method(id: &str) -> Option<Handler> {
     Some(match id {

@@ -12,6 +12,15 @@ use super::super::refusal::Refusal;
 use super::super::scenario::region_of;
 use super::super::world::{Resource, World};
 use super::path_of;
+use super::rules::Rule;
+
+/// What `r5flow sim --explain` tells of this file.
+pub const RULES: &[Rule] = &[Rule {
+    of: &["compute.*"],
+    says: "quotas of each region and of the project: more than there is left is 403 `quotaExceeded`",
+    source: "Google, \"Allocation quotas\"",
+    test: "other_quotas_are_told_at_once",
+}];
 
 /// Metrics of a region and their built-in limits.
 const REGIONAL: &[(&str, f64)] = &[
@@ -155,16 +164,19 @@ fn of_resource(world: &World, key: &str, resource: &Resource) -> Wanted {
 
 fn used(world: &World, project: &str, metric: &str, region: Option<&str>) -> f64 {
     let prefix = format!("compute/projects/{project}/");
+    let there = world
+        .resources
+        .range(prefix.clone()..)
+        .take_while(|(key, _)| key.starts_with(&prefix));
     let counted = GLOBAL
         .iter()
         .find(|(name, ..)| *name == metric && region.is_none())
-        .map(|(_, _, counted)| *counted)
-        .filter(|counted| !counted.is_empty());
-    world
-        .resources
-        .range(prefix.clone()..)
-        .take_while(|(key, _)| key.starts_with(&prefix))
-        .filter(|(_, resource)| counted.is_none_or(|c| c.contains(&&*resource.collection)))
+        .map(|(_, _, collections)| *collections);
+    if let Some(collections @ [_, ..]) = counted {
+        let counts = |r: &Resource| collections.contains(&&*r.collection);
+        return there.filter(|(_, r)| counts(r)).count() as f64;
+    }
+    there
         .flat_map(|(key, resource)| of_resource(world, key, resource))
         .filter(|(name, at, _)| name == metric && at.as_deref() == region)
         .map(|(_, _, amount)| amount)

@@ -11,6 +11,20 @@ use super::super::refusal::Refusal;
 use super::super::world::{Object, World};
 use super::super::{Outcome, generic, page, refs};
 use super::Handler;
+use super::rules::Rule;
+
+/// What `r5flow sim --explain` tells of this file.
+pub const RULES: &[Rule] = &[Rule {
+    of: &[
+        "secretmanager.projects.secrets",
+        "secretmanager.projects.secrets.versions",
+        "secretmanager.projects.locations.secrets",
+        "secretmanager.projects.locations.secrets.versions",
+    ],
+    says: "versions are counted, `latest` is the newest; a version that is disabled or destroyed is not given out",
+    source: "API description of `SecretVersion`; get-secretmanager-secrets#268",
+    test: "tests/gcloud/accounts.txt",
+}];
 
 const COLLECTION: &str = "secretmanager.projects.secrets.versions";
 

@@ -14,6 +14,33 @@ use super::super::timing::{self, Happening};
 use super::super::world::{Object, World};
 use super::super::{Outcome, page, refs};
 use super::Handler;
+use super::rules::Rule;
+
+/// What `r5flow sim --explain` tells of this file.
+pub const RULES: &[Rule] = &[
+    Rule {
+        of: &["serviceusage.services"],
+        says: "an API that is off refuses with 403 `SERVICE_DISABLED`, and answers a while after it is enabled",
+        source: "API description of Service Usage",
+        test: "an_api_that_is_off_says_so_and_needs_a_moment",
+    },
+    Rule {
+        of: &[
+            "iam.projects.serviceAccounts",
+            "iam.projects.serviceAccounts.keys",
+            "iam.roles",
+        ],
+        says: "an account is named by its address and can be disabled; a key is shown once",
+        source: "API description of `ServiceAccount` and `ServiceAccountKey`",
+        test: "tests/gcloud/accounts.txt",
+    },
+    Rule {
+        of: &["cloudresourcemanager.projects", "storage.projects.hmacKeys"],
+        says: "a deleted project is DELETE_REQUESTED; the secret of an HMAC key is shown once",
+        source: "API description of `Project` and `HmacKey`",
+        test: "every_collection_can_be_filled_searched_changed_and_emptied",
+    },
+];
 
 pub fn method(id: &str) -> Option<Handler> {
     Some(match id {

@@ -8,7 +8,16 @@ use super::super::ask::Ask;
 use super::super::refusal::Refusal;
 use super::super::world::World;
 use super::super::{Outcome, operation, refs};
+use super::rules::Rule;
 use super::{Handler, certificates, existing, path_of};
+
+/// What `r5flow sim --explain` tells of this file.
+pub const RULES: &[Rule] = &[Rule {
+    of: &["compute.*"],
+    says: "methods that set one field do so: what they name must be there, and some want the machine stopped",
+    source: "API description of each method and of its request",
+    test: "what_a_setter_names_must_be_there",
+}];
 
 /// Where the new value comes from.
 enum Source {

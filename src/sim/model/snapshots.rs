@@ -10,7 +10,16 @@ use super::super::operation::{self, Then};
 use super::super::refusal::Refusal;
 use super::super::world::{Object, World};
 use super::super::{Outcome, generic, refs, stamp};
+use super::rules::Rule;
 use super::{Handler, existing, path_of};
+
+/// What `r5flow sim --explain` tells of this file.
+pub const RULES: &[Rule] = &[Rule {
+    of: &["compute.snapshots", "compute.disks", "compute.regionDisks"],
+    says: "a snapshot has the size of its disk, is CREATING and then READY, by either method",
+    source: "API description of `Snapshot` and of `disks.createSnapshot`",
+    test: "tests/gcloud/disks.txt",
+}];
 
 pub fn method(id: &str) -> Option<Handler> {
     Some(match id {

@@ -12,9 +12,26 @@ use super::super::operation::Then;
 use super::super::refs;
 use super::super::refusal::Refusal;
 use super::super::world::{Object, World};
+use super::rules::Rule;
 use super::{Change, Effect};
 use crate::catalog::OperationStyle;
 use crate::world::Millis;
+
+/// What `r5flow sim --explain` tells of this file.
+pub const RULES: &[Rule] = &[
+    Rule {
+        of: &["sqladmin.instances", "sqladmin.databases", "sqladmin.users"],
+        says: "one operation at a time for an instance (409 `operationInProgress`)",
+        source: "recorded traffic",
+        test: "cloud_sql_does_one_thing_at_a_time",
+    },
+    Rule {
+        of: &["sqladmin.instances"],
+        says: "a stale `settingsVersion` is refused; lists are replaced as a whole",
+        source: "API description of `Settings`; Google, \"Authorize with authorized networks\"",
+        test: "tests/gcloud/sql.txt",
+    },
+];
 
 /// The key of the instance that a key belongs to.
 pub fn instance_of(key: &str) -> String {

@@ -9,8 +9,23 @@ use super::super::operation::{self, Then};
 use super::super::refusal::Refusal;
 use super::super::world::{Object, World};
 use super::super::{Outcome, refs};
+use super::rules::Rule;
 use super::sql::{idle, instance_of};
 use super::{Handler, existing};
+
+/// What `r5flow sim --explain` tells of this file.
+pub const RULES: &[Rule] = &[Rule {
+    of: &[
+        "sqladmin.instances",
+        "sqladmin.backupRuns",
+        "sqladmin.tiers",
+        "sqladmin.flags",
+        "sqladmin.connect",
+    ],
+    says: "restart, failover, import and the like keep the instance busy; a clone is there from the beginning; backups are made",
+    source: "API description of each method",
+    test: "tests/gcloud/sql.txt",
+}];
 
 pub fn method(id: &str) -> Option<Handler> {
     Some(match id.strip_prefix("sqladmin.")? {

@@ -8,7 +8,16 @@ use serde_json::Value as Json;
 use super::super::refs;
 use super::super::refusal::Refusal;
 use super::super::world::{Resource, World};
+use super::rules::Rule;
 use super::{addresses, path_of};
+
+/// What `r5flow sim --explain` tells of this file.
+pub const RULES: &[Rule] = &[Rule {
+    of: &["compute.*"],
+    says: "what something else uses is not deleted: 400 `resourceInUseByAnotherResource`; for networks and templates told by the operation",
+    source: "terraform-google-vm#45; pulumi-gcp#680",
+    test: "what_is_used_stays",
+}];
 
 /// Which collections hold references that keep a resource from being deleted, and the noun with which
 /// Google names that resource.
