@@ -270,7 +270,8 @@ fn conduct(out: &mut String, method: &Method) {
     }
 }
 
-fn wrapped(out: &mut String, head: &str, text: &str) {
+/// Text behind a head, broken between words; the lines after the first stand below the text.
+pub fn wrapped(out: &mut String, head: &str, text: &str) {
     wrap(out, head, head.len(), text);
 }
 

@@ -360,6 +360,9 @@ pub struct Sim {
     /// How many times faster than real time goes by; `virtual`: it jumps from call to call
     #[arg(long, value_name = "FACTOR", default_value = "1")]
     pub speed: String,
+    /// Tell what is simulated: of a collection or a service, or of everything
+    #[arg(long, value_name = "COLLECTION", num_args = 0..=1, conflicts_with_all = ["listen", "scenario", "speed"])]
+    pub explain: Option<Option<String>>,
 }
 
 #[derive(Debug, ClapArgs)]

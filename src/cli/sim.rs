@@ -7,10 +7,17 @@ use tokio::net::TcpListener;
 use super::args::Sim as Args;
 use super::failure::{Exit, Failure};
 use super::settings::Settings;
+use crate::report::simulated;
 use crate::sim::{Scenario, Sim, Speed, serve};
 use crate::world::Timestamp;
 
 pub fn sim(args: &Args, settings: &Settings) -> Result<Exit, Failure> {
+    if let Some(name) = &args.explain {
+        let told =
+            simulated::told(&settings.catalog()?, name.as_deref()).map_err(Failure::usage)?;
+        settings.terminal.print(&told)?;
+        return Ok(Exit::Done);
+    }
     let speed = speed(&args.speed)?;
     let scenario = match &args.scenario {
         Some(file) => scenario(file)?,

@@ -12,6 +12,7 @@ pub mod plan;
 pub mod progress;
 pub mod rollback;
 pub mod runs;
+pub mod simulated;
 mod style;
 
 pub use style::{Look, clean, count, elapsed, fit, moment, one_line, span};

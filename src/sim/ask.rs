@@ -6,8 +6,8 @@ use std::sync::Arc;
 use serde_json::Value as Json;
 
 use super::conform;
-use super::fault::Fault;
 use super::refs;
+use super::refusal::Refusal;
 use super::world::{Object, World};
 use super::{Call, router::Match};
 use crate::catalog::{Collection, Method, RequestId};
@@ -28,7 +28,7 @@ pub struct Ask {
 impl Ask {
     /// # Errors
     /// A body that is no JSON object or does not fit the method, or a bad request id.
-    pub fn new(world: &World, call: &Call, found: Match) -> Result<Ask, Fault> {
+    pub fn new(world: &World, call: &Call, found: Match) -> Result<Ask, Refusal> {
         let method = found.method;
         let mut params: BTreeMap<String, String> = found
             .params
@@ -44,7 +44,7 @@ impl Ask {
         let request_id = request_id(&method, &params)?;
         for param in method.params.iter().filter(|p| p.required) {
             if !params.contains_key(&*param.name) {
-                return Err(Fault::required(&param.name));
+                return Err(Refusal::required(&param.name));
             }
         }
         let collection = world.catalog.collection(&method.collection);
@@ -149,19 +149,19 @@ fn project_in(params: &BTreeMap<String, String>, rest: &str) -> Option<String> {
         .map(|p| p.split(':').next().unwrap_or(p).to_string())
 }
 
-fn read_body(world: &World, method: &Method, bytes: &[u8]) -> Result<Object, Fault> {
+fn read_body(world: &World, method: &Method, bytes: &[u8]) -> Result<Object, Refusal> {
     if bytes.iter().all(u8::is_ascii_whitespace) {
         return Ok(Object::new());
     }
     let json: Json = serde_json::from_slice(bytes).map_err(|e| {
-        Fault::new(
+        Refusal::new(
             400,
             "parseError",
             format!("Invalid JSON payload received. {e}"),
         )
     })?;
     let Json::Object(mut body) = json else {
-        return Err(Fault::new(
+        return Err(Refusal::new(
             400,
             "parseError",
             "Invalid JSON payload received. Unknown name \"\": Root element must be a message.",
@@ -173,7 +173,10 @@ fn read_body(world: &World, method: &Method, bytes: &[u8]) -> Result<Object, Fau
     Ok(body)
 }
 
-fn request_id(method: &Method, params: &BTreeMap<String, String>) -> Result<Option<String>, Fault> {
+fn request_id(
+    method: &Method,
+    params: &BTreeMap<String, String>,
+) -> Result<Option<String>, Refusal> {
     let Some(kind) = &method.request_id else {
         return Ok(None);
     };
@@ -184,7 +187,7 @@ fn request_id(method: &Method, params: &BTreeMap<String, String>) -> Result<Opti
     if matches!(kind, RequestId::Replay(_)) {
         let valid = uuid::Uuid::try_parse(id).is_ok_and(|u| !u.is_nil());
         if !valid {
-            return Err(Fault::invalid(
+            return Err(Refusal::invalid(
                 name,
                 id,
                 "Request ID must be a valid UUID, and not the zero UUID.",

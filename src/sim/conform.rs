@@ -5,16 +5,25 @@ use std::sync::Arc;
 
 use serde_json::Value as Json;
 
-use super::fault::Fault;
+use super::model::rules::Rule;
+use super::refusal::Refusal;
 use super::world::Object;
 use crate::catalog::{Catalog, Kind, Schema, SchemaId};
+
+/// What `r5flow sim --explain` tells of this file.
+pub const RULES: &[Rule] = &[Rule {
+    of: &["*"],
+    says: "unknown fields and values of the wrong kind are refused with 400",
+    source: "recorded refusals of the front end",
+    test: "errors_are_worded_as_googles",
+}];
 
 /// Nesting deeper than this is refused; no type of Google's needs it.
 const DEEPEST: usize = 64;
 
 /// # Errors
 /// The first name or value that does not fit.
-pub fn check(catalog: &Catalog, id: &SchemaId, body: &mut Object) -> Result<(), Fault> {
+pub fn check(catalog: &Catalog, id: &SchemaId, body: &mut Object) -> Result<(), Refusal> {
     let Some(schema) = catalog.schema(id) else {
         return Ok(());
     };
@@ -27,7 +36,7 @@ fn fields(
     body: &mut Object,
     at: &str,
     depth: usize,
-) -> Result<(), Fault> {
+) -> Result<(), Refusal> {
     if schema.other.is_some() || schema.fields.is_empty() {
         return Ok(());
     }
@@ -37,7 +46,7 @@ fn fields(
         }
         let Some(field) = schema.field(name) else {
             let place = if at.is_empty() { "resource" } else { at };
-            return Err(Fault::unknown_name(name, place));
+            return Err(Refusal::unknown_name(name, place));
         };
         let place = match at {
             "" => format!("resource.{name}"),
@@ -54,16 +63,16 @@ fn value_of(
     value: &mut Json,
     at: &str,
     depth: usize,
-) -> Result<(), Fault> {
+) -> Result<(), Refusal> {
     if depth > DEEPEST {
-        return Err(Fault::new(
+        return Err(Refusal::new(
             400,
             "parseError",
             "Message too deep. Max recursion depth reached.",
         ));
     }
     let refuse = |what: &str, value: &Json| {
-        Err(Fault::new(
+        Err(Refusal::new(
             400,
             "invalid",
             format!("Invalid value at '{at}' ({what}), {value}"),
@@ -81,7 +90,7 @@ fn value_of(
             if values.is_empty() || values.iter().any(|v| *v.name == **text) {
                 return Ok(());
             }
-            Err(Fault::invalid(
+            Err(Refusal::invalid(
                 at,
                 text,
                 "Must be a value of its enumeration.",

@@ -2,7 +2,7 @@
 
 use serde_json::{Value as Json, json};
 
-use super::fault::Fault;
+use super::refusal::Refusal;
 
 /// An error that an operation ends with, in Compute Engine's terms.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,13 +35,13 @@ impl Failure {
 
     /// A refusal that arrives in an operation instead of at once: the reason in capitals, as the
     /// operations of Compute Engine have it.
-    pub fn of(fault: &Fault) -> Failure {
-        let code = match fault.reason {
+    pub fn of(refusal: &Refusal) -> Failure {
+        let code = match refusal.reason {
             "notFound" => "RESOURCE_NOT_FOUND".to_string(),
             "invalid" => "INVALID_FIELD_VALUE".to_string(),
             other => capitals(other),
         };
-        Failure::new(&code, fault.message.clone(), fault.status)
+        Failure::new(&code, refusal.message.clone(), refusal.status)
     }
 
     /// `quotaInfo` and texts as recorded (ai-on-gke#849, magic-modules#8030): "Quota 'CPUS' exceeded.
@@ -133,8 +133,8 @@ mod tests {
 
     #[test]
     fn reasons_become_codes() {
-        let fault = Fault::in_use("disk", "projects/p/d", "projects/p/i");
-        let failure = Failure::of(&fault);
+        let refusal = Refusal::in_use("disk", "projects/p/d", "projects/p/i");
+        let failure = Failure::of(&refusal);
         assert_eq!(failure.code, "RESOURCE_IN_USE_BY_ANOTHER_RESOURCE");
         assert_eq!((failure.http, &*failure.http_message), (400, "BAD REQUEST"));
     }

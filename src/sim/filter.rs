@@ -7,7 +7,16 @@
 
 use serde_json::Value as Json;
 
-use super::fault::Fault;
+use super::model::rules::Rule;
+use super::refusal::Refusal;
+
+/// What `r5flow sim --explain` tells of this file.
+pub const RULES: &[Rule] = &[Rule {
+    of: &["*"],
+    says: "`filter` in both syntaxes of Compute Engine and in that of the newer APIs",
+    source: "API description of `filter`; AIP-160",
+    test: "both_syntaxes",
+}];
 
 #[derive(Debug, PartialEq)]
 enum Test {
@@ -42,8 +51,8 @@ pub struct Filter(Tree);
 impl Filter {
     /// # Errors
     /// 400 for what is no filter.
-    pub fn parse(text: &str) -> Result<Filter, Fault> {
-        let refuse = || Fault::invalid("filter", text, "Invalid list filter expression.");
+    pub fn parse(text: &str) -> Result<Filter, Refusal> {
+        let refuse = || Refusal::invalid("filter", text, "Invalid list filter expression.");
         let mut words = Words {
             tokens: tokens(text),
             at: 0,

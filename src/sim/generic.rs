@@ -5,15 +5,24 @@ use serde_json::{Value as Json, json};
 use super::ask::Ask;
 use super::conform;
 use super::failure::Failure;
-use super::fault::Fault;
 use super::identity;
 use super::model;
+use super::model::rules::Rule;
 use super::operation::{self, Then};
 use super::patch;
 use super::refs;
+use super::refusal::Refusal;
 use super::stamp;
 use super::world::{Object, World};
 use crate::catalog::{Collection, OperationStyle, Schema, SchemaId};
+
+/// What `r5flow sim --explain` tells of this file.
+pub const RULES: &[Rule] = &[Rule {
+    of: &["*"],
+    says: "the name, the holder and what the type requires are checked; 409 `alreadyExists`, 404 `notFound` in the words of the service; a stale fingerprint or etag is refused",
+    source: "API descriptions; refusals in public issues",
+    test: "errors_are_worded_as_googles",
+}];
 
 /// A resource as `get` shows it now.
 pub fn view(world: &World, key: &str) -> Option<Object> {
@@ -34,7 +43,7 @@ pub fn answer_of(world: &World, ask: &Ask, key: &str) -> Json {
     }
 }
 
-pub fn get(world: &World, ask: &Ask) -> Result<Json, Fault> {
+pub fn get(world: &World, ask: &Ask) -> Result<Json, Refusal> {
     let key = identity::find(world, ask)?;
     view(world, &key)
         .filter(|_| !world.is_hidden(&key))
@@ -43,11 +52,11 @@ pub fn get(world: &World, ask: &Ask) -> Result<Json, Fault> {
 }
 
 /// 404 in the words of the service. DNS's, IAM's and Secret Manager's are those of pasted refusals.
-pub fn missing(key: &str) -> Fault {
+pub fn missing(key: &str) -> Refusal {
     let (service, path) = key.split_once('/').unwrap_or(("", key));
     let name = refs::last(path);
     let segments: Vec<&str> = path.split('/').collect();
-    let said = |reason, message: String| Fault::new(404, reason, message);
+    let said = |reason, message: String| Refusal::new(404, reason, message);
     match (service, segments.as_slice()) {
         ("sqladmin", [_, _, "instances", _]) => said(
             "instanceDoesNotExist",
@@ -65,11 +74,11 @@ pub fn missing(key: &str) -> Fault {
         ("secretmanager", [_, _, "secrets", _]) => {
             said("notFound", format!("Secret [{path}] not found."))
         }
-        _ => Fault::not_found(path),
+        _ => Refusal::not_found(path),
     }
 }
 
-pub fn insert(world: &mut World, ask: &Ask, collection: &Collection) -> Result<Json, Fault> {
+pub fn insert(world: &mut World, ask: &Ask, collection: &Collection) -> Result<Json, Refusal> {
     let mut body = resource_body(ask, collection);
     let id = identity::of_new(world, ask, collection, &body)?;
     let key = identity::key_of_new(ask, collection, &id);
@@ -111,7 +120,7 @@ pub fn plant(
     ask: &Ask,
     collection: &Collection,
     id: Option<String>,
-) -> Result<String, Fault> {
+) -> Result<String, Refusal> {
     let mut body = ask.body.clone();
     conform_to(world, collection.resource.as_ref(), &mut body)?;
     let id = match id {
@@ -135,18 +144,18 @@ pub fn plant(
     Ok(key)
 }
 
-fn conform_to(world: &World, schema: Option<&SchemaId>, body: &mut Object) -> Result<(), Fault> {
+fn conform_to(world: &World, schema: Option<&SchemaId>, body: &mut Object) -> Result<(), Refusal> {
     match schema {
         Some(id) => conform::check(&world.catalog, id, body),
         None => Ok(()),
     }
 }
 
-fn already(key: &str) -> Fault {
+fn already(key: &str) -> Refusal {
     let (service, path) = key.split_once('/').unwrap_or(("", key));
     let name = refs::last(path);
     let segments: Vec<&str> = path.split('/').collect();
-    let said = |message: String| Fault::new(409, "alreadyExists", message);
+    let said = |message: String| Refusal::new(409, "alreadyExists", message);
     match (service, segments.as_slice()) {
         ("sqladmin", [_, _, "instances", _]) => model::sql::taken(),
         ("dns", [_, _, "managedZones", _]) => said(format!(
@@ -162,7 +171,7 @@ fn already(key: &str) -> Fault {
             ))
         }
         ("secretmanager", [_, _, "secrets", _]) => said(format!("Secret [{path}] already exists.")),
-        _ => Fault::exists(path),
+        _ => Refusal::exists(path),
     }
 }
 
@@ -181,7 +190,7 @@ fn resource_body(ask: &Ask, collection: &Collection) -> Object {
 }
 
 /// The resource that holds a new one must exist, when it is one that callers create.
-fn parent_exists(world: &World, collection: &Collection, key: &str) -> Result<(), Fault> {
+fn parent_exists(world: &World, collection: &Collection, key: &str) -> Result<(), Refusal> {
     let depth = match &*collection.service {
         // `projects/p/instances/i/…`, `projects/p/managedZones/z/…`, `b/bucket/…`
         "sqladmin" | "dns" => 5,
@@ -198,7 +207,7 @@ fn parent_exists(world: &World, collection: &Collection, key: &str) -> Result<()
 }
 
 /// The parent by the collection's own name: `a.b.c` lies in `a.b`.
-fn named_parent_exists(world: &World, collection: &Collection, key: &str) -> Result<(), Fault> {
+fn named_parent_exists(world: &World, collection: &Collection, key: &str) -> Result<(), Refusal> {
     let Some((parent_path, _)) = collection.path.rsplit_once('.') else {
         return Ok(());
     };
@@ -225,7 +234,12 @@ fn named_parent_exists(world: &World, collection: &Collection, key: &str) -> Res
 
 /// Fields that the method's annotations require. `baseInstanceName` has a default although its
 /// annotation asks for it (gcloud leaves it out).
-fn required(world: &World, ask: &Ask, collection: &Collection, body: &Object) -> Result<(), Fault> {
+fn required(
+    world: &World,
+    ask: &Ask,
+    collection: &Collection,
+    body: &Object,
+) -> Result<(), Refusal> {
     let Some(schema) = schema_of(world, collection) else {
         return Ok(());
     };
@@ -233,7 +247,7 @@ fn required(world: &World, ask: &Ask, collection: &Collection, body: &Object) ->
         let wanted = field.required_for.iter().any(|m| **m == *ask.method.id);
         let given = body.get(&**name).is_some_and(|v| !v.is_null());
         if wanted && !given && !matches!(&**name, "baseInstanceName" | "name") {
-            return Err(Fault::required(&format!("resource.{name}")));
+            return Err(Refusal::required(&format!("resource.{name}")));
         }
     }
     Ok(())
@@ -258,8 +272,16 @@ fn output_only(world: &World, collection: &Collection) -> Vec<String> {
 }
 
 /// Links instead of every form of reference, and 404 for what is not there.
-fn refs_of(world: &World, body: &mut Object, project: &str, collection: &str) -> Result<(), Fault> {
+fn refs_of(
+    world: &World,
+    body: &mut Object,
+    project: &str,
+    collection: &str,
+) -> Result<(), Refusal> {
     let mut json = Json::Object(std::mem::take(body));
+    if let Some((place, text)) = refs::malformed(&json) {
+        return Err(Refusal::invalid(&place, &text, "The URL is malformed."));
+    }
     refs::canonicalise(&mut json, project);
     if let Json::Object(fields) = json {
         *body = fields;
@@ -274,17 +296,17 @@ fn refs_of(world: &World, body: &mut Object, project: &str, collection: &str) ->
 }
 
 /// Networks are refused as a bad value, other resources as not found (both texts from public issues).
-fn broken_link(place: &str, path: &str) -> Fault {
+fn broken_link(place: &str, path: &str) -> Refusal {
     for (kind, noun) in [("/networks/", "network"), ("/subnetworks/", "subnetwork")] {
         if path.contains(kind) {
-            return Fault::invalid(
+            return Refusal::invalid(
                 place,
                 &refs::link(path),
                 &format!("The referenced {noun} resource cannot be found."),
             );
         }
     }
-    Fault::not_found(path)
+    Refusal::not_found(path)
 }
 
 /// PATCH (merge) and PUT (replace).
@@ -293,11 +315,13 @@ pub fn change(
     ask: &Ask,
     collection: &Collection,
     merge: bool,
-) -> Result<Json, Fault> {
+) -> Result<Json, Refusal> {
     let key = identity::find(world, ask)?;
     let resource = world.live(&key).ok_or_else(|| missing(&key))?;
     if resource.dying {
-        return Err(Fault::not_ready(key.split_once('/').map_or("", |(_, p)| p)));
+        return Err(Refusal::not_ready(
+            key.split_once('/').map_or("", |(_, p)| p),
+        ));
     }
     let old = resource.body.clone();
     let mut sent = changed_body(ask, collection);
@@ -357,18 +381,18 @@ fn changed_body(ask: &Ask, collection: &Collection) -> Object {
     body
 }
 
-fn preconditions(sent: &Object, old: &Object, service: &str) -> Result<(), Fault> {
+fn preconditions(sent: &Object, old: &Object, service: &str) -> Result<(), Refusal> {
     let differs = |name: &str| match (sent.get(name).and_then(Json::as_str), old.get(name)) {
         (Some(given), Some(have)) => !given.is_empty() && have.as_str() != Some(given),
         _ => false,
     };
     if differs("fingerprint") || differs("labelFingerprint") && sent.contains_key("labels") {
-        return Err(Fault::stale_fingerprint());
+        return Err(Refusal::stale_fingerprint());
     }
     if differs("etag") {
         return Err(match service {
-            "sqladmin" => Fault::new(412, "staleData", "Condition does not match."),
-            _ => Fault::new(
+            "sqladmin" => Refusal::new(412, "staleData", "Condition does not match."),
+            _ => Refusal::new(
                 409,
                 "aborted",
                 "The etag does not match: the resource was changed meanwhile.",
@@ -404,11 +428,13 @@ fn replaced(world: &World, collection: &Collection, old: &Object, sent: Object) 
     new
 }
 
-pub fn delete(world: &mut World, ask: &Ask, collection: &Collection) -> Result<Json, Fault> {
+pub fn delete(world: &mut World, ask: &Ask, collection: &Collection) -> Result<Json, Refusal> {
     let key = identity::find(world, ask)?;
     let resource = world.live(&key).ok_or_else(|| missing(&key))?;
     if resource.dying {
-        return Err(Fault::not_ready(key.split_once('/').map_or("", |(_, p)| p)));
+        return Err(Refusal::not_ready(
+            key.split_once('/').map_or("", |(_, p)| p),
+        ));
     }
     if let Some(etag) = ask.param("etag")
         && !etag.is_empty()
@@ -418,7 +444,7 @@ pub fn delete(world: &mut World, ask: &Ask, collection: &Collection) -> Result<J
             .and_then(Json::as_str)
             .is_some_and(|e| e != etag)
     {
-        return Err(Fault::new(
+        return Err(Refusal::new(
             409,
             "aborted",
             "The etag does not match: the resource was changed meanwhile.",

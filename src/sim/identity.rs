@@ -1,11 +1,15 @@
 //! Which resource a call means: its key is the service and the path below the version.
 
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
+use regex::Regex;
 use serde_json::Value as Json;
 
 use super::ask::Ask;
-use super::fault::Fault;
 use super::generic::missing;
 use super::refs;
+use super::refusal::Refusal;
 use super::world::{Object, World};
 use crate::catalog::{Collection, IdentitySource, InsertId, Kind};
 
@@ -21,7 +25,7 @@ pub fn of_new(
     ask: &Ask,
     collection: &Collection,
     body: &Object,
-) -> Result<String, Fault> {
+) -> Result<String, Refusal> {
     let text = |field: &str| {
         body.get(field)
             .and_then(Json::as_str)
@@ -47,7 +51,7 @@ pub fn of_new(
             InsertId::BodyField(name) => format!("resource.{name}"),
             InsertId::ServerChosen => "resource.name".into(),
         };
-        return Err(Fault::required(&field));
+        return Err(Refusal::required(&field));
     }
     check_name(world, collection, &id)?;
     if &*collection.path == "iam.projects.serviceAccounts" && !id.contains('@') {
@@ -88,9 +92,23 @@ fn with_siblings(collection: &Collection, body: &Object, id: String) -> String {
     out
 }
 
+/// The patterns of names that were met, read once; there are as many as the catalogue has.
+static PATTERNS: Mutex<BTreeMap<String, Option<Regex>>> = Mutex::new(BTreeMap::new());
+
+/// Whether a pattern takes the whole text; what is no pattern takes any.
+fn takes(pattern: &str, text: &str) -> bool {
+    let mut known = PATTERNS.lock().unwrap_or_else(PoisonError::into_inner);
+    if !known.contains_key(pattern) {
+        let read = Regex::new(&format!("^(?:{pattern})$")).ok();
+        known.insert(pattern.to_string(), read);
+    }
+    let regex = known.get(pattern).and_then(Option::as_ref);
+    regex.is_none_or(|r| r.is_match(text))
+}
+
 /// # Errors
 /// A name that the collection's pattern does not take.
-pub fn check_name(world: &World, collection: &Collection, id: &str) -> Result<(), Fault> {
+pub fn check_name(world: &World, collection: &Collection, id: &str) -> Result<(), Refusal> {
     let schema = collection
         .resource
         .as_ref()
@@ -106,10 +124,9 @@ pub fn check_name(world: &World, collection: &Collection, id: &str) -> Result<()
         _ => return Ok(()),
     };
     let bare = pattern.trim_start_matches('^').trim_end_matches('$');
-    let fits = regex::Regex::new(&format!("^(?:{bare})$")).map_or(true, |r| r.is_match(id));
-    match fits {
+    match takes(bare, id) {
         true => Ok(()),
-        false => Err(Fault::invalid(
+        false => Err(Refusal::invalid(
             "resource.name",
             id,
             &format!("Must be a match of regex '{bare}'"),
@@ -131,7 +148,7 @@ pub fn key_of_new(ask: &Ask, collection: &Collection, id: &str) -> String {
 ///
 /// # Errors
 /// 404 when there is none.
-pub fn find(world: &World, ask: &Ask) -> Result<String, Fault> {
+pub fn find(world: &World, ask: &Ask) -> Result<String, Refusal> {
     let key = normal(&ask.key());
     let Some(collection) = &ask.collection else {
         return Err(missing(&key));
@@ -174,7 +191,7 @@ pub fn by_number(world: &World, key: &str) -> Option<String> {
 }
 
 /// A user of Cloud SQL: without a host, the one that there is.
-fn find_user(world: &World, ask: &Ask, key: &str) -> Result<String, Fault> {
+fn find_user(world: &World, ask: &Ask, key: &str) -> Result<String, Refusal> {
     let base = match ask.method.path.ends_with("/users") {
         true => format!(
             "{key}/{}",

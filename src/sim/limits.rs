@@ -6,14 +6,23 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::ask::Ask;
-use super::fault::Fault;
+use super::model::rules::Rule;
 use super::operation::Operation;
 use super::refs;
+use super::refusal::Refusal;
 use super::scenario::Span;
 use super::world::{Due, World};
 use crate::catalog::{OperationStyle, traffic};
 use crate::wire::Verb;
 use crate::world::Timestamp;
+
+/// What `r5flow sim --explain` tells of this file.
+pub const RULES: &[Rule] = &[Rule {
+    of: &["*"],
+    says: "requests a minute by quota group, and operations in flight, as the scenario limits them",
+    source: "Google, \"Rate quotas\"",
+    test: "the_bound_on_operations_in_flight_is_learned",
+}];
 
 /// `[limits]` of a scenario. What is not said is not limited.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -57,7 +66,7 @@ impl Minute {
         limits: &Limits,
         request: (&str, Verb, &str),
         now: Timestamp,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), Refusal> {
         if limits.requests.is_empty() {
             return Ok(());
         }
@@ -84,7 +93,7 @@ impl Minute {
 }
 
 /// Compute Engine answers 403, the others 429 (section 4 of the reference on the wire).
-fn too_many_requests(method: &str, group: &str, most: u32) -> Fault {
+fn too_many_requests(method: &str, group: &str, most: u32) -> Refusal {
     let service = method.split('.').next().unwrap_or_default();
     let metric = group.replace(' ', "_");
     let message = format!(
@@ -92,8 +101,8 @@ fn too_many_requests(method: &str, group: &str, most: u32) -> Fault {
          '{service}.googleapis.com' for consumer 'project_number:1'. The limit is {most}."
     );
     match service {
-        "compute" => Fault::usage_limit("rateLimitExceeded", message),
-        _ => Fault::new(429, "rateLimitExceeded", message),
+        "compute" => Refusal::usage_limit("rateLimitExceeded", message),
+        _ => Refusal::new(429, "rateLimitExceeded", message),
     }
 }
 
@@ -101,7 +110,7 @@ fn too_many_requests(method: &str, group: &str, most: u32) -> Fault {
 ///
 /// # Errors
 /// 403 `CONCURRENT_OPERATIONS_QUOTA_EXCEEDED` (cirrus-ci in podman#28212 shows a whole body).
-pub fn room(world: &World, ask: &Ask, path: &str) -> Result<(), Fault> {
+pub fn room(world: &World, ask: &Ask, path: &str) -> Result<(), Refusal> {
     let Some(most) = world.scenario.limits.operations else {
         return Ok(());
     };
@@ -132,7 +141,7 @@ pub fn room(world: &World, ask: &Ask, path: &str) -> Result<(), Fault> {
             "message": format!("Quota on concurrent operations exceeded for project {} in {region}.", ask.project),
         },
     ]);
-    Err(Fault::usage_limit("rateLimitExceeded", "Rate Limit Exceeded").with_details(details))
+    Err(Refusal::usage_limit("rateLimitExceeded", "Rate Limit Exceeded").with_details(details))
 }
 
 /// Begins the operations of others that the scenario tells of.

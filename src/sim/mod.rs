@@ -10,8 +10,9 @@ mod batch;
 mod coding;
 mod conform;
 pub mod durable;
+pub mod explain;
 mod failure;
-mod fault;
+mod refusal;
 mod filter;
 mod generic;
 mod identity;
@@ -48,7 +49,7 @@ use crate::catalog::{Catalog, RequestId};
 use crate::wire::{Answer, Verb};
 use crate::world::{Millis, Timestamp};
 use ask::Ask;
-use fault::Fault;
+use refusal::Refusal;
 use router::Router;
 use scenario::FaultKind;
 use trouble::Trouble;
@@ -181,9 +182,9 @@ impl Sim {
                 false => Ok((at, answer(200, wanted(call, done.body)?, at))),
             }
         });
-        let (at, answer) = answered.unwrap_or_else(|fault| {
-            let body = fault.body(service.as_deref()).to_string();
-            (arrival, answer(fault.status, body, arrival))
+        let (at, answer) = answered.unwrap_or_else(|refusal| {
+            let body = refusal.body(service.as_deref()).to_string();
+            (arrival, answer(refusal.status, body, arrival))
         });
         Reply { at, answer, fate }
     }
@@ -278,7 +279,7 @@ impl Sim {
         (service, found)
     }
 
-    fn dispatch(&mut self, call: &Call, found: Option<router::Match>) -> Result<Outcome, Fault> {
+    fn dispatch(&mut self, call: &Call, found: Option<router::Match>) -> Result<Outcome, Refusal> {
         let Some(found) = found else {
             return Err(self.nothing_at(call));
         };
@@ -296,23 +297,27 @@ impl Sim {
             let known = self.world.scenario.knows_project(&ask.project)
                 || model::images::is_public(&ask.project);
             if !known && self.world.live(&created).is_none() {
-                return Err(Fault::not_found(&format!("projects/{}", ask.project)));
+                return Err(Refusal::not_found(&format!("projects/{}", ask.project)));
             }
             let project = ask.project.clone();
             self.furnish(&project);
+        }
+        model::images::keeps_out(&ask)?;
+        if !matches!(ask.family(), "compute.zones" | "compute.regions") {
+            model::places::known_scope(&self.world, &ask.key())?;
         }
         model::services::usable(&self.world, &ask.project, &ask.method.service)?;
         if let Some(replay) = self.replay(&ask, call)? {
             return Ok(replay);
         }
         limits::room(&self.world, &ask, &call.path)?;
-        let outcome = model::answer(&mut self.world, &ask)?;
+        let outcome = model::dispatch::answer(&mut self.world, &ask)?;
         self.remember(&ask, call, &outcome);
         Ok(outcome)
     }
 
     /// Why no method answers at a path: another verb does, the API is not simulated, or it is no API's.
-    fn nothing_at(&mut self, call: &Call) -> Fault {
+    fn nothing_at(&mut self, call: &Call) -> Refusal {
         let (hint, path) = family(&self.world.catalog, call);
         let verbs = [Verb::Get, Verb::Post, Verb::Put, Verb::Patch, Verb::Delete];
         let verb = call.verb.as_str();
@@ -320,11 +325,11 @@ impl Sim {
             .into_iter()
             .find(|v| self.router.find(hint.as_deref(), *v, &path).is_some());
         if let Some(other) = other {
-            return Fault::not_allowed(verb, other.as_str(), &call.path);
+            return Refusal::not_allowed(verb, other.as_str(), &call.path);
         }
         match ask::below_version(&call.path) == call.path {
-            true => Fault::no_such_url(&call.path),
-            false => Fault::not_simulated(&format!(
+            true => Refusal::no_such_url(&call.path),
+            false => Refusal::not_simulated(&format!(
                 "{verb} {}: no API of the catalogue has it",
                 call.path
             )),
@@ -332,7 +337,7 @@ impl Sim {
     }
 
     /// The operation of an earlier call under the same request id.
-    fn replay(&self, ask: &Ask, call: &Call) -> Result<Option<Outcome>, Fault> {
+    fn replay(&self, ask: &Ask, call: &Call) -> Result<Option<Outcome>, Refusal> {
         let Some(id) = &ask.request_id else {
             return Ok(None);
         };
@@ -344,11 +349,11 @@ impl Sim {
             return Ok(None);
         }
         if matches!(ask.method.request_id, Some(RequestId::Unique(_))) {
-            return Err(Fault::exists(&format!("clientOperationId {id}")));
+            return Err(Refusal::exists(&format!("clientOperationId {id}")));
         }
         let refuses = world.scenario.request_ids.on_other_body == scenario::OnOtherBody::Refuse;
         if refuses && used.content != content(ask, call) {
-            return Err(Fault::invalid(
+            return Err(Refusal::invalid(
                 "requestId",
                 id,
                 "It was used for a request with other parameters.",
@@ -368,18 +373,12 @@ impl Sim {
         let Some(id) = &ask.request_id else {
             return;
         };
-        let operation = outcome
-            .body
-            .get("name")
-            .and_then(Json::as_str)
-            .unwrap_or("");
-        let key = self
-            .world
-            .operations
-            .iter()
-            .rev()
-            .find(|(_, o)| o.name == operation)
-            .map(|(key, _)| key.clone())
+        let text = |field: &str| outcome.body.get(field).and_then(Json::as_str);
+        let link = text("selfLink").and_then(|l| refs::path_of(l, &ask.project));
+        let named = link.or_else(|| text("name").map(str::to_string));
+        let key = named
+            .map(|path| format!("{}/{path}", ask.service()))
+            .filter(|key| self.world.operations.contains_key(key))
             .unwrap_or_default();
         let used = UsedId {
             at: self.world.now,
@@ -391,7 +390,7 @@ impl Sim {
             .insert((ask.project.clone(), id.clone()), used);
     }
 
-    fn log(&mut self, method: &str, call: &Call, outcome: &Result<Outcome, Fault>) {
+    fn log(&mut self, method: &str, call: &Call, outcome: &Result<Outcome, Refusal>) {
         let id = ["requestId", "clientOperationId"]
             .iter()
             .find_map(|name| call.query.iter().find(|(k, _)| k == name));
@@ -401,7 +400,7 @@ impl Sim {
         };
         let (effective, status) = match outcome {
             Ok(done) => (!done.replay, 200),
-            Err(fault) => (false, fault.status),
+            Err(refusal) => (false, refusal.status),
         };
         self.world.mutations.push(Mutation {
             at: self.world.now.rfc3339(),
@@ -526,7 +525,7 @@ fn content(ask: &Ask, call: &Call) -> String {
 }
 
 /// The body as the call wants it: the fields that it selects, links in its version.
-fn wanted(call: &Call, body: Json) -> Result<String, Fault> {
+fn wanted(call: &Call, body: Json) -> Result<String, Refusal> {
     let body = match model::projects::newer_path(&call.path).is_some() {
         true => model::projects::as_v1(body),
         false => body,
@@ -538,7 +537,7 @@ fn wanted(call: &Call, body: Json) -> Result<String, Fault> {
     let body = match selector {
         Some((_, text)) => partial::Selector::parse(text)
             .ok_or_else(|| {
-                Fault::new(
+                Refusal::new(
                     400,
                     "invalidParameter",
                     format!("Invalid field selection {text}"),

@@ -3,12 +3,21 @@
 use serde_json::{Map, Value as Json, json};
 
 use super::ask::Ask;
-use super::fault::Fault;
 use super::filter::Filter;
 use super::generic;
 use super::identity;
+use super::model::rules::Rule;
 use super::refs;
+use super::refusal::Refusal;
 use super::world::World;
+
+/// What `r5flow sim --explain` tells of this file.
+pub const RULES: &[Rule] = &[Rule {
+    of: &["*"],
+    says: "lists in the order of the names, in pages of at most 500",
+    source: "API description of `maxResults` and `pageToken`",
+    test: "lists_come_in_pages",
+}];
 
 /// Compute Engine's own largest page.
 const LARGEST: usize = 500;
@@ -17,31 +26,55 @@ const LARGEST: usize = 500;
 ///
 /// # Errors
 /// A filter or page token that cannot be read.
-pub fn list(world: &World, ask: &Ask) -> Result<Json, Fault> {
+pub fn list(world: &World, ask: &Ask) -> Result<Json, Refusal> {
     let holder = identity::normal(&ask.key());
     let prefix = format!("{holder}/");
     let family = ask.family();
     let tail = |key: &str| key[prefix.len()..].contains('/');
-    let items: Vec<Json> = world
+    let keys = world
         .resources
         .range(prefix.clone()..)
         .take_while(|(key, _)| key.starts_with(&prefix))
         .filter(|(key, r)| &*r.collection == family || !tail(key))
         .filter(|(key, _)| !world.is_hidden(key))
-        .filter_map(|(key, _)| generic::view(world, key))
+        .map(|(key, _)| key);
+    if is_ordered(ask) || is_filtered(ask) {
+        return answer(world, ask, views(world, keys.collect()));
+    }
+    let (keys, next) = cut(ask, keys)?;
+    Ok(wrapped(world, ask, views(world, keys), next))
+}
+
+/// The resources of these keys as lists show them.
+fn views(world: &World, keys: Vec<&String>) -> Vec<Json> {
+    keys.into_iter()
+        .filter_map(|key| generic::view(world, key))
         .map(Json::Object)
-        .collect();
-    answer(world, ask, items)
+        .collect()
+}
+
+fn is_filtered(ask: &Ask) -> bool {
+    ask.param("filter").is_some_and(|f| !f.trim().is_empty())
+}
+
+/// Only Compute Engine's lists are put into an order here.
+fn is_ordered(ask: &Ask) -> bool {
+    ask.service() == "compute" && ask.param("orderBy").is_some_and(|o| !o.trim().is_empty())
 }
 
 /// Wraps items as the method's answer: filtered, cut into a page.
-pub fn answer(world: &World, ask: &Ask, items: Vec<Json>) -> Result<Json, Fault> {
+pub fn answer(world: &World, ask: &Ask, items: Vec<Json>) -> Result<Json, Refusal> {
     unfiltered(world, ask, filtered(ask, items)?)
 }
 
 /// [`answer`] for a method whose filter has a language of its own.
-pub fn unfiltered(world: &World, ask: &Ask, items: Vec<Json>) -> Result<Json, Fault> {
+pub fn unfiltered(world: &World, ask: &Ask, items: Vec<Json>) -> Result<Json, Refusal> {
     let (items, next) = cut(ask, ordered(ask, items)?)?;
+    Ok(wrapped(world, ask, items, next))
+}
+
+/// One page as the method's answer.
+fn wrapped(world: &World, ask: &Ask, items: Vec<Json>, next: Option<String>) -> Json {
     let mut out = head(world, ask);
     let field = items_field(world, ask);
     if !items.is_empty() {
@@ -53,10 +86,10 @@ pub fn unfiltered(world: &World, ask: &Ask, items: Vec<Json>) -> Result<Json, Fa
     if &*ask.method.service == "compute" {
         out.insert("selfLink".into(), json!(refs::link(&ask.rest)));
     }
-    Ok(Json::Object(out))
+    Json::Object(out)
 }
 
-fn filtered(ask: &Ask, items: Vec<Json>) -> Result<Vec<Json>, Fault> {
+fn filtered(ask: &Ask, items: Vec<Json>) -> Result<Vec<Json>, Refusal> {
     match ask.param("filter").filter(|f| !f.trim().is_empty()) {
         Some(text) => {
             let filter = Filter::parse(text)?;
@@ -68,11 +101,11 @@ fn filtered(ask: &Ask, items: Vec<Json>) -> Result<Vec<Json>, Fault> {
 
 /// "By default, results are returned in alphanumerical order based on the resource name. You can also sort
 /// results in descending order based on the creation timestamp" (API description of `orderBy`).
-fn ordered(ask: &Ask, mut items: Vec<Json>) -> Result<Vec<Json>, Fault> {
-    let order = ask.param("orderBy").map(str::trim).unwrap_or("");
-    if &*ask.method.service != "compute" || order.is_empty() {
+fn ordered(ask: &Ask, mut items: Vec<Json>) -> Result<Vec<Json>, Refusal> {
+    if !is_ordered(ask) {
         return Ok(items);
     }
+    let order = ask.param("orderBy").map(str::trim).unwrap_or("");
     let text = |item: &Json, field: &str| {
         item.get(field)
             .and_then(Json::as_str)
@@ -86,14 +119,18 @@ fn ordered(ask: &Ask, mut items: Vec<Json>) -> Result<Vec<Json>, Fault> {
         }
         other => {
             let why = "Only name and creationTimestamp desc are supported.";
-            return Err(Fault::invalid("orderBy", other, why));
+            return Err(Refusal::invalid("orderBy", other, why));
         }
     }
     Ok(items)
 }
 
-/// One page and the token of the next. Tokens are positions: the list is in the order of the names.
-fn cut<T>(ask: &Ask, items: Vec<T>) -> Result<(Vec<T>, Option<String>), Fault> {
+/// One page and the token of the next. Tokens are positions: the list is in the order of the names. What
+/// comes after the page is not looked at.
+fn cut<T>(
+    ask: &Ask,
+    items: impl IntoIterator<Item = T>,
+) -> Result<(Vec<T>, Option<String>), Refusal> {
     let size = ask
         .param("maxResults")
         .or_else(|| ask.param("pageSize"))
@@ -105,13 +142,13 @@ fn cut<T>(ask: &Ask, items: Vec<T>) -> Result<(Vec<T>, Option<String>), Fault> {
         Some(token) => token
             .strip_prefix("after-")
             .and_then(|n| n.parse::<usize>().ok())
-            .ok_or_else(|| Fault::invalid("pageToken", token, "Invalid page token."))?,
+            .ok_or_else(|| Refusal::invalid("pageToken", token, "Invalid page token."))?,
         None => 0,
     };
-    let total = items.len();
-    let page: Vec<T> = items.into_iter().skip(from).take(size).collect();
+    let mut rest = items.into_iter().skip(from);
+    let page: Vec<T> = rest.by_ref().take(size).collect();
     let end = from.saturating_add(page.len());
-    Ok((page, (end < total).then(|| format!("after-{end}"))))
+    Ok((page, rest.next().map(|_| format!("after-{end}"))))
 }
 
 /// `kind` and `id` of a list, where its type has them.
@@ -156,13 +193,53 @@ fn items_field(world: &World, ask: &Ask) -> String {
 }
 
 /// `aggregatedList`: everything of one type in all scopes. Scopes without any carry a warning.
-pub fn aggregated(world: &World, ask: &Ask, items: Vec<(String, Json)>) -> Result<Json, Fault> {
+pub fn aggregated(world: &World, ask: &Ask, items: Vec<(String, Json)>) -> Result<Json, Refusal> {
+    let global = items.iter().any(|(path, _)| path.contains("/global/"));
+    let filter = match ask.param("filter").filter(|f| !f.trim().is_empty()) {
+        Some(text) => Some(Filter::parse(text)?),
+        None => None,
+    };
+    let kept = items
+        .into_iter()
+        .filter(|(_, item)| filter.as_ref().is_none_or(|f| f.accepts(item)));
+    let (page, next) = cut(ask, kept)?;
+    Ok(in_scopes(world, ask, global, page, next))
+}
+
+/// [`aggregated`] of resources that are there: only what stands on the page is looked at, unless a filter
+/// needs all of it.
+pub fn aggregated_list(world: &World, ask: &Ask) -> Result<Json, Refusal> {
+    let kind = refs::last(&ask.rest);
+    let prefix = format!("compute/projects/{}/", ask.project);
+    let keys = world
+        .resources
+        .range(prefix.clone()..)
+        .map(|(key, _)| key)
+        .take_while(|key| key.starts_with(&prefix))
+        .filter(|key| key.rsplit('/').nth(1) == Some(kind) && !world.is_hidden(key));
+    let shown = |keys: Vec<&String>| -> Vec<(String, Json)> {
+        keys.into_iter()
+            .filter_map(|key| Some((key.clone(), Json::Object(generic::view(world, key)?))))
+            .collect()
+    };
+    if is_filtered(ask) {
+        return aggregated(world, ask, shown(keys.collect()));
+    }
+    let global = keys.clone().any(|key| key.contains("/global/"));
+    let (page, next) = cut(ask, keys)?;
+    Ok(in_scopes(world, ask, global, shown(page), next))
+}
+
+fn in_scopes(
+    world: &World,
+    ask: &Ask,
+    global: bool,
+    page: Vec<(String, Json)>,
+    next: Option<String>,
+) -> Json {
     let kind = refs::last(&ask.rest).to_string();
     let mut scopes: Map<String, Json> = Map::new();
-    for scope in all_scopes(
-        world,
-        items.iter().any(|(path, _)| path.contains("/global/")),
-    ) {
+    for scope in all_scopes(world, global) {
         scopes.insert(
             scope.clone(),
             json!({ "warning": {
@@ -172,15 +249,6 @@ pub fn aggregated(world: &World, ask: &Ask, items: Vec<(String, Json)>) -> Resul
             } }),
         );
     }
-    let filter = match ask.param("filter").filter(|f| !f.trim().is_empty()) {
-        Some(text) => Some(Filter::parse(text)?),
-        None => None,
-    };
-    let kept = items
-        .into_iter()
-        .filter(|(_, item)| filter.as_ref().is_none_or(|f| f.accepts(item)))
-        .collect();
-    let (page, next) = cut(ask, kept)?;
     for (path, item) in page {
         let scope = scope_of(&path);
         let entry = scopes.entry(scope).or_insert_with(|| json!({}));
@@ -198,7 +266,7 @@ pub fn aggregated(world: &World, ask: &Ask, items: Vec<(String, Json)>) -> Resul
         out.insert("nextPageToken".into(), json!(next));
     }
     out.insert("selfLink".into(), json!(refs::link(&ask.rest)));
-    Ok(Json::Object(out))
+    Json::Object(out)
 }
 
 fn scope_of(path: &str) -> String {

@@ -3,7 +3,16 @@
 //! Source: the API descriptions ("Selector specifying which fields to include in a partial response") and
 //! Google's page on partial responses: `items(name,id),nextPageToken`, `items/name`, `*`.
 
+use super::model::rules::Rule;
 use serde_json::{Map, Value as Json};
+
+/// What `r5flow sim --explain` tells of this file.
+pub const RULES: &[Rule] = &[Rule {
+    of: &["*"],
+    says: "`fields` selects parts of an answer",
+    source: "Google, \"Partial responses\"",
+    test: "answers_have_the_fields_and_the_version_that_are_asked_for",
+}];
 
 /// A tree of wanted fields; an empty one wants everything below.
 #[derive(Debug, Default, PartialEq)]

@@ -4,7 +4,16 @@
 //! project-relative `zones/…`, and bare names where the API takes those; Google answers
 //! `https://www.googleapis.com/compute/v1/projects/…` whatever the host of the call was.
 
+use super::model::rules::Rule;
 use serde_json::Value as Json;
+
+/// What `r5flow sim --explain` tells of this file.
+pub const RULES: &[Rule] = &[Rule {
+    of: &["compute.*"],
+    says: "references on any host, from `projects/` or `zones/` on; what they lead to must be there; what leads to no resource is malformed",
+    source: "API descriptions; refusals in public issues",
+    test: "names_and_references_do_not_lead_elsewhere",
+}];
 
 /// What every link of Compute Engine begins with, whatever host was called.
 pub const LINK_ROOT: &str = "https://www.googleapis.com/compute/v1/";
@@ -23,7 +32,7 @@ pub fn path_of(text: &str, project: &str) -> Option<String> {
         Some((scheme, rest)) => {
             let known = matches!(scheme, "http" | "https");
             let (_, path) = rest.split_once('/')?;
-            let path = ["compute/v1/", "compute/beta/"]
+            let path = ["compute/v1/", "compute/beta/", "compute/alpha/"]
                 .iter()
                 .find_map(|prefix| path.strip_prefix(prefix))?;
             if !known {
@@ -34,7 +43,8 @@ pub fn path_of(text: &str, project: &str) -> Option<String> {
         None => text
             .trim_start_matches('/')
             .trim_start_matches("compute/v1/")
-            .trim_start_matches("compute/beta/"),
+            .trim_start_matches("compute/beta/")
+            .trim_start_matches("compute/alpha/"),
     };
     if rest.starts_with("projects/") {
         let scope = rest.split('/').nth(2)?;
@@ -97,6 +107,56 @@ pub fn canonicalise(json: &mut Json, project: &str) {
     }
 }
 
+/// Fields that hold references and nothing else; other fields may hold any address (`scopes`, the bucket
+/// of a raw disk, a redirect).
+const REFERENCES: &[&str] = &[
+    "backendService",
+    "defaultService",
+    "diskType",
+    "group",
+    "healthChecks",
+    "instance",
+    "instanceGroup",
+    "instanceTemplate",
+    "network",
+    "networkAttachment",
+    "resourcePolicies",
+    "securityPolicy",
+    "service",
+    "sourceDisk",
+    "sourceImage",
+    "sourceInstance",
+    "sourceSnapshot",
+    "sourceTemplate",
+    "sslCertificates",
+    "sslPolicy",
+    "subnetwork",
+    "target",
+    "targetPools",
+    "urlMap",
+];
+
+/// A URL where a reference stands that leads to no resource of any API, with the path of its field.
+pub fn malformed(json: &Json) -> Option<(String, String)> {
+    astray(json, "", "resource".into())
+}
+
+fn astray(json: &Json, field: &str, place: String) -> Option<(String, String)> {
+    match json {
+        Json::String(text) => {
+            let (_, rest) = text.split_once("://")?;
+            let is_path = rest.split('/').skip(1).any(|part| part == "projects");
+            (REFERENCES.contains(&field) && !is_path).then(|| (place, text.clone()))
+        }
+        Json::Array(items) => (items.iter().enumerate())
+            .find_map(|(i, item)| astray(item, field, format!("{place}[{i}]"))),
+        Json::Object(fields) => (fields.iter())
+            .filter(|(name, _)| !FREE_TEXT.contains(&name.as_str()))
+            .find_map(|(name, value)| astray(value, name, format!("{place}.{name}"))),
+        _ => None,
+    }
+}
+
 /// Every link below `json`, with the path of the field that holds it.
 pub fn links(json: &Json) -> Vec<(String, String)> {
     let mut found = Vec::new();
@@ -153,6 +213,22 @@ mod tests {
             path_of("global/networks/default", "p").as_deref(),
             Some("projects/p/global/networks/default")
         );
+    }
+
+    #[test]
+    fn a_url_that_leads_to_no_resource_is_no_reference() {
+        let elsewhere = "http://example.com/latest/meta-data/targetHttpProxies/p";
+        let body = serde_json::json!({ "backends": [{ "group": elsewhere }] });
+        let found = malformed(&body);
+        let place = "resource.backends[0].group".to_string();
+        assert_eq!(found, Some((place, elsewhere.to_string())));
+        for fine in [
+            serde_json::json!({ "scopes": ["https://www.googleapis.com/auth/cloud-platform"] }),
+            serde_json::json!({ "target": "http://127.0.0.1:1/compute/v1/projects/p/global/targetHttpProxies/t" }),
+            serde_json::json!({ "items": [{ "name": "target", "value": elsewhere }] }),
+        ] {
+            assert_eq!(malformed(&fine), None, "{fine}");
+        }
     }
 
     #[test]

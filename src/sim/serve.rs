@@ -254,7 +254,8 @@ async fn answer(server: &Server, request: Request<Incoming>) -> Answer {
     }
 }
 
-/// The calls of a batch happen in their order, and the answer leaves with the last of theirs.
+/// The calls of a batch happen in their order, and the answer leaves with the last of theirs. It is lost when
+/// one of theirs is.
 async fn answer_batch(
     server: &Server,
     content_type: &str,
@@ -267,17 +268,22 @@ async fn answer_batch(
     };
     let mut answers = Vec::new();
     let mut last = server.now();
+    let mut lost = false;
     for mut part in parts {
         part.call.service.clone_from(&service);
         match server.call(&part.call) {
             Ok(reply) => {
                 last = last.max(reply.at);
+                lost |= reply.fate == Fate::Lost;
                 answers.push((part.id, reply.answer));
             }
             Err(e) => return plain(500, &e.to_string()),
         }
     }
     server.sleep_until(last).await;
+    if lost {
+        return cut();
+    }
     let (boundary, body) = batch::render(&answers);
     let kind = format!("multipart/mixed; boundary={boundary}");
     finish(Response::builder().header("content-type", kind), body)

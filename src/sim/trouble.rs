@@ -4,8 +4,8 @@
 use serde_json::json;
 
 use super::failure::Failure;
-use super::fault::Fault;
 use super::refs;
+use super::refusal::Refusal;
 use super::scenario::{FaultKind, FaultRule, fits, region_of};
 use crate::world::Millis;
 
@@ -29,15 +29,15 @@ pub struct Trouble {
 impl Trouble {
     /// The refusal that it is, for kinds that refuse. A call whose connection breaks before it has any
     /// effect is refused as well: nobody reads why.
-    pub fn refusal(&self, project_number: u64) -> Option<Fault> {
+    pub fn refusal(&self, project_number: u64) -> Option<Refusal> {
         match self.kind {
             FaultKind::RateLimit => Some(rate_limited(project_number)),
             FaultKind::TooManyRequests => {
                 let text = "Too many requests; try again later.";
-                Some(Fault::new(429, "rateLimitExceeded", text))
+                Some(Refusal::new(429, "rateLimitExceeded", text))
             }
             FaultKind::Unavailable | FaultKind::ConnectionReset => {
-                Some(Fault::new(503, "backendError", "Backend Error"))
+                Some(Refusal::new(503, "backendError", "Backend Error"))
             }
             _ => None,
         }
@@ -61,7 +61,7 @@ impl Trouble {
 }
 
 /// 403 in the words of Compute Engine (hail#10613).
-fn rate_limited(number: u64) -> Fault {
+fn rate_limited(number: u64) -> Refusal {
     const GROUP: &str = "compute.googleapis.com/default_requests";
     let message = format!(
         "Quota exceeded for quota metric 'Queries' and limit 'Queries per minute' of service 'compute.googleapis.com' for consumer 'project_number:{number}'."
@@ -71,7 +71,7 @@ fn rate_limited(number: u64) -> Fault {
         "consumer": format!("projects/{number}"),
         "quota_metric": GROUP,
     });
-    Fault::usage_limit("rateLimitExceeded", message).with_info(
+    Refusal::usage_limit("rateLimitExceeded", message).with_info(
         "RATE_LIMIT_EXCEEDED",
         "googleapis.com",
         info,

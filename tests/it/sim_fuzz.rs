@@ -278,7 +278,7 @@ fn complaint(reply: &Reply) -> Option<String> {
     let message = error["message"].as_str().unwrap_or_default();
     let envelope = error["code"] == answer.status && !message.is_empty();
     let named = answer.status != 501 || message.starts_with("r5flow sim does not simulate ");
-    let known = [400, 403, 404, 409, 412, 413, 429, 501, 503].contains(&answer.status);
+    let known = [400, 403, 404, 405, 409, 412, 413, 429, 501, 503].contains(&answer.status);
     (!envelope || !named || !known).then(|| format!("{}: {text}", answer.status))
 }
 

@@ -268,3 +268,40 @@ fn the_tables_of_scheduling_are_the_catalogues() {
     }
     generated("docs/scheduling.md", "quotas", &quotas);
 }
+
+/// What the simulator does by rule, and how much of each service it answers.
+#[test]
+fn the_tables_of_the_simulator_are_what_it_tells() {
+    use r5flow::sim::explain::{self, How};
+    let code = |names: &[&str]| {
+        let names: Vec<String> = names.iter().map(|n| format!("`{n}`")).collect();
+        names.join(", ")
+    };
+    let mut rules =
+        String::from("| of | what it does | known from | held by |\n|---|---|---|---|\n");
+    for rule in explain::rules() {
+        rules.push_str(&format!(
+            "| {} | {} | {} | `{}` |\n",
+            code(rule.of),
+            rule.says,
+            rule.source,
+            rule.test
+        ));
+    }
+    generated("docs/simulator.md", "rules", &rules);
+    let mut services = String::from(
+        "| service | collections modelled | generic | refused | methods modelled | generic | refused |\n\
+         |---|--:|--:|--:|--:|--:|--:|\n",
+    );
+    for line in explain::overview(&Catalog::embedded()) {
+        services.push_str(&format!("| `{}` |", line.service));
+        for counts in [&line.collections, &line.methods] {
+            for how in How::ALL {
+                let count = counts.get(&how).copied().unwrap_or(0);
+                services.push_str(&format!(" {count} |"));
+            }
+        }
+        services.push('\n');
+    }
+    generated("docs/simulator.md", "services", &services);
+}

@@ -6,14 +6,31 @@
 
 use serde_json::{Value as Json, json};
 
-use super::super::fault::Fault;
 use super::super::refs;
+use super::super::refusal::Refusal;
 use super::super::world::{Object, World};
 use super::path_of;
+use super::rules::Rule;
+
+/// What `r5flow sim --explain` tells of this file.
+pub const RULES: &[Rule] = &[
+    Rule {
+        of: &["compute.addresses", "compute.globalAddresses"],
+        says: "an address is RESERVED, and IN_USE while a rule, a router or a machine has it; `users` names them",
+        source: "API description of `Address`",
+        test: "addresses_know_their_router",
+    },
+    Rule {
+        of: &["compute.forwardingRules", "compute.globalForwardingRules"],
+        says: "a port is answered as a range (443-443), an address by name as its number; two rules may not share address, protocol and port",
+        source: "recorded traffic",
+        test: "tests/gcloud/balancing.txt",
+    },
+];
 
 /// # Errors
 /// An address that is given twice.
-pub fn prepare(world: &mut World, key: &str, body: &mut Object) -> Result<(), Fault> {
+pub fn prepare(world: &mut World, key: &str, body: &mut Object) -> Result<(), Refusal> {
     let global = key.contains("/global/");
     let given = body
         .get("address")
@@ -31,7 +48,7 @@ pub fn prepare(world: &mut World, key: &str, body: &mut Object) -> Result<(), Fa
     if external {
         body.entry("networkTier").or_insert(json!("PREMIUM"));
         if global && body.get("networkTier").and_then(Json::as_str) != Some("PREMIUM") {
-            return Err(Fault::invalid(
+            return Err(Refusal::invalid(
                 "resource.networkTier",
                 "STANDARD",
                 "Global addresses are always in the PREMIUM tier.",
@@ -102,9 +119,9 @@ pub fn view(world: &World, key: &str, body: &mut Object) {
 
 /// # Errors
 /// No target, a bad port range, or a rule that has this address and port already.
-pub fn prepare_rule(world: &mut World, key: &str, body: &mut Object) -> Result<(), Fault> {
+pub fn prepare_rule(world: &mut World, key: &str, body: &mut Object) -> Result<(), Refusal> {
     if !body.contains_key("target") && !body.contains_key("backendService") {
-        return Err(Fault::required("resource.target"));
+        return Err(Refusal::required("resource.target"));
     }
     let address = rule_address(world, body)?;
     body.insert("IPAddress".into(), json!(address));
@@ -117,7 +134,7 @@ pub fn prepare_rule(world: &mut World, key: &str, body: &mut Object) -> Result<(
     if let Some(range) = body.get("portRange").and_then(Json::as_str) {
         let (from, to) = range.split_once('-').unwrap_or((range, range));
         let (Ok(from), Ok(to)) = (from.parse::<u16>(), to.parse::<u16>()) else {
-            return Err(Fault::invalid(
+            return Err(Refusal::invalid(
                 "resource.portRange",
                 range,
                 "Must be a match of regex '\\d+(?:-\\d+)?'",
@@ -136,7 +153,7 @@ pub fn prepare_rule(world: &mut World, key: &str, body: &mut Object) -> Result<(
 }
 
 /// The literal behind whatever the caller wrote; without anything, an address of its own.
-fn rule_address(world: &mut World, body: &Object) -> Result<String, Fault> {
+fn rule_address(world: &mut World, body: &Object) -> Result<String, Refusal> {
     let Some(given) = body
         .get("IPAddress")
         .and_then(Json::as_str)
@@ -151,7 +168,7 @@ fn rule_address(world: &mut World, body: &Object) -> Result<String, Fault> {
     world
         .compute(path)
         .map(|a| a.text("address").to_string())
-        .ok_or_else(|| Fault::not_found(path))
+        .ok_or_else(|| Refusal::not_found(path))
 }
 
 fn conflict(
@@ -160,7 +177,7 @@ fn conflict(
     address: &str,
     protocol: &str,
     range: (u16, u16),
-) -> Result<(), Fault> {
+) -> Result<(), Refusal> {
     let holder = key.rsplit_once('/').map_or("", |(h, _)| h);
     let prefix = format!("{holder}/");
     let rules = world
@@ -177,7 +194,7 @@ fn conflict(
             && from <= range.1
             && range.0 <= to
         {
-            return Err(Fault::invalid(
+            return Err(Refusal::invalid(
                 "resource.IPAddress",
                 address,
                 &format!(
@@ -192,7 +209,7 @@ fn conflict(
 
 /// "A backend service created for one type of load balancer cannot be used with another" (API
 /// description of `loadBalancingScheme`).
-fn scheme(world: &World, body: &Object) -> Result<(), Fault> {
+fn scheme(world: &World, body: &Object) -> Result<(), Refusal> {
     let own = body
         .get("loadBalancingScheme")
         .and_then(Json::as_str)
@@ -211,7 +228,7 @@ fn scheme(world: &World, body: &Object) -> Result<(), Fault> {
         .and_then(|b| world.linked(b))
         .map(|(_, b)| b.text("loadBalancingScheme").to_string());
     match theirs {
-        Some(theirs) if !theirs.is_empty() && theirs != own => Err(Fault::invalid(
+        Some(theirs) if !theirs.is_empty() && theirs != own => Err(Refusal::invalid(
             "resource.loadBalancingScheme",
             own,
             &format!("The load balancing scheme must match that of the backend service, {theirs}."),

@@ -4,30 +4,39 @@
 
 use serde_json::{Value as Json, json};
 
-use super::super::fault::Fault;
 use super::super::refs;
+use super::super::refusal::Refusal;
 use super::super::world::{Object, World};
 use super::path_of;
+use super::rules::Rule;
 use super::scaling::{Mode, Policy};
 pub use super::scaling::{Scaler, apply, inserted, look};
 
+/// What `r5flow sim --explain` tells of this file.
+pub const RULES: &[Rule] = &[Rule {
+    of: &["compute.autoscalers", "compute.regionAutoscalers"],
+    says: "modes ON, ONLY_SCALE_OUT and OFF; `status`, `recommendedSize` and `statusDetails` tell what it thinks",
+    source: "API description of `Autoscaler` and `AutoscalerStatusDetails`",
+    test: "off_recommends_and_does_nothing",
+}];
+
 /// # Errors
 /// A target that is missing or already scaled, or a policy that contradicts itself.
-pub fn prepare(world: &mut World, key: &str, body: &mut Object) -> Result<(), Fault> {
+pub fn prepare(world: &mut World, key: &str, body: &mut Object) -> Result<(), Refusal> {
     let target = body
         .get("target")
         .cloned()
-        .ok_or_else(|| Fault::required("resource.target"))?;
+        .ok_or_else(|| Refusal::required("resource.target"))?;
     let text = target.as_str().unwrap_or("").to_string();
     let path = text
         .strip_prefix(refs::LINK_ROOT)
         .unwrap_or(&text)
         .to_string();
     if world.linked(&target).is_none() {
-        return Err(Fault::not_found(&path));
+        return Err(Refusal::not_found(&path));
     }
     if of_group(world, &path).is_some_and(|other| other != path_of(key)) {
-        return Err(Fault::invalid(
+        return Err(Refusal::invalid(
             "resource.target",
             &text,
             "The target is already being autoscaled by another autoscaler.",
@@ -50,15 +59,15 @@ pub fn prepare(world: &mut World, key: &str, body: &mut Object) -> Result<(), Fa
 
 /// # Errors
 /// A maximum that is missing or below the minimum, a utilisation outside (0, 1].
-pub fn check(body: &Object) -> Result<(), Fault> {
+pub fn check(body: &Object) -> Result<(), Refusal> {
     const AT: &str = "resource.autoscalingPolicy";
     let policy = body.get("autoscalingPolicy").cloned().unwrap_or_default();
     let number = |name: &str| policy.get(name).and_then(Json::as_i64);
-    let max =
-        number("maxNumReplicas").ok_or_else(|| Fault::required(&format!("{AT}.maxNumReplicas")))?;
+    let max = number("maxNumReplicas")
+        .ok_or_else(|| Refusal::required(&format!("{AT}.maxNumReplicas")))?;
     let min = number("minNumReplicas").unwrap_or(2);
     if max < min {
-        return Err(Fault::invalid(
+        return Err(Refusal::invalid(
             &format!("{AT}.maxNumReplicas"),
             &max.to_string(),
             "Must be greater than or equal to minNumReplicas.",
@@ -69,7 +78,7 @@ pub fn check(body: &Object) -> Result<(), Fault> {
         .and_then(Json::as_f64)
         && !(target > 0.0 && target <= 1.0)
     {
-        return Err(Fault::invalid(
+        return Err(Refusal::invalid(
             &format!("{AT}.cpuUtilization.utilizationTarget"),
             &target.to_string(),
             "Must be greater than 0 and at most 1.",

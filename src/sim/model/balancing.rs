@@ -6,14 +6,42 @@ use serde_json::{Value as Json, json};
 
 use super::super::Outcome;
 use super::super::ask::Ask;
-use super::super::fault::Fault;
 use super::super::operation;
 use super::super::refs;
+use super::super::refusal::Refusal;
 use super::super::world::{Object, World};
 use super::certificates;
 use super::groups::Action;
 use super::reach::texts;
+use super::rules::Rule;
 use super::{Handler, existing, group_health};
+
+/// What `r5flow sim --explain` tells of this file.
+pub const RULES: &[Rule] = &[
+    Rule {
+        of: &["compute.healthChecks"],
+        says: "defaults are filled in; a timeout longer than the interval is refused",
+        source: "API description of `HealthCheck`",
+        test: "tests/gcloud/templates.txt",
+    },
+    Rule {
+        of: &["compute.backendServices"],
+        says: "`getHealth` answers HEALTHY for machines that serve, once their probes pass a firewall rule and the threshold is reached",
+        source: "API description of `HealthStatus`",
+        test: "without_the_firewall_rule_nothing_is_healthy",
+    },
+    Rule {
+        of: &[
+            "compute.urlMaps",
+            "compute.targetHttpsProxies",
+            "compute.targetHttpProxies",
+            "compute.globalForwardingRules",
+        ],
+        says: "a URL map needs its default service, a proxy its URL map and certificates; setters replace one reference",
+        source: "API descriptions of the resources",
+        test: "tests/gcloud/balancing.txt",
+    },
+];
 
 pub fn method(id: &str) -> Option<Handler> {
     Some(match id {
@@ -29,7 +57,7 @@ pub fn method(id: &str) -> Option<Handler> {
 
 /// # Errors
 /// See [`check`].
-pub fn prepare(world: &mut World, collection: &str, body: &mut Object) -> Result<(), Fault> {
+pub fn prepare(world: &mut World, collection: &str, body: &mut Object) -> Result<(), Refusal> {
     let fill = |body: &mut Object, pairs: &[(&str, Json)]| {
         for (name, value) in pairs {
             body.entry(name.to_string()).or_insert(value.clone());
@@ -90,23 +118,23 @@ pub fn prepare(world: &mut World, collection: &str, body: &mut Object) -> Result
                 ],
             );
             if !body.contains_key("urlMap") {
-                return Err(Fault::required("resource.urlMap"));
+                return Err(Refusal::required("resource.urlMap"));
             }
             let none = body
                 .get("sslCertificates")
                 .and_then(Json::as_array)
                 .is_none_or(|c| c.is_empty());
             if none && !body.contains_key("certificateMap") {
-                return Err(Fault::required("resource.sslCertificates"));
+                return Err(Refusal::required("resource.sslCertificates"));
             }
         }
         "compute.targetHttpProxies" if !body.contains_key("urlMap") => {
-            return Err(Fault::required("resource.urlMap"));
+            return Err(Refusal::required("resource.urlMap"));
         }
         "compute.urlMaps" => {
             let routed = ["defaultService", "defaultUrlRedirect", "defaultRouteAction"];
             if !routed.iter().any(|f| body.contains_key(*f)) {
-                return Err(Fault::required("resource.defaultService"));
+                return Err(Refusal::required("resource.defaultService"));
             }
         }
         _ => {}
@@ -141,17 +169,17 @@ fn complete_probe(body: &mut Object) {
 /// # Errors
 /// Ranges of the API description: a probe's timeout within its interval, one health check for a backend
 /// service, one protocol for a health check.
-pub fn check(world: &World, collection: &str, body: &Object) -> Result<(), Fault> {
+pub fn check(world: &World, collection: &str, body: &Object) -> Result<(), Refusal> {
     let _ = world;
     let number = |name: &str| body.get(name).and_then(Json::as_i64);
     if collection == "compute.healthChecks" {
         if body.get("type").is_none() {
-            return Err(Fault::required("resource.type"));
+            return Err(Refusal::required("resource.type"));
         }
         if let (Some(timeout), Some(interval)) = (number("timeoutSec"), number("checkIntervalSec"))
             && timeout > interval
         {
-            return Err(Fault::invalid(
+            return Err(Refusal::invalid(
                 "resource.timeoutSec",
                 &timeout.to_string(),
                 &format!("Must be less than or equal to checkIntervalSec ({interval})."),
@@ -168,7 +196,7 @@ pub fn check(world: &World, collection: &str, body: &Object) -> Result<(), Fault
             .and_then(Json::as_array)
             .map_or(0, Vec::len);
         if checks > 1 || (checks == 0 && backends > 0) {
-            return Err(Fault::invalid(
+            return Err(Refusal::invalid(
                 "resource.healthChecks",
                 &checks.to_string(),
                 "Exactly one health check must be specified.",
@@ -179,11 +207,13 @@ pub fn check(world: &World, collection: &str, body: &Object) -> Result<(), Fault
 }
 
 /// One entry for each machine of the group, at the named port; nothing while the group has no such port.
-fn get_health(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+fn get_health(world: &mut World, ask: &Ask) -> Result<Outcome, Refusal> {
     let key = existing(world, ask)?;
-    let given = ask.text("group").ok_or_else(|| Fault::required("group"))?;
+    let given = ask
+        .text("group")
+        .ok_or_else(|| Refusal::required("group"))?;
     let path = refs::path_of(given, &ask.project)
-        .ok_or_else(|| Fault::invalid("group", given, "The URL is malformed."))?;
+        .ok_or_else(|| Refusal::invalid("group", given, "The URL is malformed."))?;
     let service = world.live(&key).map(|r| r.body.clone()).unwrap_or_default();
     let backends = service
         .get("backends")
@@ -195,7 +225,7 @@ fn get_health(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
         .iter()
         .any(|b| b.get("group").and_then(Json::as_str) == Some(&link))
     {
-        return Err(Fault::invalid(
+        return Err(Refusal::invalid(
             "group",
             given,
             "It is not a backend of this backend service.",
@@ -257,12 +287,12 @@ fn get_health(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
     Ok(out.into())
 }
 
-fn set_certificates(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+fn set_certificates(world: &mut World, ask: &Ask) -> Result<Outcome, Refusal> {
     let key = existing(world, ask)?;
     let given = texts(&ask.body, "sslCertificates");
     // "At least one SSL certificate must be specified", fifteen at most (API description).
     if given.is_empty() || given.len() > 15 {
-        return Err(Fault::invalid(
+        return Err(Refusal::invalid(
             "sslCertificates",
             &given.len().to_string(),
             "From 1 to 15 certificates must be given.",
@@ -271,9 +301,9 @@ fn set_certificates(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
     let mut links = Vec::new();
     for text in given {
         let path = refs::path_of(text, &ask.project)
-            .ok_or_else(|| Fault::invalid("sslCertificates", text, "The URL is malformed."))?;
+            .ok_or_else(|| Refusal::invalid("sslCertificates", text, "The URL is malformed."))?;
         if world.compute(&path).is_none() {
-            return Err(Fault::not_found(&path));
+            return Err(Refusal::not_found(&path));
         }
         links.push(json!(refs::link(&path)));
     }
@@ -284,13 +314,13 @@ fn set_certificates(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
     Ok(operation::begin(world, ask, &key, Vec::new()).into())
 }
 
-fn set_link(world: &mut World, ask: &Ask, field: &str) -> Result<Outcome, Fault> {
+fn set_link(world: &mut World, ask: &Ask, field: &str) -> Result<Outcome, Refusal> {
     let key = existing(world, ask)?;
-    let given = ask.text(field).ok_or_else(|| Fault::required(field))?;
+    let given = ask.text(field).ok_or_else(|| Refusal::required(field))?;
     let path = refs::path_of(given, &ask.project)
-        .ok_or_else(|| Fault::invalid(field, given, "The URL is malformed."))?;
+        .ok_or_else(|| Refusal::invalid(field, given, "The URL is malformed."))?;
     if world.compute(&path).is_none() {
-        return Err(Fault::not_found(&path));
+        return Err(Refusal::not_found(&path));
     }
     world.change(&key, |body| {
         body.insert(field.to_string(), json!(refs::link(&path)));
@@ -299,10 +329,10 @@ fn set_link(world: &mut World, ask: &Ask, field: &str) -> Result<Outcome, Fault>
     Ok(operation::begin(world, ask, &key, Vec::new()).into())
 }
 
-fn set_url_map(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+fn set_url_map(world: &mut World, ask: &Ask) -> Result<Outcome, Refusal> {
     set_link(world, ask, "urlMap")
 }
 
-fn set_target(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+fn set_target(world: &mut World, ask: &Ask) -> Result<Outcome, Refusal> {
     set_link(world, ask, "target")
 }

@@ -5,7 +5,7 @@
 use serde_json::{Value as Json, json};
 
 use super::super::ask::Ask;
-use super::super::fault::Fault;
+use super::super::refusal::Refusal;
 use super::super::world::World;
 use super::super::{Outcome, operation};
 use crate::world::Millis;
@@ -16,7 +16,7 @@ pub fn is_off(world: &World, method: &str) -> bool {
 }
 
 /// Stores the body under the path of the call, and answers as if all were done.
-pub fn answer(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+pub fn answer(world: &mut World, ask: &Ask) -> Result<Outcome, Refusal> {
     let target = ask.target();
     let key = match ask.body.get("name").and_then(Json::as_str) {
         Some(name) if world.live(&target).is_none() => format!("{}/{name}", ask.key()),

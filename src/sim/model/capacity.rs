@@ -8,7 +8,16 @@ use super::super::failure::Failure;
 use super::super::refs;
 use super::super::scenario::fits;
 use super::super::world::{Object, World};
+use super::rules::Rule;
 use super::{path_of, quotas};
+
+/// What `r5flow sim --explain` tells of this file.
+pub const RULES: &[Rule] = &[Rule {
+    of: &["compute.instances"],
+    says: "a quota or a full zone is told by the operation, some seconds in, and the machine is gone afterwards",
+    source: "ai-on-gke#849; nodejs-compute#377",
+    test: "a_quota_of_machines_is_told_by_the_operation",
+}];
 
 /// Why a new machine cannot run; none when it can.
 pub fn refused_machine(world: &World, key: &str, body: &Object) -> Option<Failure> {

@@ -6,16 +6,25 @@
 
 use serde_json::{Value as Json, json};
 
-use super::super::fault::Fault;
 use super::super::refs;
+use super::super::refusal::Refusal;
 use super::super::scenario::{Dns, DnsMode, Pointing};
 use super::super::timing::Happening;
 use super::super::world::{Due, Object, World};
+use super::rules::Rule;
 use super::{dns, path_of};
+
+/// What `r5flow sim --explain` tells of this file.
+pub const RULES: &[Rule] = &[Rule {
+    of: &["compute.sslCertificates"],
+    says: "a managed certificate stays PROVISIONING until its domains point at the address and the chain proxy, rule, port 443 stands",
+    source: "Google, \"Troubleshoot SSL certificates\"; API description of `SslCertificateManagedSslCertificate`",
+    test: "from_a_running_machine_to_an_active_certificate",
+}];
 
 /// # Errors
 /// A managed certificate without domains, or with a wildcard, which only Certificate Manager issues.
-pub fn prepare(world: &mut World, body: &mut Object) -> Result<(), Fault> {
+pub fn prepare(world: &mut World, body: &mut Object) -> Result<(), Refusal> {
     let _ = world;
     let own = body.contains_key("certificate") || body.contains_key("selfManaged");
     let kind = body
@@ -28,11 +37,11 @@ pub fn prepare(world: &mut World, body: &mut Object) -> Result<(), Fault> {
     if kind != "MANAGED" {
         return match own {
             true => Ok(()),
-            false => Err(Fault::required("resource.certificate")),
+            false => Err(Refusal::required("resource.certificate")),
         };
     }
     let Some(managed) = body.get_mut("managed").and_then(Json::as_object_mut) else {
-        return Err(Fault::required("resource.managed"));
+        return Err(Refusal::required("resource.managed"));
     };
     let domains = managed
         .get("domains")
@@ -40,11 +49,11 @@ pub fn prepare(world: &mut World, body: &mut Object) -> Result<(), Fault> {
         .cloned()
         .unwrap_or_default();
     if domains.is_empty() {
-        return Err(Fault::required("resource.managed.domains"));
+        return Err(Refusal::required("resource.managed.domains"));
     }
     for domain in domains.iter().filter_map(Json::as_str) {
         if domain.contains('*') || !domain.contains('.') {
-            return Err(Fault::invalid(
+            return Err(Refusal::invalid(
                 "resource.managed.domains",
                 domain,
                 "Invalid domain name specified.",

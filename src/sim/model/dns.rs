@@ -6,12 +6,33 @@
 use serde_json::{Value as Json, json};
 
 use super::super::ask::Ask;
-use super::super::fault::Fault;
 use super::super::operation::USER;
+use super::super::refusal::Refusal;
 use super::super::timing;
 use super::super::world::{Due, Object, World};
 use super::super::{Outcome, generic, page, refs};
+use super::rules::Rule;
 use super::{Handler, certificates};
+
+/// What `r5flow sim --explain` tells of this file.
+pub const RULES: &[Rule] = &[
+    Rule {
+        of: &["dns.managedZones"],
+        says: "a zone has its NS and SOA records, and is not deleted while it holds others",
+        source: "API description of `ManagedZone`",
+        test: "tests/gcloud/dns.txt",
+    },
+    Rule {
+        of: &[
+            "dns.changes",
+            "dns.resourceRecordSets",
+            "dns.managedZoneOperations",
+        ],
+        says: "a change is atomic: one entry that does not fit refuses all of it; it is pending, and done a moment later",
+        source: "API description of `Change`",
+        test: "dns_answers_for_a_certificate",
+    },
+];
 
 pub fn method(id: &str) -> Option<Handler> {
     Some(match id {
@@ -59,14 +80,14 @@ pub fn prepare(world: &mut World, collection: &str, key: &str, body: &mut Object
 
 /// # Errors
 /// A zone that still has records of the caller's.
-pub fn removable(world: &World, key: &str) -> Result<(), Fault> {
+pub fn removable(world: &World, key: &str) -> Result<(), Refusal> {
     let prefix = format!("{key}/rrsets/");
     let name = refs::last(key);
     let own = world
         .of("dns.resourceRecordSets", &prefix)
         .any(|(_, r)| !matches!(r.text("type"), "NS" | "SOA"));
     match own {
-        true => Err(Fault::new(
+        true => Err(Refusal::new(
             400,
             "containerNotEmpty",
             format!(
@@ -77,7 +98,7 @@ pub fn removable(world: &World, key: &str) -> Result<(), Fault> {
     }
 }
 
-fn change(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+fn change(world: &mut World, ask: &Ask) -> Result<Outcome, Refusal> {
     let zone = ask.key().trim_end_matches("/changes").to_string();
     if world.live(&zone).is_none() {
         return Err(generic::missing(&zone));
@@ -103,7 +124,7 @@ fn change(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
     for (i, record) in deletions.iter().enumerate() {
         if world.live(&removed[i]).is_none() {
             let name = shown(record);
-            return Err(Fault::new(
+            return Err(Refusal::new(
                 404,
                 "notFound",
                 format!(
@@ -116,7 +137,7 @@ fn change(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
         let key = record_key(record);
         if world.live(&key).is_some() && !removed.contains(&key) {
             let name = shown(record);
-            return Err(Fault::new(
+            return Err(Refusal::new(
                 409,
                 "alreadyExists",
                 format!(
@@ -176,9 +197,9 @@ pub fn record_changed(world: &mut World, key: &str, old: Option<&Object>, new: O
 }
 
 /// A change of a zone answers with an operation, which is kept below the zone.
-fn change_zone(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+fn change_zone(world: &mut World, ask: &Ask) -> Result<Outcome, Refusal> {
     let collection = ask.collection.clone();
-    let collection = collection.ok_or_else(|| Fault::not_simulated(&ask.method.id))?;
+    let collection = collection.ok_or_else(|| Refusal::not_simulated(&ask.method.id))?;
     let key = ask.key();
     let old = generic::view(world, &key);
     generic::change(world, ask, &collection, &*ask.method.name == "patch")?;
@@ -206,7 +227,7 @@ fn change_zone(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
 }
 
 /// The record sets of a zone, of one name or of one name and type.
-fn records(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+fn records(world: &mut World, ask: &Ask) -> Result<Outcome, Refusal> {
     let zone = ask.key().trim_end_matches("/rrsets").to_string();
     if world.live(&zone).is_none() {
         return Err(generic::missing(&zone));

@@ -56,10 +56,10 @@ pub fn furnish(world: &mut World, project: &str) {
             request_id: None,
         };
         let id = existing.id.as_deref().map(filled);
-        if let Err(fault) = generic::plant(world, &ask, &collection, id) {
+        if let Err(refusal) = generic::plant(world, &ask, &collection, id) {
             world.notes.push(format!(
                 "scenario: {}: {}",
-                existing.collection, fault.message
+                existing.collection, refusal.message
             ));
         }
     }

@@ -6,14 +6,34 @@
 use serde_json::{Value as Json, json};
 
 use super::super::ask::Ask;
-use super::super::fault::Fault;
 use super::super::operation;
+use super::super::refusal::Refusal;
 use super::super::timing::Happening;
 use super::super::world::{Due, World};
 use super::super::{Outcome, identity, page, refs};
 use super::group_wish::{Reach, Wish};
 use super::groups::{self, Action, Group};
+use super::rules::Rule;
 use super::{Handler, existing, group_machine, group_spec, group_view, path_of};
+
+/// What `r5flow sim --explain` tells of this file.
+pub const RULES: &[Rule] = &[
+    Rule {
+        of: &[
+            "compute.instanceGroupManagers",
+            "compute.regionInstanceGroupManagers",
+        ],
+        says: "methods that name machines (recreate, delete, abandon, create, apply updates) are not bound by `maxSurge` and `maxUnavailable`, and change the size where they take or add",
+        source: "API description of each method",
+        test: "machines_leave_by_name",
+    },
+    Rule {
+        of: &["compute.instanceGroups", "compute.regionInstanceGroups"],
+        says: "named ports are set, and machines listed; the group beside a managed one comes and goes with it",
+        source: "API description of `InstanceGroup`",
+        test: "tests/gcloud/groups.txt",
+    },
+];
 
 pub fn method(id: &str) -> Option<Handler> {
     let (collection, name) = id.rsplit_once('.')?;
@@ -43,7 +63,7 @@ pub fn method(id: &str) -> Option<Handler> {
 }
 
 /// The manager of a POST that only reads: the group may be on its way out.
-fn manager(world: &World, ask: &Ask) -> Result<String, Fault> {
+fn manager(world: &World, ask: &Ask) -> Result<String, Refusal> {
     let named = ask.target();
     match world.live(&named) {
         Some(_) => Ok(named),
@@ -53,13 +73,13 @@ fn manager(world: &World, ask: &Ask) -> Result<String, Fault> {
     }
 }
 
-fn list_managed(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+fn list_managed(world: &mut World, ask: &Ask) -> Result<Outcome, Refusal> {
     let key = manager(world, ask)?;
     let items = group_view::machines(world, &key);
     Ok(page::answer(world, ask, items)?.into())
 }
 
-fn list_errors(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+fn list_errors(world: &mut World, ask: &Ask) -> Result<Outcome, Refusal> {
     let key = manager(world, ask)?;
     let items = group_view::errors(world, &key);
     Ok(page::answer(world, ask, items)?.into())
@@ -73,7 +93,7 @@ fn largest(key: &str) -> i64 {
     }
 }
 
-fn resize(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+fn resize(world: &mut World, ask: &Ask) -> Result<Outcome, Refusal> {
     let key = existing(world, ask)?;
     let text = ask.param("size").unwrap_or("");
     let most = largest(&key);
@@ -82,7 +102,7 @@ fn resize(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
         .ok()
         .filter(|n| (0..=most).contains(n))
         .ok_or_else(|| {
-            Fault::invalid("size", text, &format!("Must be a number from 0 to {most}."))
+            Refusal::invalid("size", text, &format!("Must be a number from 0 to {most}."))
         })?;
     set_size(world, &key, size);
     Ok(groups::begin(world, ask, &key).into())
@@ -94,15 +114,15 @@ fn set_size(world: &mut World, key: &str, size: i64) {
     });
 }
 
-fn set_template(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+fn set_template(world: &mut World, ask: &Ask) -> Result<Outcome, Refusal> {
     let key = existing(world, ask)?;
     let given = ask
         .text("instanceTemplate")
-        .ok_or_else(|| Fault::required("instanceTemplate"))?;
+        .ok_or_else(|| Refusal::required("instanceTemplate"))?;
     let path = refs::path_of(given, &ask.project)
-        .ok_or_else(|| Fault::invalid("instanceTemplate", given, "The URL is malformed."))?;
+        .ok_or_else(|| Refusal::invalid("instanceTemplate", given, "The URL is malformed."))?;
     if world.compute(&path).is_none() {
-        return Err(Fault::not_found(&path));
+        return Err(Refusal::not_found(&path));
     }
     let link = refs::link(&path);
     world.change(&key, |body| {
@@ -116,7 +136,7 @@ fn set_template(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
 const MOST_NAMED: usize = 1000;
 
 /// The machines that a call names, by their places in the group.
-fn named(world: &World, ask: &Ask, key: &str) -> Result<Vec<usize>, Fault> {
+fn named(world: &World, ask: &Ask, key: &str) -> Result<Vec<usize>, Refusal> {
     let given: Vec<&str> = ask
         .body
         .get("instances")
@@ -126,10 +146,10 @@ fn named(world: &World, ask: &Ask, key: &str) -> Result<Vec<usize>, Fault> {
         .filter_map(Json::as_str)
         .collect();
     if given.is_empty() {
-        return Err(Fault::required("resource.instances"));
+        return Err(Refusal::required("resource.instances"));
     }
     if given.len() > MOST_NAMED {
-        return Err(Fault::invalid(
+        return Err(Refusal::invalid(
             "resource.instances",
             &given.len().to_string(),
             "At most 1000 instances may be given.",
@@ -146,7 +166,7 @@ fn named(world: &World, ask: &Ask, key: &str) -> Result<Vec<usize>, Fault> {
                 .iter()
                 .position(|m| m.key == wanted && m.stays())
                 .ok_or_else(|| {
-                    Fault::invalid(
+                    Refusal::invalid(
                         "resource.instances",
                         text,
                         "It is not a member of the managed instance group.",
@@ -176,12 +196,12 @@ fn at_once(
 }
 
 /// Brings the named machines, or all, to their target version at once.
-fn apply_updates(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+fn apply_updates(world: &mut World, ask: &Ask) -> Result<Outcome, Refusal> {
     let key = existing(world, ask)?;
     let all = ask.body.get("allInstances").and_then(Json::as_bool) == Some(true);
     let chosen = match (all, ask.body.contains_key("instances")) {
         (true, true) => {
-            return Err(Fault::invalid(
+            return Err(Refusal::invalid(
                 "resource.allInstances",
                 "true",
                 "instances must not be given together with allInstances.",
@@ -194,7 +214,7 @@ fn apply_updates(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
     let least = Reach::parse(ask.text("minimalAction").or(Some("NONE")));
     let most = Reach::parse(ask.text("mostDisruptiveAllowedAction"));
     if least > most {
-        return Err(Fault::invalid(
+        return Err(Refusal::invalid(
             "resource.minimalAction",
             ask.text("minimalAction").unwrap_or(""),
             "Must not be more disruptive than mostDisruptiveAllowedAction.",
@@ -250,7 +270,7 @@ fn update_one(
 
 /// Recreated machines get the target version ("deletes the selected VM and recreates it using the
 /// latest instance template").
-fn recreate(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+fn recreate(world: &mut World, ask: &Ask) -> Result<Outcome, Refusal> {
     let key = existing(world, ask)?;
     let chosen = named(world, ask, &key)?;
     Ok(at_once(world, ask, &key, |world, group| {
@@ -261,7 +281,7 @@ fn recreate(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
 }
 
 /// Deletes the named machines; the target size shrinks with them.
-fn delete(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+fn delete(world: &mut World, ask: &Ask) -> Result<Outcome, Refusal> {
     let key = existing(world, ask)?;
     let chosen = named(world, ask, &key)?;
     shrink(world, &key, chosen.len() as i64);
@@ -273,7 +293,7 @@ fn delete(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
 }
 
 /// The named machines leave the group and run on.
-fn abandon(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+fn abandon(world: &mut World, ask: &Ask) -> Result<Outcome, Refusal> {
     let key = existing(world, ask)?;
     let chosen = named(world, ask, &key)?;
     shrink(world, &key, chosen.len() as i64);
@@ -298,7 +318,7 @@ fn shrink(world: &mut World, key: &str, by: i64) {
 }
 
 /// Machines with names of the caller's choice; the target size grows with them.
-fn create(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+fn create(world: &mut World, ask: &Ask) -> Result<Outcome, Refusal> {
     let key = existing(world, ask)?;
     let mut names = Vec::new();
     let given = ask.body.get("instances").and_then(Json::as_array).cloned();
@@ -316,12 +336,12 @@ fn create(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
                 .any(|m| refs::last(path_of(&m.key)) == name)
         });
         if taken || names.iter().any(|n| n == name) {
-            return Err(Fault::exists(&format!("{}/{name}", path_of(&key))));
+            return Err(Refusal::exists(&format!("{}/{name}", path_of(&key))));
         }
         names.push(name.to_string());
     }
     if names.is_empty() {
-        return Err(Fault::required("resource.instances"));
+        return Err(Refusal::required("resource.instances"));
     }
     let size = size_of(world, &key) + names.len() as i64;
     set_size(world, &key, size);
@@ -333,7 +353,7 @@ fn create(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
 }
 
 /// Replaces the whole list, under the group's fingerprint when one is given.
-fn set_named_ports(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+fn set_named_ports(world: &mut World, ask: &Ask) -> Result<Outcome, Refusal> {
     let key = existing(world, ask)?;
     let have = world
         .live(&key)
@@ -342,7 +362,7 @@ fn set_named_ports(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
     if let Some(given) = ask.text("fingerprint").filter(|f| !f.is_empty())
         && given != have
     {
-        return Err(Fault::stale_fingerprint());
+        return Err(Refusal::stale_fingerprint());
     }
     let ports = ask
         .body
@@ -352,7 +372,7 @@ fn set_named_ports(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
     for port in ports.as_array().map(Vec::as_slice).unwrap_or_default() {
         let number = port.get("port").and_then(Json::as_i64).unwrap_or(0);
         if !(1..=65535).contains(&number) {
-            return Err(Fault::invalid(
+            return Err(Refusal::invalid(
                 "namedPorts[0].port",
                 &number.to_string(),
                 "Must be from 1 to 65535.",
@@ -365,7 +385,7 @@ fn set_named_ports(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
     Ok(operation::begin(world, ask, &key, Vec::new()).into())
 }
 
-fn list_instances(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+fn list_instances(world: &mut World, ask: &Ask) -> Result<Outcome, Refusal> {
     let key = manager(world, ask)?;
     let group = key.replace("/instanceGroups/", "/instanceGroupManagers/");
     let ports = world

@@ -13,8 +13,20 @@ use super::super::world::{Due, Object, World};
 use super::group_machine;
 use super::group_wish::{Healing, Wish};
 use super::groups::{Action, Group, GroupError, Machine, Probe};
+use super::rules::Rule;
 use super::{path_of, reach};
 use crate::world::{Millis, Timestamp};
+
+/// What `r5flow sim --explain` tells of this file.
+pub const RULES: &[Rule] = &[Rule {
+    of: &[
+        "compute.instanceGroupManagers",
+        "compute.regionInstanceGroupManagers",
+    ],
+    says: "a machine that fails its check is recreated under its name; unsuccessful checks within `initialDelaySec` are ignored",
+    source: "API description of `InstanceGroupManagerAutoHealingPolicy`",
+    test: "a_machine_that_falls_ill_is_recreated",
+}];
 
 /// Whether a machine answers a health check now: it runs, its image serves, probes get through, and
 /// what it needs is there.

@@ -11,8 +11,20 @@ use super::super::timing::Happening;
 use super::super::world::{Object, World};
 use super::group_wish::{Reach, Version};
 use super::groups::{self, Action, Group, GroupError, Machine, Probe};
+use super::rules::Rule;
 use super::{capacity, group_health, instances, path_of};
 use crate::world::{Millis, Timestamp};
+
+/// What `r5flow sim --explain` tells of this file.
+pub const RULES: &[Rule] = &[Rule {
+    of: &[
+        "compute.instanceGroupManagers",
+        "compute.regionInstanceGroupManagers",
+    ],
+    says: "machines start one after another, and carry `instance-template` and `created-by` in their metadata",
+    source: "API description of `ManagedInstance`; recorded machines of groups",
+    test: "machines_come_one_after_another_and_are_spread",
+}];
 
 /// Ends every action whose time has come.
 pub fn finish(world: &mut World, key: &str, group: &mut Group) {

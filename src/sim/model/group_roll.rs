@@ -11,7 +11,19 @@ use super::group_health::available;
 use super::group_machine;
 use super::group_wish::{Reach, Version};
 use super::groups::{Action, Group};
+use super::rules::Rule;
 use crate::world::Timestamp;
+
+/// What `r5flow sim --explain` tells of this file.
+pub const RULES: &[Rule] = &[Rule {
+    of: &[
+        "compute.instanceGroupManagers",
+        "compute.regionInstanceGroupManagers",
+    ],
+    says: "a roll keeps to `maxSurge`, `maxUnavailable`, `replacementMethod`, `minimalAction` and `mostDisruptiveAllowedAction`; zones are evened out",
+    source: "API description of `InstanceGroupManagerUpdatePolicy`",
+    test: "a_roll_with_surge_never_serves_with_fewer",
+}];
 
 /// Starts what can be started now; gives the moment of the next look when something has to wait for
 /// the clock alone.

@@ -4,15 +4,27 @@
 
 use serde_json::{Value as Json, json};
 
-use super::super::fault::Fault;
 use super::super::refs;
+use super::super::refusal::Refusal;
 use super::super::world::{Object, World};
 use super::group_wish::{Reach, takes_the_rest};
 use super::path_of;
+use super::rules::Rule;
+
+/// What `r5flow sim --explain` tells of this file.
+pub const RULES: &[Rule] = &[Rule {
+    of: &[
+        "compute.instanceGroupManagers",
+        "compute.regionInstanceGroupManagers",
+    ],
+    says: "limits that contradict each other, versions without a rest and unknown zones are refused; stateful policies answer 501",
+    source: "API description of `InstanceGroupManager`; the texts of the API",
+    test: "the_api_refuses_impossible_limits",
+}];
 
 /// # Errors
 /// Missing versions, a bad size, zones outside the region, or limits that contradict each other.
-pub fn prepare(world: &mut World, key: &str, body: &mut Object) -> Result<(), Fault> {
+pub fn prepare(world: &mut World, key: &str, body: &mut Object) -> Result<(), Refusal> {
     let path = path_of(key).to_string();
     let project = refs::project_of(&path).unwrap_or_default().to_string();
     let name = body
@@ -22,7 +34,7 @@ pub fn prepare(world: &mut World, key: &str, body: &mut Object) -> Result<(), Fa
         .to_string();
     body.entry("baseInstanceName").or_insert(json!(name));
     if !body.contains_key("targetSize") {
-        return Err(Fault::required("resource.targetSize"));
+        return Err(Refusal::required("resource.targetSize"));
     }
     place(world, &path, &project, body)?;
     complete(body, &path)?;
@@ -34,7 +46,7 @@ pub fn prepare(world: &mut World, key: &str, body: &mut Object) -> Result<(), Fa
 }
 
 /// Zones of a regional group; each must be one of the region's.
-fn place(world: &World, path: &str, project: &str, body: &mut Object) -> Result<(), Fault> {
+fn place(world: &World, path: &str, project: &str, body: &mut Object) -> Result<(), Refusal> {
     let Some(region) = refs::after(path, "regions") else {
         return Ok(());
     };
@@ -48,7 +60,7 @@ fn place(world: &World, path: &str, project: &str, body: &mut Object) -> Result<
     for zone in &given {
         let name = refs::last(zone.get("zone").and_then(Json::as_str).unwrap_or("")).to_string();
         if !known.contains(&name) {
-            return Err(Fault::invalid(
+            return Err(Refusal::invalid(
                 "resource.distributionPolicy.zones",
                 &name,
                 "The zone must exist in the region where the managed instance group is located.",
@@ -77,7 +89,7 @@ fn place(world: &World, path: &str, project: &str, body: &mut Object) -> Result<
 /// # Errors
 /// No version, or not exactly one that takes the rest; limits that contradict each other; stateful
 /// settings, which are not simulated.
-pub fn complete(body: &mut Object, path: &str) -> Result<(), Fault> {
+pub fn complete(body: &mut Object, path: &str) -> Result<(), Refusal> {
     if body.get("statefulPolicy").is_some_and(|p| !p.is_null()) {
         return Err(stateful());
     }
@@ -88,13 +100,13 @@ pub fn complete(body: &mut Object, path: &str) -> Result<(), Fault> {
         .unwrap_or_default();
     let template = body.get("instanceTemplate").cloned();
     let versions = match (versions.is_empty(), template) {
-        (true, None) => return Err(Fault::required("resource.instanceTemplate")),
+        (true, None) => return Err(Refusal::required("resource.instanceTemplate")),
         (true, Some(template)) => vec![json!({ "instanceTemplate": template })],
         (false, _) => versions,
     };
     let open = versions.iter().filter(|v| takes_the_rest(v)).count();
     if open != 1 {
-        return Err(Fault::invalid(
+        return Err(Refusal::invalid(
             "resource.versions",
             &versions.len().to_string(),
             "Exactly one version must leave targetSize unset.",
@@ -102,7 +114,7 @@ pub fn complete(body: &mut Object, path: &str) -> Result<(), Fault> {
     }
     for version in &versions {
         if version.get("instanceTemplate").is_none() {
-            return Err(Fault::required("resource.versions[0].instanceTemplate"));
+            return Err(Refusal::required("resource.versions[0].instanceTemplate"));
         }
     }
     let main = versions.iter().find(|v| takes_the_rest(v)).cloned();
@@ -115,12 +127,12 @@ pub fn complete(body: &mut Object, path: &str) -> Result<(), Fault> {
 }
 
 /// What a group with state of its own machines is answered.
-pub fn stateful() -> Fault {
-    Fault::not_simulated("stateful policies and per-instance configs of managed groups")
+pub fn stateful() -> Refusal {
+    Refusal::not_simulated("stateful policies and per-instance configs of managed groups")
 }
 
 /// "Names must be unique"; each template at most once (API description of `versions`).
-fn check_names(body: &Object) -> Result<(), Fault> {
+fn check_names(body: &Object) -> Result<(), Refusal> {
     let versions = body.get("versions").and_then(Json::as_array);
     let mut seen: Vec<(&Json, &Json)> = Vec::new();
     for version in versions.into_iter().flatten() {
@@ -129,7 +141,7 @@ fn check_names(body: &Object) -> Result<(), Fault> {
             !name.is_null() && *n == name || name.is_null() && n.is_null() && *t == template
         });
         if twice.is_some() {
-            return Err(Fault::invalid(
+            return Err(Refusal::invalid(
                 "resource.versions",
                 name.as_str().or(template.as_str()).unwrap_or(""),
                 "Versions must have different names.",
@@ -145,14 +157,14 @@ fn check_names(body: &Object) -> Result<(), Fault> {
 ///
 /// # Errors
 /// Other zones than before.
-pub fn fixed_zones(old: &Object, new: &Object) -> Result<(), Fault> {
+pub fn fixed_zones(old: &Object, new: &Object) -> Result<(), Refusal> {
     let zones = |body: &Object| {
         body.get("distributionPolicy")
             .and_then(|d| d.get("zones"))
             .cloned()
     };
     match zones(new) {
-        Some(given) if Some(&given) != zones(old).as_ref() => Err(Fault::invalid(
+        Some(given) if Some(&given) != zones(old).as_ref() => Err(Refusal::invalid(
             "resource.distributionPolicy.zones",
             "",
             "The zones of a regional managed instance group cannot be changed.",
@@ -169,7 +181,7 @@ fn given(policy: &Json, name: &str, kind: &str) -> Option<i64> {
 /// Rules quoted from the API's own error texts (terraform-example-foundation#427, and the Terraform
 /// provider's tests for RESTART and RECREATE), percentages from the API description ("only if the group
 /// has 10 or more instances" for a regional one).
-fn check_limits(body: &Object, path: &str) -> Result<(), Fault> {
+fn check_limits(body: &Object, path: &str) -> Result<(), Refusal> {
     let Some(policy) = body.get("updatePolicy") else {
         return Ok(());
     };
@@ -204,15 +216,15 @@ fn check_limits(body: &Object, path: &str) -> Result<(), Fault> {
     check_combination(policy)
 }
 
-fn refuse_limit(name: &str, value: i64, why: &str) -> Result<(), Fault> {
-    Err(Fault::invalid(
+fn refuse_limit(name: &str, value: i64, why: &str) -> Result<(), Refusal> {
+    Err(Refusal::invalid(
         &format!("resource.updatePolicy.{name}"),
         &value.to_string(),
         why,
     ))
 }
 
-fn check_combination(policy: &Json) -> Result<(), Fault> {
+fn check_combination(policy: &Json) -> Result<(), Refusal> {
     let none = |name: &str| {
         ["fixed", "percent"]
             .iter()
@@ -245,7 +257,7 @@ fn check_combination(policy: &Json) -> Result<(), Fault> {
     let order = |name: &str| Reach::parse(policy.get(name).and_then(Json::as_str));
     let limited = policy.get("mostDisruptiveAllowedAction").is_some();
     if limited && order("minimalAction") > order("mostDisruptiveAllowedAction") {
-        return Err(Fault::invalid(
+        return Err(Refusal::invalid(
             "resource.updatePolicy.minimalAction",
             policy["minimalAction"].as_str().unwrap_or(""),
             "Must not be more disruptive than mostDisruptiveAllowedAction.",

@@ -10,7 +10,19 @@ use super::super::refs;
 use super::super::world::{Object, World};
 use super::group_wish::{Wish, absolute};
 use super::groups::{Action, Group, GroupError, Machine};
+use super::rules::Rule;
 use super::{autoscalers, group_health, group_roll, path_of};
+
+/// What `r5flow sim --explain` tells of this file.
+pub const RULES: &[Rule] = &[Rule {
+    of: &[
+        "compute.instanceGroupManagers",
+        "compute.regionInstanceGroupManagers",
+    ],
+    says: "`isStable`, `versionTarget.isReached`, `currentActions`, managed machines and errors follow from what the group does",
+    source: "API description of `InstanceGroupManagerStatus`, `ManagedInstance` and `InstanceManagedByIgmError`",
+    test: "a_canary_is_a_share_of_the_group",
+}];
 
 /// `ManagedInstance.currentAction`.
 pub fn action_of(machine: &Machine, wish: &Wish) -> &'static str {

@@ -12,15 +12,27 @@ use std::collections::VecDeque;
 use serde_json::{Value as Json, json};
 
 use super::super::ask::Ask;
-use super::super::fault::Fault;
 use super::super::operation::{self, Then};
+use super::super::refusal::Refusal;
 use super::super::timing::{self, Happening};
 use super::super::world::{Due, Object, World};
 use super::group_wish::{Version, Wish};
+use super::rules::Rule;
 use super::{
     Change, group_health, group_machine, group_roll, group_spec, instances, path_of, scaling, usage,
 };
 use crate::world::{Millis, Timestamp};
+
+/// What `r5flow sim --explain` tells of this file.
+pub const RULES: &[Rule] = &[Rule {
+    of: &[
+        "compute.instanceGroupManagers",
+        "compute.regionInstanceGroupManagers",
+    ],
+    says: "the operation is done before the machines are; a change is noticed some seconds later",
+    source: "API description of `regionInstanceGroupManagers.insert`",
+    test: "a_new_template_rolls_one_machine_at_a_time",
+}];
 
 /// What happens to one machine of a group (`ManagedInstance.currentAction`).
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -236,7 +248,7 @@ pub fn noticed_at(world: &mut World, key: &str, at: Timestamp) {
 
 /// # Errors
 /// Versions or limits that the API refuses, or stateful settings, which are not simulated.
-pub fn changing(ask: &Ask, change: &Change, new: &mut Object) -> Result<(), Fault> {
+pub fn changing(ask: &Ask, change: &Change, new: &mut Object) -> Result<(), Refusal> {
     // The template alone in a patch means one version with it.
     if ask.body.contains_key("instanceTemplate") && !ask.body.contains_key("versions") {
         let template = new.get("instanceTemplate").cloned().unwrap_or_default();

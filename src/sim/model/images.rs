@@ -7,12 +7,42 @@
 use serde_json::{Value as Json, json};
 
 use super::super::ask::Ask;
-use super::super::fault::Fault;
 use super::super::operation::{self, Then};
+use super::super::refusal::Refusal;
 use super::super::timing::Happening;
 use super::super::world::{Due, Object, World};
 use super::super::{Outcome, generic, page, refs};
+use super::rules::Rule;
 use super::{Handler, existing, instances};
+use crate::wire::Verb;
+
+/// What `r5flow sim --explain` tells of this file.
+pub const RULES: &[Rule] = &[
+    Rule {
+        of: &["compute.images"],
+        says: "projects whose ids end in `-cloud` hold public images: any family of theirs is there, and nobody changes them (403)",
+        source: "refusals in public issues (`Required 'compute.images.create' permission for …`)",
+        test: "public_projects_are_read_and_not_changed",
+    },
+    Rule {
+        of: &["compute.images", "compute.imageFamilyViews"],
+        says: "exactly one source; READY a while after PENDING; a family is its newest image that is not deprecated",
+        source: "API description of `Image`",
+        test: "tests/gcloud/images.txt",
+    },
+    Rule {
+        of: &["compute.images"],
+        says: "the disk of a running machine is refused unless `forceCreate` is given",
+        source: "ansible/ansible#61634",
+        test: "tests/gcloud/images.txt",
+    },
+    Rule {
+        of: &["compute.instanceTemplates"],
+        says: "a template cannot be changed, and needs a machine type that there is",
+        source: "API description of `InstanceTemplate`",
+        test: "tests/gcloud/templates.txt",
+    },
+];
 
 pub fn method(id: &str) -> Option<Handler> {
     Some(match id {
@@ -30,11 +60,11 @@ const SOURCES: &[&str] = &["sourceDisk", "sourceImage", "sourceSnapshot"];
 
 /// # Errors
 /// No source or several, or a disk that a running machine writes to.
-pub fn prepare(world: &mut World, ask: &Ask, body: &mut Object) -> Result<(), Fault> {
+pub fn prepare(world: &mut World, ask: &Ask, body: &mut Object) -> Result<(), Refusal> {
     let raw = body.get("rawDisk").and_then(|r| r.get("source")).is_some();
     let named = SOURCES.iter().filter(|s| body.contains_key(**s)).count();
     if named + usize::from(raw) != 1 {
-        return Err(Fault::invalid(
+        return Err(Refusal::invalid(
             "resource",
             "",
             "Exactly one of rawDisk, sourceDisk, sourceImage and sourceSnapshot must be given.",
@@ -46,7 +76,7 @@ pub fn prepare(world: &mut World, ask: &Ask, body: &mut Object) -> Result<(), Fa
         let path = text.strip_prefix(refs::LINK_ROOT).unwrap_or(&text);
         let (_, disk) = world
             .linked(&source)
-            .ok_or_else(|| Fault::not_found(path))?;
+            .ok_or_else(|| Refusal::not_found(path))?;
         let user = disk
             .body
             .get("users")
@@ -65,7 +95,7 @@ pub fn prepare(world: &mut World, ask: &Ask, body: &mut Object) -> Result<(), Fa
     }
     if let Some(image) = body.get("sourceImage").and_then(Json::as_str) {
         let found = resolve(world, &ask.project, image).ok_or_else(|| {
-            Fault::not_found(image.strip_prefix(refs::LINK_ROOT).unwrap_or(image))
+            Refusal::not_found(image.strip_prefix(refs::LINK_ROOT).unwrap_or(image))
         })?;
         if let Some(found) = world.compute(&found) {
             size = found.body.get("diskSizeGb").cloned().unwrap_or(size);
@@ -103,6 +133,27 @@ pub fn is_public(project: &str) -> bool {
     project.ends_with("-cloud")
 }
 
+/// Google's projects of public images are read by everybody and changed by nobody here.
+///
+/// # Errors
+/// 403 with the permission that is missing.
+pub fn keeps_out(ask: &Ask) -> Result<(), Refusal> {
+    let reads = ask.method.reads || ask.method.verb == Verb::Get;
+    if reads || !is_public(&ask.project) {
+        return Ok(());
+    }
+    let permission = ask.method.id.replace(".insert", ".create");
+    let path = match ask.text("name") {
+        Some(name) => format!("{}/{name}", ask.rest),
+        None => ask.rest.clone(),
+    };
+    Err(Refusal::new(
+        403,
+        "forbidden",
+        format!("Required '{permission}' permission for '{path}'"),
+    ))
+}
+
 /// What a list of public images shows; by name, any image of these projects is there.
 const PUBLIC: &[(&str, &[&str])] = &[
     ("cos-cloud", &["cos-stable"]),
@@ -114,7 +165,7 @@ const PUBLIC: &[(&str, &[&str])] = &[
     ),
 ];
 
-fn get(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+fn get(world: &mut World, ask: &Ask) -> Result<Outcome, Refusal> {
     if !is_public(&ask.project) {
         return Ok(generic::get(world, ask)?.into());
     }
@@ -122,7 +173,7 @@ fn get(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
     Ok(image_json(world, &ask.rest, family).into())
 }
 
-fn list(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+fn list(world: &mut World, ask: &Ask) -> Result<Outcome, Refusal> {
     if !is_public(&ask.project) {
         return Ok(page::list(world, ask)?.into());
     }
@@ -184,20 +235,20 @@ fn image_json(world: &World, path: &str, family: &str) -> Json {
     }
 }
 
-fn from_family(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+fn from_family(world: &mut World, ask: &Ask) -> Result<Outcome, Refusal> {
     let family = ask.param("family").unwrap_or("");
-    let path = newest(world, &ask.project, family).ok_or_else(|| Fault::not_found(&ask.rest))?;
+    let path = newest(world, &ask.project, family).ok_or_else(|| Refusal::not_found(&ask.rest))?;
     Ok(image_json(world, &path, family).into())
 }
 
-fn family_view(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+fn family_view(world: &mut World, ask: &Ask) -> Result<Outcome, Refusal> {
     let family = ask.param("family").unwrap_or("");
-    let path = newest(world, &ask.project, family).ok_or_else(|| Fault::not_found(&ask.rest))?;
+    let path = newest(world, &ask.project, family).ok_or_else(|| Refusal::not_found(&ask.rest))?;
     Ok(json!({ "image": image_json(world, &path, family) }).into())
 }
 
 /// `state` ACTIVE or nothing takes the mark away (API description of `DeprecationStatus`).
-fn deprecate(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+fn deprecate(world: &mut World, ask: &Ask) -> Result<Outcome, Refusal> {
     let key = existing(world, ask)?;
     let mut mark = Json::Object(ask.body.clone());
     refs::canonicalise(&mut mark, &ask.project);
@@ -213,11 +264,11 @@ fn deprecate(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
 
 /// What a template takes from a machine: everything but its names and addresses (API description of
 /// `InstanceTemplate.sourceInstance`).
-fn properties_of(world: &World, source: &Json) -> Result<Json, Fault> {
+fn properties_of(world: &World, source: &Json) -> Result<Json, Refusal> {
     let Some((_, machine)) = world.linked(source) else {
         let text = source.as_str().unwrap_or("");
         let path = text.strip_prefix(refs::LINK_ROOT).unwrap_or(text);
-        return Err(Fault::not_found(path));
+        return Err(Refusal::not_found(path));
     };
     let mut out = Object::new();
     for field in [
@@ -290,13 +341,13 @@ fn disk_of(world: &World, attached: &Json) -> Json {
 
 /// # Errors
 /// A machine type that is a URL ("a URL gives INTERNAL_ERROR", API description), or an unknown one.
-pub fn prepare_template(world: &mut World, body: &mut Object) -> Result<(), Fault> {
+pub fn prepare_template(world: &mut World, body: &mut Object) -> Result<(), Refusal> {
     if let Some(source) = body.get("sourceInstance").cloned() {
         let properties = properties_of(world, &source)?;
         body.insert("properties".into(), properties);
     }
     let Some(properties) = body.get_mut("properties").and_then(Json::as_object_mut) else {
-        return Err(Fault::required("resource.properties"));
+        return Err(Refusal::required("resource.properties"));
     };
     let machine = properties
         .get("machineType")
@@ -304,10 +355,10 @@ pub fn prepare_template(world: &mut World, body: &mut Object) -> Result<(), Faul
         .unwrap_or("")
         .to_string();
     if machine.is_empty() {
-        return Err(Fault::required("resource.properties.machineType"));
+        return Err(Refusal::required("resource.properties.machineType"));
     }
     if machine.contains('/') || !super::places::knows_machine(world, &machine) {
-        return Err(Fault::invalid(
+        return Err(Refusal::invalid(
             "resource.properties.machineType",
             &machine,
             "The resource must be the name of a machine type, not its URL.",
@@ -318,7 +369,7 @@ pub fn prepare_template(world: &mut World, body: &mut Object) -> Result<(), Faul
         .and_then(Json::as_array)
         .is_none_or(|d| d.is_empty());
     if disks {
-        return Err(Fault::invalid(
+        return Err(Refusal::invalid(
             "resource.properties.disks",
             "",
             "No disks are specified.",

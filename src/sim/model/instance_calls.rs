@@ -5,13 +5,30 @@
 use serde_json::{Value as Json, json};
 
 use super::super::ask::Ask;
-use super::super::fault::Fault;
 use super::super::operation::{self, Then};
+use super::super::refusal::Refusal;
 use super::super::world::World;
 use super::super::{Outcome, refs};
 use super::instances::{fields, free_disk, inserted, release, stopping};
+use super::rules::Rule;
 use super::{Handler, capacity, existing, path_of};
 use crate::world::Millis;
+
+/// What `r5flow sim --explain` tells of this file.
+pub const RULES: &[Rule] = &[
+    Rule {
+        of: &["compute.instances"],
+        says: "stop and start take their time; metadata and tags want their fingerprint; disks are attached and detached by device name",
+        source: "API description of each method",
+        test: "tests/gcloud/machines.txt",
+    },
+    Rule {
+        of: &["compute.disks"],
+        says: "a disk only grows",
+        source: "API description of `disks.resize`",
+        test: "tests/gcloud/disks.txt",
+    },
+];
 
 pub fn method(id: &str) -> Option<Handler> {
     Some(match id {
@@ -29,7 +46,7 @@ pub fn method(id: &str) -> Option<Handler> {
     })
 }
 
-fn set_disk_auto_delete(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+fn set_disk_auto_delete(world: &mut World, ask: &Ask) -> Result<Outcome, Refusal> {
     let key = existing(world, ask)?;
     let device = ask.param("deviceName").unwrap_or("").to_string();
     let wanted = ask.flag("autoDelete").unwrap_or(false);
@@ -45,7 +62,7 @@ fn set_disk_auto_delete(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> 
     });
     match found {
         true => Ok(operation::begin(world, ask, &key, Vec::new()).into()),
-        false => Err(Fault::invalid(
+        false => Err(Refusal::invalid(
             "deviceName",
             &device,
             "No attached disk found with this device name.",
@@ -53,7 +70,7 @@ fn set_disk_auto_delete(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> 
     }
 }
 
-fn stop(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+fn stop(world: &mut World, ask: &Ask) -> Result<Outcome, Refusal> {
     let key = existing(world, ask)?;
     stopping(world, &key);
     let at = world.stamp();
@@ -67,14 +84,14 @@ fn stop(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
     Ok(operation::begin(world, ask, &key, vec![then]).into())
 }
 
-fn start(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+fn start(world: &mut World, ask: &Ask) -> Result<Outcome, Refusal> {
     let key = existing(world, ask)?;
     let status = world
         .live(&key)
         .map(|r| r.text("status").to_string())
         .unwrap_or_default();
     if status == "STOPPING" {
-        return Err(Fault::not_ready(path_of(&key)));
+        return Err(Refusal::not_ready(path_of(&key)));
     }
     if status != "RUNNING"
         && let Some(failure) = world
@@ -94,21 +111,21 @@ fn start(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
     Ok(operation::begin(world, ask, &key, then).into())
 }
 
-fn reset(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+fn reset(world: &mut World, ask: &Ask) -> Result<Outcome, Refusal> {
     let key = existing(world, ask)?;
     let status = world
         .live(&key)
         .map(|r| r.text("status").to_string())
         .unwrap_or_default();
     if status != "RUNNING" {
-        return Err(Fault::not_ready(path_of(&key)));
+        return Err(Refusal::not_ready(path_of(&key)));
     }
     let then = inserted(world, &key);
     Ok(operation::begin(world, ask, &key, then).into())
 }
 
 /// Replaces one part of a machine that has a fingerprint of its own.
-fn set_part(world: &mut World, ask: &Ask, part: &str) -> Result<Outcome, Fault> {
+fn set_part(world: &mut World, ask: &Ask, part: &str) -> Result<Outcome, Refusal> {
     let key = existing(world, ask)?;
     let have = world
         .live(&key)
@@ -122,10 +139,10 @@ fn set_part(world: &mut World, ask: &Ask, part: &str) -> Result<Outcome, Fault> 
         .unwrap_or_default();
     let given = ask.text("fingerprint").unwrap_or("");
     if given.is_empty() {
-        return Err(Fault::required("resource.fingerprint"));
+        return Err(Refusal::required("resource.fingerprint"));
     }
     if given != have {
-        let mut stale = Fault::stale_fingerprint();
+        let mut stale = Refusal::stale_fingerprint();
         stale.message = format!("Supplied fingerprint does not match current {part} fingerprint.");
         return Err(stale);
     }
@@ -137,15 +154,15 @@ fn set_part(world: &mut World, ask: &Ask, part: &str) -> Result<Outcome, Fault> 
     Ok(operation::begin(world, ask, &key, Vec::new()).into())
 }
 
-fn set_metadata(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+fn set_metadata(world: &mut World, ask: &Ask) -> Result<Outcome, Refusal> {
     set_part(world, ask, "metadata")
 }
 
-fn set_tags(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+fn set_tags(world: &mut World, ask: &Ask) -> Result<Outcome, Refusal> {
     set_part(world, ask, "tags")
 }
 
-fn set_deletion_protection(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+fn set_deletion_protection(world: &mut World, ask: &Ask) -> Result<Outcome, Refusal> {
     let key = existing(world, ask)?;
     // "Whether the resource should be protected against deletion", default true (API description).
     let wanted = ask.flag("deletionProtection").unwrap_or(true);
@@ -155,17 +172,17 @@ fn set_deletion_protection(world: &mut World, ask: &Ask) -> Result<Outcome, Faul
     Ok(operation::begin(world, ask, &key, Vec::new()).into())
 }
 
-fn attach_disk(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+fn attach_disk(world: &mut World, ask: &Ask) -> Result<Outcome, Refusal> {
     let key = existing(world, ask)?;
     let path = path_of(&key).to_string();
     let source = ask
         .text("source")
-        .ok_or_else(|| Fault::required("resource.source"))?;
+        .ok_or_else(|| Refusal::required("resource.source"))?;
     let disk_path = refs::path_of(source, &ask.project)
-        .ok_or_else(|| Fault::invalid("resource.source", source, "The URL is malformed."))?;
+        .ok_or_else(|| Refusal::invalid("resource.source", source, "The URL is malformed."))?;
     let disk = world
         .compute(&disk_path)
-        .ok_or_else(|| Fault::not_found(&disk_path))?;
+        .ok_or_else(|| Refusal::not_found(&disk_path))?;
     free_disk(disk, &disk_path)?;
     let size = disk.body.get("sizeGb").cloned().unwrap_or_default();
     if let Some(disk) = world.resources.get_mut(&format!("compute/{disk_path}")) {
@@ -195,7 +212,7 @@ fn attach_disk(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
     Ok(operation::begin(world, ask, &key, Vec::new()).into())
 }
 
-fn detach_disk(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+fn detach_disk(world: &mut World, ask: &Ask) -> Result<Outcome, Refusal> {
     let key = existing(world, ask)?;
     let device = ask.param("deviceName").unwrap_or("").to_string();
     let mut source = None;
@@ -208,7 +225,7 @@ fn detach_disk(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
         }
     });
     let Some(source) = source else {
-        return Err(Fault::invalid(
+        return Err(Refusal::invalid(
             "deviceName",
             &device,
             "No attached disk found with this device name.",
@@ -221,7 +238,7 @@ fn detach_disk(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
 }
 
 /// Disks grow only (API description of `disks.resize`).
-fn resize_disk(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+fn resize_disk(world: &mut World, ask: &Ask) -> Result<Outcome, Refusal> {
     let key = existing(world, ask)?;
     let number = |v: &str| v.parse::<u64>().unwrap_or(0);
     let wanted = ask.text("sizeGb").unwrap_or("").to_string();
@@ -230,7 +247,7 @@ fn resize_disk(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
         .map(|r| number(r.text("sizeGb")))
         .unwrap_or(0);
     if number(&wanted) <= have {
-        return Err(Fault::invalid(
+        return Err(Refusal::invalid(
             "sizeGb",
             &wanted,
             &format!(

@@ -5,15 +5,32 @@
 
 use serde_json::{Value as Json, json};
 
-use super::super::fault::Fault;
 use super::super::operation::Then;
 use super::super::refs;
+use super::super::refusal::Refusal;
 use super::super::world::{Object, Resource, World};
+use super::rules::Rule;
 use super::{images, path_of};
+
+/// What `r5flow sim --explain` tells of this file.
+pub const RULES: &[Rule] = &[
+    Rule {
+        of: &["compute.instances"],
+        says: "boot disks are made from an image; those with `autoDelete` go with the machine; a protected machine stays",
+        source: "API description of `Instance` and `AttachedDisk`",
+        test: "tests/gcloud/machines.txt",
+    },
+    Rule {
+        of: &["compute.disks"],
+        says: "the size follows from image or snapshot, `users` names the machine",
+        source: "API description of `Disk`",
+        test: "tests/gcloud/disks.txt",
+    },
+];
 
 /// # Errors
 /// An unknown machine type, a disk that is missing, attached elsewhere, or has no source.
-pub fn prepare(world: &mut World, key: &str, body: &mut Object) -> Result<(), Fault> {
+pub fn prepare(world: &mut World, key: &str, body: &mut Object) -> Result<(), Refusal> {
     let path = path_of(key).to_string();
     let project = refs::project_of(&path).unwrap_or_default().to_string();
     let zone = refs::after(&path, "zones").unwrap_or_default().to_string();
@@ -70,13 +87,13 @@ pub fn stamp_metadata(world: &mut World, body: &mut Object) {
     };
 }
 
-fn check_machine(world: &World, body: &Object) -> Result<(), Fault> {
+fn check_machine(world: &World, body: &Object) -> Result<(), Refusal> {
     let machine = body.get("machineType").and_then(Json::as_str).unwrap_or("");
     if machine.is_empty() {
-        return Err(Fault::required("resource.machineType"));
+        return Err(Refusal::required("resource.machineType"));
     }
     if !machine.contains("/machineTypes/") {
-        return Err(Fault::invalid(
+        return Err(Refusal::invalid(
             "resource.machineType",
             machine,
             "The URL is malformed.",
@@ -84,20 +101,20 @@ fn check_machine(world: &World, body: &Object) -> Result<(), Fault> {
     }
     match super::places::knows_machine(world, refs::last(machine)) {
         true => Ok(()),
-        false => Err(Fault::not_found(
+        false => Err(Refusal::not_found(
             machine.strip_prefix(refs::LINK_ROOT).unwrap_or(machine),
         )),
     }
 }
 
-fn check_disks(world: &World, body: &Object, project: &str, _zone: &str) -> Result<(), Fault> {
+fn check_disks(world: &World, body: &Object, project: &str, _zone: &str) -> Result<(), Refusal> {
     let disks = body
         .get("disks")
         .and_then(Json::as_array)
         .map(Vec::as_slice)
         .unwrap_or_default();
     if disks.is_empty() {
-        return Err(Fault::invalid(
+        return Err(Refusal::invalid(
             "resource.disks",
             "",
             "No disks are specified.",
@@ -108,16 +125,18 @@ fn check_disks(world: &World, body: &Object, project: &str, _zone: &str) -> Resu
         if let Some(source) = disk.get("source").filter(|s| !s.is_null()) {
             let text = source.as_str().unwrap_or("");
             let path = text.strip_prefix(refs::LINK_ROOT).unwrap_or(text);
-            let (_, found) = world.linked(source).ok_or_else(|| Fault::not_found(path))?;
+            let (_, found) = world
+                .linked(source)
+                .ok_or_else(|| Refusal::not_found(path))?;
             free_disk(found, path)?;
         } else if let Some(init) = disk.get("initializeParams") {
             if let Some(image) = init.get("sourceImage").and_then(Json::as_str) {
                 images::resolve(world, project, image).ok_or_else(|| {
-                    Fault::not_found(image.strip_prefix(refs::LINK_ROOT).unwrap_or(image))
+                    Refusal::not_found(image.strip_prefix(refs::LINK_ROOT).unwrap_or(image))
                 })?;
             }
         } else if disk.get("type").and_then(Json::as_str) != Some("SCRATCH") {
-            return Err(Fault::invalid(
+            return Err(Refusal::invalid(
                 &field,
                 "",
                 "Either source or initializeParams must be given.",
@@ -128,7 +147,7 @@ fn check_disks(world: &World, body: &Object, project: &str, _zone: &str) -> Resu
 }
 
 /// A disk that is attached for writing cannot be attached a second time.
-pub fn free_disk(disk: &Resource, path: &str) -> Result<(), Fault> {
+pub fn free_disk(disk: &Resource, path: &str) -> Result<(), Refusal> {
     match disk
         .body
         .get("users")
@@ -140,10 +159,10 @@ pub fn free_disk(disk: &Resource, path: &str) -> Result<(), Fault> {
     }
 }
 
-pub fn in_use(disk_path: &str, user: &Json) -> Fault {
+pub fn in_use(disk_path: &str, user: &Json) -> Refusal {
     let user = user.as_str().unwrap_or("");
     let user = user.strip_prefix(refs::LINK_ROOT).unwrap_or(user);
-    Fault::in_use("disk", disk_path, user)
+    Refusal::in_use("disk", disk_path, user)
 }
 
 fn make_disks(
@@ -151,7 +170,7 @@ fn make_disks(
     body: &Object,
     path: &str,
     name: &str,
-) -> Result<Vec<Json>, Fault> {
+) -> Result<Vec<Json>, Refusal> {
     let mut out = Vec::new();
     let given = body
         .get("disks")
@@ -260,7 +279,7 @@ fn new_disk(world: &mut World, instance_path: &str, name: &str, init: &Json) -> 
 }
 
 /// A disk that a caller creates.
-pub fn prepare_disk(world: &mut World, key: &str, body: &mut Object) -> Result<(), Fault> {
+pub fn prepare_disk(world: &mut World, key: &str, body: &mut Object) -> Result<(), Refusal> {
     let path = path_of(key);
     let holder = path.rsplit_once("/disks/").map_or("", |(h, _)| h);
     body.insert("status".into(), json!("READY"));
@@ -276,7 +295,7 @@ pub fn prepare_disk(world: &mut World, key: &str, body: &mut Object) -> Result<(
     if let Some(image) = body.get("sourceImage").and_then(Json::as_str) {
         let project = refs::project_of(path).unwrap_or_default();
         let found = images::resolve(world, project, image).ok_or_else(|| {
-            Fault::not_found(image.strip_prefix(refs::LINK_ROOT).unwrap_or(image))
+            Refusal::not_found(image.strip_prefix(refs::LINK_ROOT).unwrap_or(image))
         })?;
         body.insert("sourceImage".into(), json!(refs::link(&found)));
     }
@@ -289,7 +308,7 @@ pub fn prepare_disk(world: &mut World, key: &str, body: &mut Object) -> Result<(
         .unwrap_or(&least)
         .to_string();
     if size.parse::<u64>().unwrap_or(0) < 10 && kind != "pd-standard" {
-        return Err(Fault::invalid(
+        return Err(Refusal::invalid(
             "resource.sizeGb",
             &size,
             "Disk size: the minimum is 10 GB.",
@@ -306,7 +325,7 @@ fn interfaces(
     body: &Object,
     project: &str,
     zone: &str,
-) -> Result<Vec<Json>, Fault> {
+) -> Result<Vec<Json>, Refusal> {
     let mut given = body
         .get("networkInterfaces")
         .and_then(Json::as_array)
@@ -336,7 +355,7 @@ fn interfaces(
         }
         let network = fields.get("network").cloned().unwrap_or_default();
         if world.linked(&network).is_none() {
-            return Err(Fault::invalid(
+            return Err(Refusal::invalid(
                 "resource.networkInterfaces[0].network",
                 network.as_str().unwrap_or(""),
                 "The referenced network resource cannot be found.",
@@ -396,14 +415,14 @@ pub fn inserted(world: &mut World, key: &str) -> Vec<Then> {
 
 /// # Errors
 /// 400 while the machine is protected.
-pub fn removable(world: &World, key: &str) -> Result<(), Fault> {
+pub fn removable(world: &World, key: &str) -> Result<(), Refusal> {
     let guarded = world
         .live(key)
         .and_then(|r| r.body.get("deletionProtection"))
         .and_then(Json::as_bool)
         .unwrap_or(false);
     match guarded {
-        true => Err(Fault::new(
+        true => Err(Refusal::new(
             400,
             "invalid",
             "Invalid resource usage: 'Resource cannot be deleted if it's protected against deletion. Please disable the deletion protection before deletion.'.",

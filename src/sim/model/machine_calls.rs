@@ -6,12 +6,21 @@
 use serde_json::{Value as Json, json};
 
 use super::super::ask::Ask;
-use super::super::fault::Fault;
 use super::super::operation::{self, Then};
+use super::super::refusal::Refusal;
 use super::super::world::World;
 use super::super::{Outcome, refs};
 use super::instances::{fields, inserted};
+use super::rules::Rule;
 use super::{Handler, existing, path_of};
+
+/// What `r5flow sim --explain` tells of this file.
+pub const RULES: &[Rule] = &[Rule {
+    of: &["compute.instances"],
+    says: "suspend and resume, access configs, network interfaces, serial output, effective firewalls, referrers",
+    source: "API description of each method",
+    test: "tests/gcloud/machines.txt",
+}];
 
 pub fn method(id: &str) -> Option<Handler> {
     Some(match id.strip_prefix("compute.instances.")? {
@@ -35,10 +44,10 @@ fn status(world: &World, key: &str) -> String {
         .unwrap_or_default()
 }
 
-fn suspend(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+fn suspend(world: &mut World, ask: &Ask) -> Result<Outcome, Refusal> {
     let key = existing(world, ask)?;
     if status(world, &key) != "RUNNING" {
-        return Err(Fault::not_ready(path_of(&key)));
+        return Err(Refusal::not_ready(path_of(&key)));
     }
     let at = world.stamp();
     world.change(&key, |body| {
@@ -54,10 +63,10 @@ fn suspend(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
     Ok(operation::begin(world, ask, &key, vec![then]).into())
 }
 
-fn resume(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+fn resume(world: &mut World, ask: &Ask) -> Result<Outcome, Refusal> {
     let key = existing(world, ask)?;
     if status(world, &key) != "SUSPENDED" {
-        return Err(Fault::not_ready(path_of(&key)));
+        return Err(Refusal::not_ready(path_of(&key)));
     }
     world.change(&key, |body| {
         body.insert("status".into(), json!("STAGING"));
@@ -70,8 +79,8 @@ fn resume(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
 fn interface(
     world: &mut World,
     ask: &Ask,
-    change: impl FnOnce(&mut Json) -> Result<(), Fault>,
-) -> Result<String, Fault> {
+    change: impl FnOnce(&mut Json) -> Result<(), Refusal>,
+) -> Result<String, Refusal> {
     let key = existing(world, ask)?;
     let wanted = ask.param("networkInterface").unwrap_or("nic0").to_string();
     let mut done = None;
@@ -86,7 +95,7 @@ fn interface(
     });
     match done {
         Some(done) => done.map(|()| key),
-        None => Err(Fault::invalid(
+        None => Err(Refusal::invalid(
             "networkInterface",
             &wanted,
             "The specified network interface does not exist.",
@@ -94,7 +103,7 @@ fn interface(
     }
 }
 
-fn add_access_config(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+fn add_access_config(world: &mut World, ask: &Ask) -> Result<Outcome, Refusal> {
     let address = world.mint.public_address();
     let mut config = Json::Object(ask.body.clone());
     config["kind"] = json!("compute#accessConfig");
@@ -113,7 +122,7 @@ fn add_access_config(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
             .as_array()
             .is_some_and(|c| !c.is_empty());
         if taken {
-            return Err(Fault::invalid(
+            return Err(Refusal::invalid(
                 "networkInterface",
                 nic["name"].as_str().unwrap_or(""),
                 "At most one access config currently supported.",
@@ -125,15 +134,15 @@ fn add_access_config(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
     Ok(operation::begin(world, ask, &key, Vec::new()).into())
 }
 
-fn no_such_config(name: &str) -> Fault {
-    Fault::invalid(
+fn no_such_config(name: &str) -> Refusal {
+    Refusal::invalid(
         "accessConfig",
         name,
         "The specified access config does not exist.",
     )
 }
 
-fn delete_access_config(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+fn delete_access_config(world: &mut World, ask: &Ask) -> Result<Outcome, Refusal> {
     let name = ask.param("accessConfig").unwrap_or("").to_string();
     let key = interface(world, ask, |nic| {
         let configs = nic.get_mut("accessConfigs").and_then(Json::as_array_mut);
@@ -151,7 +160,7 @@ fn delete_access_config(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> 
     Ok(operation::begin(world, ask, &key, Vec::new()).into())
 }
 
-fn update_access_config(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+fn update_access_config(world: &mut World, ask: &Ask) -> Result<Outcome, Refusal> {
     let sent = ask.body.clone();
     let name = ask.text("name").unwrap_or("").to_string();
     let key = interface(world, ask, |nic| {
@@ -167,13 +176,13 @@ fn update_access_config(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> 
     Ok(operation::begin(world, ask, &key, Vec::new()).into())
 }
 
-fn update_interface(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+fn update_interface(world: &mut World, ask: &Ask) -> Result<Outcome, Refusal> {
     let sent = ask.body.clone();
     let print = world.mint.fingerprint();
     let key = interface(world, ask, |nic| {
         let given = sent.get("fingerprint").and_then(Json::as_str);
         if given.is_some_and(|g| nic["fingerprint"] != *g) {
-            return Err(Fault::stale_fingerprint());
+            return Err(Refusal::stale_fingerprint());
         }
         if let Some(nic) = nic.as_object_mut() {
             super::super::patch::merge_into(nic, sent);
@@ -185,7 +194,7 @@ fn update_interface(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
 }
 
 /// The first line of a boot; nothing else is ever printed.
-fn serial_output(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+fn serial_output(world: &mut World, ask: &Ask) -> Result<Outcome, Refusal> {
     let mut path = ask.key();
     path.truncate(path.rfind("/serialPort").unwrap_or(path.len()));
     let name = refs::last(&path).to_string();
@@ -194,7 +203,7 @@ fn serial_output(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
     };
     let text = match machine.text("status") {
         "RUNNING" => format!("{name} login: "),
-        _ => return Err(Fault::not_ready(path_of(&path))),
+        _ => return Err(Refusal::not_ready(path_of(&path))),
     };
     let start: usize = ask.param("start").and_then(|s| s.parse().ok()).unwrap_or(0);
     let rest = text.get(start..).unwrap_or("");
@@ -208,7 +217,7 @@ fn serial_output(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
     .into())
 }
 
-fn effective_firewalls(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+fn effective_firewalls(world: &mut World, ask: &Ask) -> Result<Outcome, Refusal> {
     let key = existing(world, ask)?;
     let nic = ask.param("networkInterface").unwrap_or("nic0").to_string();
     let network = world.live(&key).and_then(|r| {
@@ -226,7 +235,7 @@ fn effective_firewalls(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
 }
 
 /// The groups that a machine is in.
-fn referrers(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+fn referrers(world: &mut World, ask: &Ask) -> Result<Outcome, Refusal> {
     let mut path = ask.key();
     path.truncate(path.rfind("/referrers").unwrap_or(path.len()));
     let groups: Vec<Json> = world

@@ -7,6 +7,7 @@ pub mod balancing;
 pub mod blunt;
 pub mod capacity;
 pub mod certificates;
+pub mod dispatch;
 pub mod dns;
 pub mod furnish;
 pub mod group_calls;
@@ -29,6 +30,7 @@ pub mod policies;
 pub mod projects;
 pub mod quotas;
 pub mod reach;
+pub mod rules;
 pub mod scaling;
 pub mod secrets;
 pub mod services;
@@ -36,20 +38,19 @@ pub mod setters;
 pub mod snapshots;
 pub mod sql;
 pub mod sql_calls;
-
 pub mod usage;
 
 use serde_json::Value as Json;
 
 use super::ask::Ask;
-use super::fault::Fault;
 use super::operation::Then;
+use super::refusal::Refusal;
 use super::world::{Due, Object, Resource, World};
-use super::{Outcome, generic, page, refs};
+use super::{Outcome, generic};
 use crate::catalog::Collection;
 use crate::world::Millis;
 
-type Handler = fn(&mut World, &Ask) -> Result<Outcome, Fault>;
+type Handler = fn(&mut World, &Ask) -> Result<Outcome, Refusal>;
 
 /// A change of a resource: what it was.
 pub struct Change<'a> {
@@ -63,119 +64,11 @@ pub struct Effect {
     pub later: Vec<Then>,
 }
 
-/// Answers a call: by the model of its method, else by a generic verb, else not at all.
-pub fn answer(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
-    if blunt::is_off(world, &ask.method.id) {
-        return blunt::answer(world, ask);
-    }
-    if let Some(handler) = own(&ask.method.id) {
-        return handler(world, ask);
-    }
-    if operations::is_operations(ask) {
-        return operations::answer(world, ask);
-    }
-    generic_verb(world, ask)
-}
-
-fn own(method: &str) -> Option<Handler> {
-    instance_calls::method(method)
-        .or_else(|| images::method(method))
-        .or_else(|| group_calls::method(method))
-        .or_else(|| balancing::method(method))
-        .or_else(|| places::method(method))
-        .or_else(|| dns::method(method))
-        .or_else(|| services::method(method))
-        .or_else(|| setters::method(method))
-        .or_else(|| policies::method(method))
-        .or_else(|| projects::method(method))
-        .or_else(|| secrets::method(method))
-        .or_else(|| sql_calls::method(method))
-        .or_else(|| machine_calls::method(method))
-        .or_else(|| network_calls::method(method))
-        .or_else(|| snapshots::method(method))
-}
-
-/// Collections that can be read although nobody inserts into them.
-const READ_ONLY: &[&str] = &[
-    "compute.regionInstanceGroups",
-    "dns.changes",
-    "dns.managedZoneOperations",
-];
-
-fn generic_verb(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
-    let refuse = || Fault::not_simulated(&ask.method.id);
-    let collection = ask.collection.clone().ok_or_else(refuse)?;
-    let kept = collection.insert.is_some() || READ_ONLY.contains(&&*collection.path);
-    if !kept {
-        return Err(refuse());
-    }
-    let body = match &*ask.method.name {
-        "get" => generic::get(world, ask)?,
-        "list" => page::list(world, ask)?,
-        "insert" | "create" => generic::insert(world, ask, &collection)?,
-        "patch" => generic::change(world, ask, &collection, true)?,
-        "update" => generic::change(world, ask, &collection, false)?,
-        "delete" => generic::delete(world, ask, &collection)?,
-        "aggregatedList" if &*ask.method.service == "compute" => aggregated(world, ask)?,
-        "setLabels" => set_labels(world, ask)?,
-        _ => return Err(refuse()),
-    };
-    Ok(body.into())
-}
-
-fn aggregated(world: &World, ask: &Ask) -> Result<Json, Fault> {
-    let kind = refs::last(&ask.rest);
-    let prefix = format!("compute/projects/{}/", ask.project);
-    let items = world
-        .resources
-        .range(prefix.clone()..)
-        .take_while(|(key, _)| key.starts_with(&prefix))
-        .filter(|(key, _)| key.rsplit('/').nth(1) == Some(kind) && !world.is_hidden(key))
-        .filter_map(|(key, _)| Some((key.clone(), Json::Object(generic::view(world, key)?))))
-        .collect();
-    page::aggregated(world, ask, items)
-}
-
-/// `setLabels` of Compute Engine replaces all labels under their fingerprint; its operation is done
-/// at once (47 of 47 in recorded traffic).
-fn set_labels(world: &mut World, ask: &Ask) -> Result<Json, Fault> {
-    let key = existing(world, ask)?;
-    let have = world
-        .live(&key)
-        .map(|r| r.text("labelFingerprint").to_string())
-        .unwrap_or_default();
-    let given = ask
-        .text("labelFingerprint")
-        .ok_or_else(|| Fault::required("labelFingerprint"))?;
-    if given != have {
-        return Err(Fault::stale_fingerprint());
-    }
-    let print = world.mint.fingerprint();
-    let labels = ask
-        .body
-        .get("labels")
-        .cloned()
-        .unwrap_or_else(|| Json::Object(Object::new()));
-    if let Some(resource) = world.resources.get_mut(&key) {
-        resource.body.insert("labels".into(), labels);
-        resource
-            .body
-            .insert("labelFingerprint".into(), print.into());
-    }
-    Ok(super::operation::begin_lasting(
-        world,
-        ask,
-        &key,
-        Vec::new(),
-        Millis(0),
-    ))
-}
-
 /// The key of the resource that a custom method works on.
 ///
 /// # Errors
 /// 404 when it is not there, 400 while it is being deleted.
-pub fn existing(world: &World, ask: &Ask) -> Result<String, Fault> {
+pub fn existing(world: &World, ask: &Ask) -> Result<String, Refusal> {
     let named = ask.target();
     let key = match world.live(&named) {
         Some(_) => named,
@@ -184,7 +77,7 @@ pub fn existing(world: &World, ask: &Ask) -> Result<String, Fault> {
         }
     };
     match world.live(&key) {
-        Some(r) if r.dying => Err(Fault::not_ready(path_of(&key))),
+        Some(r) if r.dying => Err(Refusal::not_ready(path_of(&key))),
         _ => Ok(key),
     }
 }
@@ -204,7 +97,7 @@ pub fn prepare(
     key: &str,
     ask: &Ask,
     body: &mut Object,
-) -> Result<(), Fault> {
+) -> Result<(), Refusal> {
     places::known_scope(world, key)?;
     quotas::admit(world, &collection.path, key)?;
     match &*collection.path {
@@ -320,7 +213,7 @@ pub fn changing(
     ask: &Ask,
     change: Change,
     new: &mut Object,
-) -> Result<Effect, Fault> {
+) -> Result<Effect, Refusal> {
     match &*collection.path {
         "compute.instanceGroupManagers" | "compute.regionInstanceGroupManagers" => {
             groups::changing(ask, &change, new)?;
@@ -368,6 +261,7 @@ pub fn view(world: &World, collection: &str, key: &str, body: &mut Object) {
             group_view::view_members(world, key, body)
         }
         "compute.addresses" | "compute.globalAddresses" => addresses::view(world, key, body),
+        "compute.networks" => networks::view(world, key, body),
         "compute.sslCertificates" => certificates::view(world, key, body),
         "compute.autoscalers" | "compute.regionAutoscalers" => autoscalers::view(world, key, body),
         "sqladmin.users" => {
@@ -382,7 +276,7 @@ pub fn view(world: &World, collection: &str, key: &str, body: &mut Object) {
 
 /// # Errors
 /// When something else still uses the resource, or it is protected.
-pub fn removable(world: &World, collection: &Collection, key: &str) -> Result<(), Fault> {
+pub fn removable(world: &World, collection: &Collection, key: &str) -> Result<(), Refusal> {
     usage::free(world, &collection.path, key)?;
     match &*collection.path {
         "compute.instances" => instances::removable(world, key),
@@ -396,7 +290,7 @@ pub fn removable(world: &World, collection: &Collection, key: &str) -> Result<()
 
 /// Whether a deletion is refused by its operation and not by the call: recorded for networks, told of
 /// templates (pulumi-gcp#680).
-pub fn refuses_in_operation(collection: &str, refusal: &Fault) -> bool {
+pub fn refuses_in_operation(collection: &str, refusal: &Refusal) -> bool {
     refusal.reason == "resourceInUseByAnotherResource"
         && matches!(collection, "compute.networks" | "compute.instanceTemplates")
 }

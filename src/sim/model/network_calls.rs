@@ -5,10 +5,32 @@
 use serde_json::{Value as Json, json};
 
 use super::super::ask::Ask;
-use super::super::fault::Fault;
+use super::super::refusal::Refusal;
 use super::super::world::World;
 use super::super::{Outcome, operation, page, refs};
+use super::rules::Rule;
 use super::{Handler, existing, path_of};
+
+/// What `r5flow sim --explain` tells of this file.
+pub const RULES: &[Rule] = &[
+    Rule {
+        of: &["compute.routers", "compute.networks", "compute.subnetworks"],
+        says: "peerings are ACTIVE once both sides have them; a router tells its NATs; usable subnetworks and effective firewalls are found",
+        source: "API description of each method",
+        test: "tests/gcloud/network.txt",
+    },
+    Rule {
+        of: &[
+            "compute.urlMaps",
+            "compute.regionUrlMaps",
+            "compute.sslPolicies",
+            "dns.projects",
+        ],
+        says: "caches are invalidated, URL maps validated, features and quotas told",
+        source: "API description of each method",
+        test: "tests/gcloud/dns.txt",
+    },
+];
 
 pub fn method(id: &str) -> Option<Handler> {
     Some(match id {
@@ -27,7 +49,7 @@ pub fn method(id: &str) -> Option<Handler> {
     })
 }
 
-fn router_status(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+fn router_status(world: &mut World, ask: &Ask) -> Result<Outcome, Refusal> {
     let mut key = ask.key();
     key.truncate(key.rfind("/getRouterStatus").unwrap_or(key.len()));
     let Some(router) = world.live(&key) else {
@@ -56,7 +78,7 @@ fn nats(router: &super::super::world::Resource) -> impl Iterator<Item = &Json> {
     list.into_iter().flatten()
 }
 
-fn nat_mapping(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+fn nat_mapping(world: &mut World, ask: &Ask) -> Result<Outcome, Refusal> {
     let mut key = ask.key();
     key.truncate(key.rfind("/getNatMappingInfo").unwrap_or(key.len()));
     match world.live(&key) {
@@ -80,7 +102,7 @@ fn put_peerings(world: &mut World, ask: &Ask, key: &str, list: Vec<Json>) -> Out
 }
 
 /// ACTIVE once both sides have one (API description of `NetworkPeering.state`).
-fn add_peering(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+fn add_peering(world: &mut World, ask: &Ask) -> Result<Outcome, Refusal> {
     let key = existing(world, ask)?;
     let mut peering = ask
         .body
@@ -99,10 +121,13 @@ fn add_peering(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
     let name = peering["name"].as_str().unwrap_or("").to_string();
     let mut list = peerings(world, &key);
     if name.is_empty() {
-        return Err(Fault::required("networkPeering.name"));
+        return Err(Refusal::required("networkPeering.name"));
     }
     if list.iter().any(|p| p["name"] == *name) {
-        return Err(Fault::exists(&format!("{}/peerings/{name}", path_of(&key))));
+        return Err(Refusal::exists(&format!(
+            "{}/peerings/{name}",
+            path_of(&key)
+        )));
     }
     let here = refs::link(path_of(&key));
     let there = world.linked(&peering["network"]).map(|(key, _)| key);
@@ -124,8 +149,8 @@ fn add_peering(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
     Ok(put_peerings(world, ask, &key, list))
 }
 
-fn no_peering(name: &str, key: &str) -> Fault {
-    Fault::invalid(
+fn no_peering(name: &str, key: &str) -> Refusal {
+    Refusal::invalid(
         "peering",
         name,
         &format!(
@@ -135,7 +160,7 @@ fn no_peering(name: &str, key: &str) -> Fault {
     )
 }
 
-fn remove_peering(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+fn remove_peering(world: &mut World, ask: &Ask) -> Result<Outcome, Refusal> {
     let key = existing(world, ask)?;
     let name = ask.text("name").unwrap_or("").to_string();
     let mut list = peerings(world, &key);
@@ -147,7 +172,7 @@ fn remove_peering(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
     }
 }
 
-fn update_peering(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+fn update_peering(world: &mut World, ask: &Ask) -> Result<Outcome, Refusal> {
     let key = existing(world, ask)?;
     let sent = ask.body.get("networkPeering").and_then(Json::as_object);
     let sent = sent.cloned().unwrap_or_default();
@@ -165,7 +190,7 @@ fn update_peering(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
     Ok(put_peerings(world, ask, &key, list))
 }
 
-fn effective_firewalls(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+fn effective_firewalls(world: &mut World, ask: &Ask) -> Result<Outcome, Refusal> {
     let key = existing(world, ask)?;
     let link = refs::link(path_of(&key));
     let prefix = format!("compute/projects/{}/global/firewalls/", ask.project);
@@ -177,7 +202,7 @@ fn effective_firewalls(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
     Ok(json!({ "firewalls": rules }).into())
 }
 
-fn usable_subnetworks(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+fn usable_subnetworks(world: &mut World, ask: &Ask) -> Result<Outcome, Refusal> {
     let prefix = format!("compute/projects/{}/regions/", ask.project);
     let items: Vec<Json> = world
         .of("compute.subnetworks", &prefix)
@@ -194,13 +219,13 @@ fn usable_subnetworks(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
     Ok(page::answer(world, ask, items)?.into())
 }
 
-fn invalidate_cache(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+fn invalidate_cache(world: &mut World, ask: &Ask) -> Result<Outcome, Refusal> {
     let key = existing(world, ask)?;
     Ok(operation::begin(world, ask, &key, Vec::new()).into())
 }
 
 /// Whether each service that the map names is there.
-fn validate(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+fn validate(world: &mut World, ask: &Ask) -> Result<Outcome, Refusal> {
     let mut map = ask
         .body
         .get("resource")
@@ -210,7 +235,7 @@ fn validate(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
     let missing: Vec<String> = refs::links(&map)
         .into_iter()
         .filter(|(_, path)| !super::linkable(world, path, "compute.urlMaps"))
-        .map(|(_, path)| Fault::not_found(&path).message)
+        .map(|(_, path)| Refusal::not_found(&path).message)
         .collect();
     let mut result = json!({ "loadSucceeded": missing.is_empty() });
     match missing.is_empty() {
@@ -221,7 +246,7 @@ fn validate(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
 }
 
 /// The suites of the RESTRICTED profile (Google's page on SSL policies).
-fn cipher_suites(_world: &mut World, _ask: &Ask) -> Result<Outcome, Fault> {
+fn cipher_suites(_world: &mut World, _ask: &Ask) -> Result<Outcome, Refusal> {
     Ok(json!({ "features": [
         "TLS_AES_128_GCM_SHA256",
         "TLS_AES_256_GCM_SHA384",
@@ -234,7 +259,7 @@ fn cipher_suites(_world: &mut World, _ask: &Ask) -> Result<Outcome, Fault> {
     .into())
 }
 
-fn dns_project(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+fn dns_project(world: &mut World, ask: &Ask) -> Result<Outcome, Refusal> {
     let number = world.project_number(&ask.project);
     Ok(json!({
         "kind": "dns#project",

@@ -5,16 +5,33 @@
 
 use serde_json::{Value as Json, json};
 
-use super::super::fault::Fault;
 use super::super::operation::Then;
 use super::super::refs;
+use super::super::refusal::Refusal;
 use super::super::world::{Object, World};
 use super::path_of;
+use super::rules::Rule;
+
+/// What `r5flow sim --explain` tells of this file.
+pub const RULES: &[Rule] = &[
+    Rule {
+        of: &["compute.networks", "compute.subnetworks"],
+        says: "an auto-mode network has a /20 in each region from 10.128.0.0/9; a network lists its subnetworks",
+        source: "Google, \"VPC networks\"; API description of `Network`",
+        test: "google_api_python_client_accepts_the_simulator",
+    },
+    Rule {
+        of: &["compute.firewalls", "compute.routers"],
+        says: "a rule needs a network and something that it allows or denies; ranges and priorities are checked",
+        source: "API description of `Firewall` and `Router`",
+        test: "tests/gcloud/network.txt",
+    },
+];
 
 /// # Errors
 /// A firewall rule without rules, with ranges that are none, or with a bad priority; a subnetwork
 /// without network or range.
-pub fn prepare(world: &mut World, collection: &str, body: &mut Object) -> Result<(), Fault> {
+pub fn prepare(world: &mut World, collection: &str, body: &mut Object) -> Result<(), Refusal> {
     let _ = world;
     match collection {
         "compute.networks" => {
@@ -27,7 +44,7 @@ pub fn prepare(world: &mut World, collection: &str, body: &mut Object) -> Result
         "compute.subnetworks" => {
             for field in ["network", "ipCidrRange"] {
                 if !body.contains_key(field) {
-                    return Err(Fault::required(&format!("resource.{field}")));
+                    return Err(Refusal::required(&format!("resource.{field}")));
                 }
             }
             let range = body.get("ipCidrRange").and_then(Json::as_str).unwrap_or("");
@@ -42,7 +59,7 @@ pub fn prepare(world: &mut World, collection: &str, body: &mut Object) -> Result
         }
         "compute.firewalls" => firewall(body)?,
         "compute.routers" if !body.contains_key("network") => {
-            return Err(Fault::required("resource.network"));
+            return Err(Refusal::required("resource.network"));
         }
         _ => {}
     }
@@ -58,7 +75,7 @@ fn gateway(range: &str) -> String {
     }
 }
 
-fn firewall(body: &mut Object) -> Result<(), Fault> {
+fn firewall(body: &mut Object) -> Result<(), Refusal> {
     for (name, value) in [
         ("direction", json!("INGRESS")),
         ("priority", json!(1000)),
@@ -69,14 +86,14 @@ fn firewall(body: &mut Object) -> Result<(), Fault> {
     }
     let priority = body.get("priority").and_then(Json::as_i64).unwrap_or(1000);
     if !(0..=65535).contains(&priority) {
-        return Err(Fault::invalid(
+        return Err(Refusal::invalid(
             "resource.priority",
             &priority.to_string(),
             "Must be from 0 to 65535.",
         ));
     }
     if !body.contains_key("allowed") && !body.contains_key("denied") {
-        return Err(Fault::invalid(
+        return Err(Refusal::invalid(
             "resource.allowed",
             "",
             "One of allowed and denied must be given.",
@@ -98,7 +115,7 @@ fn firewall(body: &mut Object) -> Result<(), Fault> {
         let text = range.as_str().unwrap_or("");
         let address = text.split('/').next().unwrap_or("");
         if address.parse::<std::net::IpAddr>().is_err() {
-            return Err(Fault::invalid(
+            return Err(Refusal::invalid(
                 "resource.sourceRanges",
                 text,
                 "Must be a valid CIDR address range.",
@@ -125,7 +142,6 @@ pub fn inserted(world: &mut World, key: &str) -> Vec<Then> {
     let path = path_of(key).to_string();
     let project = refs::project_of(&path).unwrap_or_default().to_string();
     let regions: Vec<String> = world.scenario.regions.keys().cloned().collect();
-    let mut links = Vec::new();
     for (i, region) in regions.iter().enumerate() {
         let sub = format!("projects/{project}/regions/{region}/subnetworks/{name}");
         let body = json!({
@@ -148,26 +164,38 @@ pub fn inserted(world: &mut World, key: &str) -> Vec<Then> {
             "compute.subnetworks",
             body.as_object().cloned().unwrap_or_default(),
         );
-        links.push(json!(refs::link(&sub)));
-    }
-    if let Some(network) = world.resources.get_mut(key) {
-        network
-            .body
-            .insert("subnetworks".into(), Json::Array(links));
     }
     Vec::new()
 }
 
+/// The subnetworks of a network, by their keys.
+fn below<'a>(world: &'a World, network: &str) -> impl Iterator<Item = &'a String> + use<'a> {
+    let path = path_of(network);
+    let link = refs::link(path);
+    let project = refs::project_of(path).unwrap_or_default();
+    let prefix = format!("compute/projects/{project}/regions/");
+    world
+        .resources
+        .range(prefix.clone()..)
+        .take_while(move |(key, _)| key.starts_with(&prefix))
+        .filter(move |(_, r)| &*r.collection == "compute.subnetworks" && r.text("network") == link)
+        .map(|(key, _)| key)
+}
+
+/// A network lists its subnetworks, whoever made them.
+pub fn view(world: &World, key: &str, body: &mut Object) {
+    let links: Vec<Json> = below(world, key)
+        .map(|sub| json!(refs::link(path_of(sub))))
+        .collect();
+    if !links.is_empty() {
+        body.insert("subnetworks".into(), Json::Array(links));
+    }
+}
+
 /// The subnetworks that Google made go with their network.
 pub fn removed(world: &mut World, key: &str) {
-    let link = refs::link(path_of(key));
-    let below: Vec<String> = world
-        .resources
-        .iter()
-        .filter(|(_, r)| &*r.collection == "compute.subnetworks" && r.text("network") == link)
-        .map(|(k, _)| k.clone())
-        .collect();
-    for key in below {
+    let gone: Vec<String> = below(world, key).cloned().collect();
+    for key in gone {
         world.resources.remove(&key);
     }
 }

@@ -3,15 +3,25 @@
 use serde_json::{Value as Json, json};
 
 use super::super::ask::Ask;
-use super::super::fault::Fault;
 use super::super::operation::{self, Operation};
+use super::super::refusal::Refusal;
 use super::super::world::World;
 use super::super::{LONGEST_WAIT, Outcome, identity, page};
+use super::Handler;
+use super::rules::Rule;
 use crate::catalog::OperationStyle;
 
-/// Whether a method belongs to a service's operations.
-pub fn is_operations(ask: &Ask) -> bool {
-    let last = ask.family().rsplit('.').next().unwrap_or("");
+/// What `r5flow sim --explain` tells of this file.
+pub const RULES: &[Rule] = &[Rule {
+    of: &["*.operations", "compute.*Operations"],
+    says: "PENDING, RUNNING, DONE on the clock; `wait` answers after two minutes at the latest; forgotten after a day",
+    source: "API description of `Operation` and of `wait`",
+    test: "operations_have_googles_shape",
+}];
+
+/// Whether a collection is a service's operations.
+pub fn is_operations(collection: &str) -> bool {
+    let last = collection.rsplit('.').next().unwrap_or("");
     matches!(
         last,
         "operations"
@@ -22,22 +32,23 @@ pub fn is_operations(ask: &Ask) -> bool {
     )
 }
 
-pub fn answer(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
-    match &*ask.method.name {
-        "get" => get(world, ask),
-        "wait" => wait(world, ask),
-        "list" => list(world, ask),
-        "aggregatedList" => aggregated(world, ask),
-        "delete" => delete(world, ask),
-        _ => Err(Fault::not_simulated(&ask.method.id)),
-    }
+/// The handler of a method of such a collection, by its last name.
+pub fn method(name: &str) -> Option<Handler> {
+    Some(match name {
+        "get" => get,
+        "wait" => wait,
+        "list" => list,
+        "aggregatedList" => aggregated,
+        "delete" => delete,
+        _ => return None,
+    })
 }
 
 fn is_kept(world: &World, operation: &Operation) -> bool {
     world.now.since(operation.ends) <= world.scenario.operations_kept.0
 }
 
-fn find<'a>(world: &'a World, key: &str) -> Result<&'a Operation, Fault> {
+fn find<'a>(world: &'a World, key: &str) -> Result<&'a Operation, Refusal> {
     let key = identity::normal(key);
     let path = key.split_once('/').map_or("", |(_, p)| p);
     let by_id = || {
@@ -62,16 +73,16 @@ fn find<'a>(world: &'a World, key: &str) -> Result<&'a Operation, Fault> {
         .or_else(by_id)
         .or_else(elsewhere)
         .filter(|o| is_kept(world, o))
-        .ok_or_else(|| Fault::not_found(path))
+        .ok_or_else(|| Refusal::not_found(path))
 }
 
-fn get(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+fn get(world: &mut World, ask: &Ask) -> Result<Outcome, Refusal> {
     let operation = find(world, &ask.key())?;
     Ok(operation::render(world, operation, world.now).into())
 }
 
 /// Answers when the operation is done, after two minutes at the latest.
-fn wait(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+fn wait(world: &mut World, ask: &Ask) -> Result<Outcome, Refusal> {
     let operation = find(world, &ask.target())?;
     let latest = world.now.plus(LONGEST_WAIT);
     let at = operation.ends.max(world.now).min(latest);
@@ -82,10 +93,10 @@ fn wait(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
     })
 }
 
-fn delete(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+fn delete(world: &mut World, ask: &Ask) -> Result<Outcome, Refusal> {
     let operation = find(world, &ask.key())?;
     if !operation.is_done(world.now) {
-        return Err(Fault::not_ready(&ask.rest));
+        return Err(Refusal::not_ready(&ask.rest));
     }
     let key = operation.key.clone();
     world.operations.remove(&key);
@@ -93,7 +104,7 @@ fn delete(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
 }
 
 /// Newest first, as Google lists them.
-fn list(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+fn list(world: &mut World, ask: &Ask) -> Result<Outcome, Refusal> {
     let prefix = format!("{}/", identity::normal(&ask.key()));
     let instance = ask.param("instance").map(str::to_string);
     let mut found: Vec<&Operation> = world
@@ -115,7 +126,7 @@ fn list(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
     Ok(page::answer(world, ask, items)?.into())
 }
 
-fn aggregated(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+fn aggregated(world: &mut World, ask: &Ask) -> Result<Outcome, Refusal> {
     let prefix = format!("compute/projects/{}/", ask.project);
     let items: Vec<(String, Json)> = world
         .operations

@@ -3,11 +3,40 @@
 use serde_json::{Value as Json, json};
 
 use super::super::ask::Ask;
-use super::super::fault::Fault;
+use super::super::refusal::Refusal;
 use super::super::scenario::region_of;
 use super::super::world::World;
 use super::super::{Outcome, page, refs};
+use super::rules::Rule;
 use super::{Handler, quotas};
+
+/// What `r5flow sim --explain` tells of this file.
+pub const RULES: &[Rule] = &[
+    Rule {
+        of: &["compute.*"],
+        says: "a zone or region that the scenario has not is refused with 400, whatever is asked of it",
+        source: "what gcloud prints in public issues (`Unknown zone.`)",
+        test: "a_zone_that_is_unknown_is_refused_whatever_is_asked_of_it",
+    },
+    Rule {
+        of: &[
+            "compute.projects",
+            "compute.regions",
+            "compute.zones",
+            "compute.machineTypes",
+            "compute.diskTypes",
+        ],
+        says: "regions, zones and types are the scenario's; quotas are told with their use",
+        source: "API description of `Region`, `Zone` and `MachineType`",
+        test: "tests/gcloud/wire.txt",
+    },
+    Rule {
+        of: &["cloudresourcemanager.projects"],
+        says: "every project of the scenario is there and ACTIVE",
+        source: "API description of `Project`",
+        test: "tests/gcloud/accounts.txt",
+    },
+];
 
 /// Types of persistent disks.
 const DISK_TYPES: &[&str] = &[
@@ -38,19 +67,19 @@ pub fn method(id: &str) -> Option<Handler> {
 
 /// # Errors
 /// A zone or region in the path that does not exist, in the words of the zone's API.
-pub fn known_scope(world: &World, key: &str) -> Result<(), Fault> {
+pub fn known_scope(world: &World, key: &str) -> Result<(), Refusal> {
     if !key.starts_with("compute/") {
         return Ok(());
     }
     if let Some(zone) = refs::after(key, "zones")
         && !world.scenario.knows_zone(zone)
     {
-        return Err(Fault::invalid("zone", zone, "Unknown zone."));
+        return Err(Refusal::invalid("zone", zone, "Unknown zone."));
     }
     if let Some(region) = refs::after(key, "regions")
         && !world.scenario.regions.contains_key(region)
     {
-        return Err(Fault::invalid("region", region, "Unknown region."));
+        return Err(Refusal::invalid("region", region, "Unknown region."));
     }
     Ok(())
 }
@@ -67,7 +96,7 @@ fn id_of(path: &str) -> String {
     (1000 + u32::from(bytes[0]) * 256 + u32::from(bytes[1])).to_string()
 }
 
-fn project(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+fn project(world: &mut World, ask: &Ask) -> Result<Outcome, Refusal> {
     Ok(project_json(world, &ask.project).into())
 }
 
@@ -92,7 +121,7 @@ pub fn project_json(world: &World, project: &str) -> Json {
     out
 }
 
-fn managed_project(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+fn managed_project(world: &mut World, ask: &Ask) -> Result<Outcome, Refusal> {
     Ok(managed_json(world, refs::last(&ask.rest)).into())
 }
 
@@ -152,15 +181,15 @@ fn zone_json(project: &str, name: &str) -> Json {
     })
 }
 
-fn region(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+fn region(world: &mut World, ask: &Ask) -> Result<Outcome, Refusal> {
     let name = refs::last(&ask.rest);
     match world.scenario.regions.contains_key(name) {
         true => Ok(region_json(world, &ask.project, name).into()),
-        false => Err(Fault::not_found(&ask.rest)),
+        false => Err(Refusal::not_found(&ask.rest)),
     }
 }
 
-fn regions(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+fn regions(world: &mut World, ask: &Ask) -> Result<Outcome, Refusal> {
     let items = world
         .scenario
         .regions
@@ -170,11 +199,11 @@ fn regions(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
     Ok(page::answer(world, ask, items)?.into())
 }
 
-fn zone(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+fn zone(world: &mut World, ask: &Ask) -> Result<Outcome, Refusal> {
     let name = refs::last(&ask.rest);
     match world.scenario.knows_zone(name) {
         true => Ok(zone_json(&ask.project, name).into()),
-        false => Err(Fault::not_found(&ask.rest)),
+        false => Err(Refusal::not_found(&ask.rest)),
     }
 }
 
@@ -187,7 +216,7 @@ fn all_zones(world: &World) -> Vec<String> {
         .collect()
 }
 
-fn zones(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+fn zones(world: &mut World, ask: &Ask) -> Result<Outcome, Refusal> {
     let items = all_zones(world)
         .iter()
         .map(|z| zone_json(&ask.project, z))
@@ -220,12 +249,12 @@ fn machine_json(world: &World, project: &str, zone: &str, name: &str) -> Option<
     }))
 }
 
-fn machine_type(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+fn machine_type(world: &mut World, ask: &Ask) -> Result<Outcome, Refusal> {
     known_scope(world, &ask.key())?;
     let zone = ask.param("zone").unwrap_or("").to_string();
     machine_json(world, &ask.project, &zone, refs::last(&ask.rest))
         .map(Outcome::from)
-        .ok_or_else(|| Fault::not_found(&ask.rest))
+        .ok_or_else(|| Refusal::not_found(&ask.rest))
 }
 
 fn machine_types_of(world: &World, project: &str, zone: &str) -> Vec<Json> {
@@ -237,13 +266,13 @@ fn machine_types_of(world: &World, project: &str, zone: &str) -> Vec<Json> {
         .collect()
 }
 
-fn machine_types(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+fn machine_types(world: &mut World, ask: &Ask) -> Result<Outcome, Refusal> {
     known_scope(world, &ask.key())?;
     let items = machine_types_of(world, &ask.project, ask.param("zone").unwrap_or(""));
     Ok(page::answer(world, ask, items)?.into())
 }
 
-fn all_machine_types(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+fn all_machine_types(world: &mut World, ask: &Ask) -> Result<Outcome, Refusal> {
     let mut items = Vec::new();
     for zone in all_zones(world) {
         for machine in machine_types_of(world, &ask.project, &zone) {
@@ -256,7 +285,7 @@ fn all_machine_types(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
     Ok(page::aggregated(world, ask, items)?.into())
 }
 
-fn all_disk_types(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+fn all_disk_types(world: &mut World, ask: &Ask) -> Result<Outcome, Refusal> {
     let mut items = Vec::new();
     for zone in all_zones(world) {
         for kind in DISK_TYPES {
@@ -280,16 +309,16 @@ fn disk_type_json(project: &str, zone: &str, name: &str) -> Json {
     })
 }
 
-fn disk_type(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+fn disk_type(world: &mut World, ask: &Ask) -> Result<Outcome, Refusal> {
     known_scope(world, &ask.key())?;
     let name = refs::last(&ask.rest);
     match DISK_TYPES.contains(&name) {
         true => Ok(disk_type_json(&ask.project, ask.param("zone").unwrap_or(""), name).into()),
-        false => Err(Fault::not_found(&ask.rest)),
+        false => Err(Refusal::not_found(&ask.rest)),
     }
 }
 
-fn disk_types(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+fn disk_types(world: &mut World, ask: &Ask) -> Result<Outcome, Refusal> {
     known_scope(world, &ask.key())?;
     let zone = ask.param("zone").unwrap_or("");
     let items = DISK_TYPES

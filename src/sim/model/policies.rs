@@ -7,10 +7,19 @@
 use serde_json::{Value as Json, json};
 
 use super::super::ask::Ask;
-use super::super::fault::Fault;
+use super::super::refusal::Refusal;
 use super::super::world::{Object, World};
 use super::super::{Outcome, generic};
 use super::Handler;
+use super::rules::Rule;
+
+/// What `r5flow sim --explain` tells of this file.
+pub const RULES: &[Rule] = &[Rule {
+    of: &["*"],
+    says: "`getIamPolicy`, `setIamPolicy` and `testIamPermissions` of any resource: replaced as a whole under an etag; nothing is forbidden by a policy",
+    source: "API description of `setIamPolicy`",
+    test: "a_policy_is_replaced_under_its_etag",
+}];
 
 pub fn method(id: &str) -> Option<Handler> {
     let (_, name) = id.rsplit_once('.')?;
@@ -31,7 +40,7 @@ fn is_given(service: &str, path: &str) -> bool {
 }
 
 /// The path of the resource whose policy is meant.
-fn resource(world: &World, ask: &Ask) -> Result<String, Fault> {
+fn resource(world: &World, ask: &Ask) -> Result<String, Refusal> {
     let mut path = ask.target();
     for ending in ["/iam/testPermissions", "/iam"] {
         if let Some(bare) = path.strip_suffix(ending) {
@@ -58,12 +67,12 @@ fn shown(world: &World, resource: &str) -> Json {
     }
 }
 
-fn get(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+fn get(world: &mut World, ask: &Ask) -> Result<Outcome, Refusal> {
     let resource = resource(world, ask)?;
     Ok(shown(world, &resource).into())
 }
 
-fn set(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+fn set(world: &mut World, ask: &Ask) -> Result<Outcome, Refusal> {
     let resource = resource(world, ask)?;
     let sent = match ask.body.get("policy") {
         Some(policy) => policy.as_object().cloned().unwrap_or_default(),
@@ -72,7 +81,7 @@ fn set(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
     let have = shown(world, &resource);
     let given = sent.get("etag").and_then(Json::as_str).unwrap_or("");
     if !given.is_empty() && have["etag"] != *given {
-        return Err(Fault::new(
+        return Err(Refusal::new(
             409,
             "aborted",
             "There were concurrent policy changes. Please retry the whole read-modify-write with exponential backoff.",
@@ -96,7 +105,7 @@ fn set(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
 }
 
 /// The simulator's one caller may do everything.
-fn test(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+fn test(world: &mut World, ask: &Ask) -> Result<Outcome, Refusal> {
     resource(world, ask)?;
     let asked = match ask.body.get("permissions") {
         Some(list) => list.clone(),

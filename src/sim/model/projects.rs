@@ -6,10 +6,19 @@
 use serde_json::{Value as Json, json};
 
 use super::super::ask::Ask;
-use super::super::fault::Fault;
+use super::super::refusal::Refusal;
 use super::super::world::{Object, World};
 use super::super::{Outcome, operation, page, refs};
 use super::Handler;
+use super::rules::Rule;
+
+/// What `r5flow sim --explain` tells of this file.
+pub const RULES: &[Rule] = &[Rule {
+    of: &["compute.projects", "cloudresourcemanager.projects"],
+    says: "shared metadata wants its fingerprint; Resource Manager answers in version 1 and 3, by id and by number",
+    source: "API descriptions of Compute Engine and of Resource Manager v1 and v3",
+    test: "a_project_goes_by_its_number_as_well",
+}];
 
 pub fn method(id: &str) -> Option<Handler> {
     Some(match id {
@@ -41,12 +50,12 @@ fn set(world: &mut World, ask: &Ask, field: &str, value: Json) -> Outcome {
     operation::begin(world, ask, &key, Vec::new()).into()
 }
 
-fn set_metadata(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+fn set_metadata(world: &mut World, ask: &Ask) -> Result<Outcome, Refusal> {
     let have = super::places::project_json(world, &ask.project);
     let have = have["commonInstanceMetadata"]["fingerprint"].clone();
     let given = ask.text("fingerprint").unwrap_or("");
     if !given.is_empty() && have != *given {
-        let mut stale = Fault::stale_fingerprint();
+        let mut stale = Refusal::stale_fingerprint();
         stale.message = "Supplied fingerprint does not match current metadata fingerprint.".into();
         return Err(stale);
     }
@@ -56,18 +65,18 @@ fn set_metadata(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
     Ok(set(world, ask, "commonInstanceMetadata", value))
 }
 
-fn set_network_tier(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+fn set_network_tier(world: &mut World, ask: &Ask) -> Result<Outcome, Refusal> {
     let tier = ask.text("networkTier").unwrap_or("PREMIUM").to_string();
     Ok(set(world, ask, "defaultNetworkTier", json!(tier)))
 }
 
-fn set_usage_bucket(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+fn set_usage_bucket(world: &mut World, ask: &Ask) -> Result<Outcome, Refusal> {
     let place = Json::Object(ask.body.clone());
     Ok(set(world, ask, "usageExportLocation", place))
 }
 
 /// The scenario's projects, and those that were created.
-fn search(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+fn search(world: &mut World, ask: &Ask) -> Result<Outcome, Refusal> {
     let mut names: Vec<String> = world.scenario.projects.clone();
     let prefix = "cloudresourcemanager/projects/";
     let created = world

@@ -7,11 +7,20 @@
 use serde_json::{Value as Json, json};
 
 use super::super::failure::quota_text;
-use super::super::fault::Fault;
 use super::super::refs;
+use super::super::refusal::Refusal;
 use super::super::scenario::region_of;
 use super::super::world::{Resource, World};
 use super::path_of;
+use super::rules::Rule;
+
+/// What `r5flow sim --explain` tells of this file.
+pub const RULES: &[Rule] = &[Rule {
+    of: &["compute.*"],
+    says: "quotas of each region and of the project: more than there is left is 403 `quotaExceeded`",
+    source: "Google, \"Allocation quotas\"",
+    test: "other_quotas_are_told_at_once",
+}];
 
 /// Metrics of a region and their built-in limits.
 const REGIONAL: &[(&str, f64)] = &[
@@ -155,10 +164,19 @@ fn of_resource(world: &World, key: &str, resource: &Resource) -> Wanted {
 
 fn used(world: &World, project: &str, metric: &str, region: Option<&str>) -> f64 {
     let prefix = format!("compute/projects/{project}/");
-    world
+    let there = world
         .resources
         .range(prefix.clone()..)
-        .take_while(|(key, _)| key.starts_with(&prefix))
+        .take_while(|(key, _)| key.starts_with(&prefix));
+    let counted = GLOBAL
+        .iter()
+        .find(|(name, ..)| *name == metric && region.is_none())
+        .map(|(_, _, collections)| *collections);
+    if let Some(collections @ [_, ..]) = counted {
+        let counts = |r: &Resource| collections.contains(&&*r.collection);
+        return there.filter(|(_, r)| counts(r)).count() as f64;
+    }
+    there
         .flat_map(|(key, resource)| of_resource(world, key, resource))
         .filter(|(name, at, _)| name == metric && at.as_deref() == region)
         .map(|(_, _, amount)| amount)
@@ -203,11 +221,11 @@ pub fn exceeded(
 ///
 /// # Errors
 /// 403 quotaExceeded.
-pub fn admit(world: &World, collection: &str, key: &str) -> Result<(), Fault> {
+pub fn admit(world: &World, collection: &str, key: &str) -> Result<(), Refusal> {
     let wanted = counted(collection, region_in(key));
     let project = refs::project_of(path_of(key)).unwrap_or_default();
     match exceeded(world, project, &wanted) {
-        Some((metric, limit, region)) => Err(Fault::usage_limit(
+        Some((metric, limit, region)) => Err(Refusal::usage_limit(
             "quotaExceeded",
             quota_text(&metric, limit, region.as_deref()),
         )),

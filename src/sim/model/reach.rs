@@ -10,6 +10,19 @@ use serde_json::Value as Json;
 use super::super::refs;
 use super::super::world::{Object, World};
 use super::path_of;
+use super::rules::Rule;
+
+/// What `r5flow sim --explain` tells of this file.
+pub const RULES: &[Rule] = &[Rule {
+    of: &[
+        "compute.instanceGroupManagers",
+        "compute.regionInstanceGroupManagers",
+        "compute.backendServices",
+    ],
+    says: "probes reach a machine through the firewall rules; a machine its database over a shared network or authorised addresses",
+    source: "Google, \"VPC firewall rules\", \"Authorize with authorized networks\", \"Cloud NAT\"",
+    test: "a_machine_without_its_database_is_ill",
+}];
 
 /// Where Google's probes and front ends come from
 /// (cloud.google.com/load-balancing/docs/firewall-rules).

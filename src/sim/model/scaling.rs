@@ -19,8 +19,17 @@ use super::super::scenario::{Load, fits};
 use super::super::timing::Happening;
 use super::super::world::{Due, Object, World};
 use super::group_wish::absolute;
+use super::rules::Rule;
 use super::{group_health, groups};
 use crate::world::{Millis, Timestamp};
+
+/// What `r5flow sim --explain` tells of this file.
+pub const RULES: &[Rule] = &[Rule {
+    of: &["compute.autoscalers", "compute.regionAutoscalers"],
+    says: "follows the load of the scenario between minimum and maximum: cool-down, the largest recommendation of the stabilization period, scale-in control",
+    source: "API description of `AutoscalingPolicy`; Google, \"Autoscaler decisions\"",
+    test: "on_follows_the_load_both_ways",
+}];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {

@@ -7,10 +7,24 @@
 use serde_json::{Value as Json, json};
 
 use super::super::ask::Ask;
-use super::super::fault::Fault;
+use super::super::refusal::Refusal;
 use super::super::world::{Object, World};
 use super::super::{Outcome, generic, page, refs};
 use super::Handler;
+use super::rules::Rule;
+
+/// What `r5flow sim --explain` tells of this file.
+pub const RULES: &[Rule] = &[Rule {
+    of: &[
+        "secretmanager.projects.secrets",
+        "secretmanager.projects.secrets.versions",
+        "secretmanager.projects.locations.secrets",
+        "secretmanager.projects.locations.secrets.versions",
+    ],
+    says: "versions are counted, `latest` is the newest; a version that is disabled or destroyed is not given out",
+    source: "API description of `SecretVersion`; get-secretmanager-secrets#268",
+    test: "tests/gcloud/accounts.txt",
+}];
 
 const COLLECTION: &str = "secretmanager.projects.secrets.versions";
 
@@ -54,7 +68,7 @@ fn shown(body: &Object) -> Json {
     Json::Object(out)
 }
 
-fn add(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+fn add(world: &mut World, ask: &Ask) -> Result<Outcome, Refusal> {
     let secret = with_id(world, ask, &ask.target());
     if world.live(&secret).is_none() {
         return Err(missing_secret(&secret));
@@ -79,22 +93,22 @@ fn add(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
     Ok(answer.into())
 }
 
-fn missing_secret(key: &str) -> Fault {
+fn missing_secret(key: &str) -> Refusal {
     let path = key.split_once('/').map_or("", |(_, p)| p);
-    let mut fault = generic::missing(key);
-    fault.message = format!("Secret [{path}] not found.");
-    fault
+    let mut refusal = generic::missing(key);
+    refusal.message = format!("Secret [{path}] not found.");
+    refusal
 }
 
 /// The key of the version that a call means; `latest` is the newest one, whatever its state
 /// (get-secretmanager-secrets#268).
-fn version(world: &World, ask: &Ask) -> Result<String, Fault> {
+fn version(world: &World, ask: &Ask) -> Result<String, Refusal> {
     let key = with_id(world, ask, &ask.target());
     let missing = || {
         let path = key.split_once('/').map_or("", |(_, p)| p);
-        let mut fault = generic::missing(&key);
-        fault.message = format!("Secret Version [{path}] not found.");
-        fault
+        let mut refusal = generic::missing(&key);
+        refusal.message = format!("Secret Version [{path}] not found.");
+        refusal
     };
     let Some((secret, last)) = key.rsplit_once("/versions/") else {
         return Err(missing());
@@ -111,7 +125,7 @@ fn version(world: &World, ask: &Ask) -> Result<String, Fault> {
     }
 }
 
-fn get(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+fn get(world: &mut World, ask: &Ask) -> Result<Outcome, Refusal> {
     let key = version(world, ask)?;
     let body = world.live(&key).map(|r| shown(&r.body));
     body.map(Outcome::from)
@@ -119,7 +133,7 @@ fn get(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
 }
 
 /// Newest first.
-fn list(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+fn list(world: &mut World, ask: &Ask) -> Result<Outcome, Refusal> {
     let secret = with_id(world, ask, ask.key().trim_end_matches("/versions"));
     if world.live(&secret).is_none() {
         return Err(missing_secret(&secret));
@@ -136,7 +150,7 @@ fn list(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
     Ok(answer.into())
 }
 
-fn access(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+fn access(world: &mut World, ask: &Ask) -> Result<Outcome, Refusal> {
     let key = version(world, ask)?;
     let Some(found) = world.live(&key) else {
         return Err(generic::missing(&key));
@@ -144,7 +158,7 @@ fn access(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
     let path = key.split_once('/').map_or("", |(_, p)| p);
     let state = found.text("state");
     if state != "ENABLED" {
-        return Err(Fault::new(
+        return Err(Refusal::new(
             400,
             "resourceNotReady",
             format!("Secret Version [{path}] is in {state} state."),
@@ -158,14 +172,14 @@ fn access(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
     Ok(json!({ "name": path, "payload": payload }).into())
 }
 
-fn switch(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+fn switch(world: &mut World, ask: &Ask) -> Result<Outcome, Refusal> {
     let key = version(world, ask)?;
     let path = key.split_once('/').map_or("", |(_, p)| p).to_string();
     let gone = world
         .live(&key)
         .is_some_and(|r| r.text("state") == "DESTROYED");
     if gone {
-        return Err(Fault::new(
+        return Err(Refusal::new(
             400,
             "resourceNotReady",
             format!("Secret Version [{path}] is in DESTROYED state."),

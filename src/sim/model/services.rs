@@ -7,13 +7,40 @@
 use serde_json::{Value as Json, json};
 
 use super::super::ask::Ask;
-use super::super::fault::Fault;
 use super::super::generic;
 use super::super::operation;
+use super::super::refusal::Refusal;
 use super::super::timing::{self, Happening};
 use super::super::world::{Object, World};
 use super::super::{Outcome, page, refs};
 use super::Handler;
+use super::rules::Rule;
+
+/// What `r5flow sim --explain` tells of this file.
+pub const RULES: &[Rule] = &[
+    Rule {
+        of: &["serviceusage.services"],
+        says: "an API that is off refuses with 403 `SERVICE_DISABLED`, and answers a while after it is enabled",
+        source: "API description of Service Usage",
+        test: "an_api_that_is_off_says_so_and_needs_a_moment",
+    },
+    Rule {
+        of: &[
+            "iam.projects.serviceAccounts",
+            "iam.projects.serviceAccounts.keys",
+            "iam.roles",
+        ],
+        says: "an account is named by its address and can be disabled; a key is shown once",
+        source: "API description of `ServiceAccount` and `ServiceAccountKey`",
+        test: "tests/gcloud/accounts.txt",
+    },
+    Rule {
+        of: &["cloudresourcemanager.projects", "storage.projects.hmacKeys"],
+        says: "a deleted project is DELETE_REQUESTED; the secret of an HMAC key is shown once",
+        source: "API description of `Project` and `HmacKey`",
+        test: "every_collection_can_be_filled_searched_changed_and_emptied",
+    },
+];
 
 pub fn method(id: &str) -> Option<Handler> {
     Some(match id {
@@ -53,7 +80,7 @@ fn is_off(world: &World, project: &str, name: &str) -> bool {
 ///
 /// # Errors
 /// 403 accessNotConfigured with `SERVICE_DISABLED`, in the words of the front end.
-pub fn usable(world: &World, project: &str, service: &str) -> Result<(), Fault> {
+pub fn usable(world: &World, project: &str, service: &str) -> Result<(), Refusal> {
     let name = format!("{service}.googleapis.com");
     let spreading = world
         .apis_ready
@@ -75,7 +102,7 @@ pub fn usable(world: &World, project: &str, service: &str) -> Result<(), Fault> 
         "{title} has not been used in project {number} before or it is disabled. Enable it by visiting {page} then retry. If you enabled this API recently, wait a few minutes for the action to propagate to our systems and retry."
     );
     let info = json!({ "service": name, "consumer": format!("projects/{number}") });
-    Err(Fault::usage_limit("accessNotConfigured", message)
+    Err(Refusal::usage_limit("accessNotConfigured", message)
         .with_help(&page)
         .with_info("SERVICE_DISABLED", "googleapis.com", info))
 }
@@ -99,11 +126,11 @@ fn known(world: &World) -> Vec<String> {
         .collect()
 }
 
-fn get(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+fn get(world: &mut World, ask: &Ask) -> Result<Outcome, Refusal> {
     Ok(service_json(world, &ask.project, refs::last(&ask.rest)).into())
 }
 
-fn list(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+fn list(world: &mut World, ask: &Ask) -> Result<Outcome, Refusal> {
     let wanted = ask
         .param("filter")
         .and_then(|f| f.trim().strip_prefix("state:"))
@@ -116,7 +143,7 @@ fn list(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
     Ok(page::unfiltered(world, ask, items)?.into())
 }
 
-fn batch_get(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+fn batch_get(world: &mut World, ask: &Ask) -> Result<Outcome, Refusal> {
     let names = ask.param("names").map(|n| refs::last(n).to_string());
     let items: Vec<Json> = names
         .iter()
@@ -125,7 +152,7 @@ fn batch_get(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
     Ok(json!({ "services": items }).into())
 }
 
-fn set(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+fn set(world: &mut World, ask: &Ask) -> Result<Outcome, Refusal> {
     let state = if &*ask.method.name == "disable" {
         "DISABLED"
     } else {
@@ -171,10 +198,10 @@ pub fn prepare_account(key: &str, project: &str, body: &mut Object) {
     );
 }
 
-fn delete_project(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+fn delete_project(world: &mut World, ask: &Ask) -> Result<Outcome, Refusal> {
     let key = ask.key();
     if world.live(&key).is_none() {
-        return Err(Fault::not_simulated(
+        return Err(Refusal::not_simulated(
             "the deletion of a project that the scenario names",
         ));
     }
@@ -184,7 +211,7 @@ fn delete_project(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
     Ok(operation::begin(world, ask, &key, Vec::new()).into())
 }
 
-fn create_hmac_key(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+fn create_hmac_key(world: &mut World, ask: &Ask) -> Result<Outcome, Refusal> {
     let email = ask.param("serviceAccountEmail").unwrap_or("").to_string();
     let access = format!("GOOG1E{}", world.mint.hex(32).to_uppercase());
     let metadata = json!({
@@ -207,7 +234,7 @@ fn create_hmac_key(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
     )
 }
 
-fn create_key(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+fn create_key(world: &mut World, ask: &Ask) -> Result<Outcome, Refusal> {
     let account = ask.key().trim_end_matches("/keys").to_string();
     if world.live(&account).is_none() {
         return Err(generic::missing(&account));
@@ -230,7 +257,7 @@ fn create_key(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
     Ok(answer.into())
 }
 
-fn switch(world: &mut World, ask: &Ask, off: bool) -> Result<Outcome, Fault> {
+fn switch(world: &mut World, ask: &Ask, off: bool) -> Result<Outcome, Refusal> {
     let key = super::existing(world, ask)?;
     world.change(&key, |body| {
         match off {
@@ -241,11 +268,11 @@ fn switch(world: &mut World, ask: &Ask, off: bool) -> Result<Outcome, Fault> {
     Ok(json!({}).into())
 }
 
-fn enable(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+fn enable(world: &mut World, ask: &Ask) -> Result<Outcome, Refusal> {
     switch(world, ask, false)
 }
 
-fn disable(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+fn disable(world: &mut World, ask: &Ask) -> Result<Outcome, Refusal> {
     switch(world, ask, true)
 }
 
@@ -274,11 +301,11 @@ fn role_json(name: &str, title: &str) -> Json {
     json!({ "name": name, "title": title, "stage": "GA", "etag": "AA==" })
 }
 
-fn role(_world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+fn role(_world: &mut World, ask: &Ask) -> Result<Outcome, Refusal> {
     let found = ROLES.iter().find(|(name, _)| *name == ask.rest);
     match found {
         Some((name, title)) => Ok(role_json(name, title).into()),
-        None => Err(Fault::new(
+        None => Err(Refusal::new(
             404,
             "notFound",
             format!("The role named {} was not found.", ask.rest),
@@ -286,7 +313,7 @@ fn role(_world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
     }
 }
 
-fn roles(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+fn roles(world: &mut World, ask: &Ask) -> Result<Outcome, Refusal> {
     let items = ROLES.iter().map(|(n, t)| role_json(n, t)).collect();
     Ok(page::unfiltered(world, ask, items)?.into())
 }

@@ -5,10 +5,19 @@
 use serde_json::{Value as Json, json};
 
 use super::super::ask::Ask;
-use super::super::fault::Fault;
+use super::super::refusal::Refusal;
 use super::super::world::World;
 use super::super::{Outcome, operation, refs};
+use super::rules::Rule;
 use super::{Handler, certificates, existing, path_of};
+
+/// What `r5flow sim --explain` tells of this file.
+pub const RULES: &[Rule] = &[Rule {
+    of: &["compute.*"],
+    says: "methods that set one field do so: what they name must be there, and some want the machine stopped",
+    source: "API description of each method and of its request",
+    test: "what_a_setter_names_must_be_there",
+}];
 
 /// Where the new value comes from.
 enum Source {
@@ -265,18 +274,18 @@ pub fn method(id: &str) -> Option<Handler> {
         .then_some(change_list as Handler)
 }
 
-fn set(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+fn set(world: &mut World, ask: &Ask) -> Result<Outcome, Refusal> {
     let key = existing(world, ask)?;
     let row = SETTERS.iter().find(|(m, ..)| *m == &*ask.method.id);
     let Some((method, field, source)) = row else {
-        return Err(Fault::not_simulated(&ask.method.id));
+        return Err(Refusal::not_simulated(&ask.method.id));
     };
     let running = world
         .live(&key)
         .is_some_and(|r| r.text("status") == "RUNNING");
     let name = refs::last(method).rsplit('.').next().unwrap_or("");
     if running && NEEDS_STOPPED.contains(&name) {
-        return Err(Fault::not_ready(path_of(&key)));
+        return Err(Refusal::not_ready(path_of(&key)));
     }
     let mut value = match source {
         Body => Json::Object(ask.body.clone()),
@@ -285,7 +294,7 @@ fn set(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
             .body
             .get(*name)
             .cloned()
-            .ok_or_else(|| Fault::required(&format!("resource.{name}")))?,
+            .ok_or_else(|| Refusal::required(&format!("resource.{name}")))?,
         No => json!(false),
     };
     refs::canonicalise(&mut value, &ask.project);
@@ -302,21 +311,24 @@ fn set(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
     Ok(operation::begin(world, ask, &key, Vec::new()).into())
 }
 
-fn check_links(world: &World, ask: &Ask, value: &Json) -> Result<(), Fault> {
+fn check_links(world: &World, ask: &Ask, value: &Json) -> Result<(), Refusal> {
+    if let Some((place, text)) = refs::malformed(&Json::Object(ask.body.clone())) {
+        return Err(Refusal::invalid(&place, &text, "The URL is malformed."));
+    }
     for (_, path) in refs::links(value) {
         let own = refs::project_of(&path) == Some(ask.project.as_str());
         if own && !super::linkable(world, &path, &ask.method.collection) {
-            return Err(Fault::not_found(&path));
+            return Err(Refusal::not_found(&path));
         }
     }
     Ok(())
 }
 
-fn change_list(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+fn change_list(world: &mut World, ask: &Ask) -> Result<Outcome, Refusal> {
     let key = existing(world, ask)?;
     let row = LISTS.iter().find(|(m, ..)| *m == &*ask.method.id);
     let Some((_, field, sent, puts)) = row else {
-        return Err(Fault::not_simulated(&ask.method.id));
+        return Err(Refusal::not_simulated(&ask.method.id));
     };
     let mut value = ask.body.get(*sent).cloned().unwrap_or_else(|| json!([]));
     refs::canonicalise(&mut value, &ask.project);

@@ -6,11 +6,20 @@
 use serde_json::{Value as Json, json};
 
 use super::super::ask::Ask;
-use super::super::fault::Fault;
 use super::super::operation::{self, Then};
+use super::super::refusal::Refusal;
 use super::super::world::{Object, World};
 use super::super::{Outcome, generic, refs, stamp};
+use super::rules::Rule;
 use super::{Handler, existing, path_of};
+
+/// What `r5flow sim --explain` tells of this file.
+pub const RULES: &[Rule] = &[Rule {
+    of: &["compute.snapshots", "compute.disks", "compute.regionDisks"],
+    says: "a snapshot has the size of its disk, is CREATING and then READY, by either method",
+    source: "API description of `Snapshot` and of `disks.createSnapshot`",
+    test: "tests/gcloud/disks.txt",
+}];
 
 pub fn method(id: &str) -> Option<Handler> {
     Some(match id {
@@ -23,12 +32,12 @@ pub fn method(id: &str) -> Option<Handler> {
 ///
 /// # Errors
 /// A source disk that is not there, or none.
-pub fn prepare(world: &World, body: &mut Object) -> Result<(), Fault> {
+pub fn prepare(world: &World, body: &mut Object) -> Result<(), Refusal> {
     let source = body.get("sourceDisk").cloned().unwrap_or_default();
     let Some((_, disk)) = world.linked(&source) else {
         return Err(match source.as_str() {
-            Some(text) => Fault::not_found(text.strip_prefix(refs::LINK_ROOT).unwrap_or(text)),
-            None => Fault::required("resource.sourceDisk"),
+            Some(text) => Refusal::not_found(text.strip_prefix(refs::LINK_ROOT).unwrap_or(text)),
+            None => Refusal::required("resource.sourceDisk"),
         });
     };
     body.insert("status".into(), json!("CREATING"));
@@ -49,17 +58,17 @@ pub fn inserted(key: &str) -> Vec<Then> {
     vec![Then::Merge(key.to_string(), fields)]
 }
 
-fn of_disk(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+fn of_disk(world: &mut World, ask: &Ask) -> Result<Outcome, Refusal> {
     let disk = existing(world, ask)?;
     let Some(name) = ask.text("name").map(str::to_string) else {
-        return Err(Fault::required("resource.name"));
+        return Err(Refusal::required("resource.name"));
     };
     let key = format!("compute/projects/{}/global/snapshots/{name}", ask.project);
     if world.live(&key).is_some() {
-        return Err(Fault::exists(path_of(&key)));
+        return Err(Refusal::exists(path_of(&key)));
     }
     let Some(collection) = world.catalog.collection("compute.snapshots") else {
-        return Err(Fault::not_simulated(&ask.method.id));
+        return Err(Refusal::not_simulated(&ask.method.id));
     };
     let mut body = ask.body.clone();
     body.insert("sourceDisk".into(), Json::from(refs::link(path_of(&disk))));

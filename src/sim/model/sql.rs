@@ -8,13 +8,30 @@
 use serde_json::{Value as Json, json};
 
 use super::super::ask::Ask;
-use super::super::fault::Fault;
 use super::super::operation::Then;
 use super::super::refs;
+use super::super::refusal::Refusal;
 use super::super::world::{Object, World};
+use super::rules::Rule;
 use super::{Change, Effect};
 use crate::catalog::OperationStyle;
 use crate::world::Millis;
+
+/// What `r5flow sim --explain` tells of this file.
+pub const RULES: &[Rule] = &[
+    Rule {
+        of: &["sqladmin.instances", "sqladmin.databases", "sqladmin.users"],
+        says: "one operation at a time for an instance (409 `operationInProgress`)",
+        source: "recorded traffic",
+        test: "cloud_sql_does_one_thing_at_a_time",
+    },
+    Rule {
+        of: &["sqladmin.instances"],
+        says: "a stale `settingsVersion` is refused; lists are replaced as a whole",
+        source: "API description of `Settings`; Google, \"Authorize with authorized networks\"",
+        test: "tests/gcloud/sql.txt",
+    },
+];
 
 /// The key of the instance that a key belongs to.
 pub fn instance_of(key: &str) -> String {
@@ -22,8 +39,8 @@ pub fn instance_of(key: &str) -> String {
 }
 
 /// 409 in Cloud SQL's words.
-pub fn taken() -> Fault {
-    Fault::new(
+pub fn taken() -> Refusal {
+    Refusal::new(
         409,
         "instanceAlreadyExists",
         "The Cloud SQL instance already exists.",
@@ -32,7 +49,7 @@ pub fn taken() -> Fault {
 
 /// # Errors
 /// 409 while another operation of the same instance runs.
-pub fn idle(world: &World, key: &str) -> Result<(), Fault> {
+pub fn idle(world: &World, key: &str) -> Result<(), Refusal> {
     let instance = instance_of(key);
     let busy = world.operations.values().any(|o| {
         o.style == OperationStyle::Sql
@@ -40,7 +57,7 @@ pub fn idle(world: &World, key: &str) -> Result<(), Fault> {
             && instance_of(&o.target) == instance
     });
     match busy {
-        true => Err(Fault::new(
+        true => Err(Refusal::new(
             409,
             "operationInProgress",
             "Operation failed because another operation was already in progress.",
@@ -56,7 +73,7 @@ pub fn prepare(
     collection: &str,
     key: &str,
     body: &mut Object,
-) -> Result<(), Fault> {
+) -> Result<(), Refusal> {
     match collection {
         "sqladmin.instances" => prepare_instance(world, key, body),
         _ => {
@@ -83,7 +100,7 @@ pub fn prepare(
     }
 }
 
-fn prepare_instance(world: &mut World, key: &str, body: &mut Object) -> Result<(), Fault> {
+fn prepare_instance(world: &mut World, key: &str, body: &mut Object) -> Result<(), Refusal> {
     let path = key.split_once('/').map_or("", |(_, p)| p).to_string();
     let project = refs::project_of(&path).unwrap_or_default().to_string();
     let name = body
@@ -98,14 +115,14 @@ fn prepare_instance(world: &mut World, key: &str, body: &mut Object) -> Result<(
             .bytes()
             .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
     if !fits {
-        return Err(Fault::new(
+        return Err(Refusal::new(
             400,
             "invalid",
             format!("Invalid value for: instance name ({name})."),
         ));
     }
     if body.get("settings").and_then(|s| s.get("tier")).is_none() {
-        return Err(Fault::new(
+        return Err(Refusal::new(
             400,
             "required",
             "Missing parameter: settings.tier.",
@@ -117,7 +134,7 @@ fn prepare_instance(world: &mut World, key: &str, body: &mut Object) -> Result<(
         .unwrap_or("us-central1")
         .to_string();
     if !world.scenario.regions.contains_key(&region) {
-        return Err(Fault::new(
+        return Err(Refusal::new(
             400,
             "invalid",
             format!("Invalid value for region: {region}."),
@@ -247,7 +264,7 @@ pub fn changing(
     ask: &Ask,
     change: &Change,
     new: &mut Object,
-) -> Result<Effect, Fault> {
+) -> Result<Effect, Refusal> {
     idle(world, change.key)?;
     let version = |body: &Object| {
         body.get("settings")
@@ -259,7 +276,7 @@ pub fn changing(
     let have = version(change.old);
     let given = version(&ask.body);
     if !given.is_empty() && given != have {
-        return Err(Fault::new(412, "staleData", "Condition does not match."));
+        return Err(Refusal::new(412, "staleData", "Condition does not match."));
     }
     let next = have.parse::<u64>().unwrap_or(0) + 1;
     if let Some(settings) = new.get_mut("settings") {
@@ -289,7 +306,7 @@ pub fn changing(
 
 /// # Errors
 /// A busy instance, or one that is protected.
-pub fn removable(world: &World, key: &str) -> Result<(), Fault> {
+pub fn removable(world: &World, key: &str) -> Result<(), Refusal> {
     idle(world, key)?;
     let guarded = world
         .live(key)
@@ -301,7 +318,7 @@ pub fn removable(world: &World, key: &str) -> Result<(), Fault> {
         })
         .unwrap_or(false);
     match guarded {
-        true => Err(Fault::new(
+        true => Err(Refusal::new(
             400,
             "invalid",
             "The instance is protected. Please disable the deletion protection and try again.",

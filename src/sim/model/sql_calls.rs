@@ -5,12 +5,27 @@
 use serde_json::{Value as Json, json};
 
 use super::super::ask::Ask;
-use super::super::fault::Fault;
 use super::super::operation::{self, Then};
+use super::super::refusal::Refusal;
 use super::super::world::{Object, World};
 use super::super::{Outcome, refs};
+use super::rules::Rule;
 use super::sql::{idle, instance_of};
 use super::{Handler, existing};
+
+/// What `r5flow sim --explain` tells of this file.
+pub const RULES: &[Rule] = &[Rule {
+    of: &[
+        "sqladmin.instances",
+        "sqladmin.backupRuns",
+        "sqladmin.tiers",
+        "sqladmin.flags",
+        "sqladmin.connect",
+    ],
+    says: "restart, failover, import and the like keep the instance busy; a clone is there from the beginning; backups are made",
+    source: "API description of each method",
+    test: "tests/gcloud/sql.txt",
+}];
 
 pub fn method(id: &str) -> Option<Handler> {
     Some(match id.strip_prefix("sqladmin.")? {
@@ -38,7 +53,7 @@ pub fn method(id: &str) -> Option<Handler> {
 }
 
 /// Keeps the instance busy, and changes nothing that it shows.
-fn work(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+fn work(world: &mut World, ask: &Ask) -> Result<Outcome, Refusal> {
     let key = existing(world, ask)?;
     idle(world, &key)?;
     Ok(operation::begin(world, ask, &key, Vec::new()).into())
@@ -46,7 +61,7 @@ fn work(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
 
 /// A copy under the name in `cloneContext.destinationInstanceName`, there from the beginning and RUNNABLE
 /// when the operation is done.
-fn clone(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+fn clone(world: &mut World, ask: &Ask) -> Result<Outcome, Refusal> {
     let key = existing(world, ask)?;
     idle(world, &key)?;
     let context = ask.body.get("cloneContext");
@@ -56,7 +71,7 @@ fn clone(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
         .unwrap_or("")
         .to_string();
     if name.is_empty() {
-        return Err(Fault::required("cloneContext.destinationInstanceName"));
+        return Err(Refusal::required("cloneContext.destinationInstanceName"));
     }
     let copy = format!("sqladmin/projects/{}/instances/{name}", ask.project);
     if world.live(&copy).is_some() {
@@ -93,14 +108,14 @@ fn copy_databases(world: &mut World, from: &str, to: &str) {
 }
 
 /// A read replica becomes an instance of its own.
-fn promote(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+fn promote(world: &mut World, ask: &Ask) -> Result<Outcome, Refusal> {
     let key = existing(world, ask)?;
     idle(world, &key)?;
     let replica = world
         .live(&key)
         .is_some_and(|r| r.text("instanceType") == "READ_REPLICA_INSTANCE");
     if !replica {
-        return Err(Fault::new(
+        return Err(Refusal::new(
             400,
             "invalidOperation",
             "The requested operation is not valid for the current instance.",
@@ -114,7 +129,7 @@ fn promote(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
 }
 
 /// A backup run on demand; it is there at once, and SUCCESSFUL when the operation is done.
-fn back_up(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+fn back_up(world: &mut World, ask: &Ask) -> Result<Outcome, Refusal> {
     let instance = instance_of(&ask.key());
     if world.live(&instance).is_none() {
         return Err(super::super::generic::missing(&instance));
@@ -170,7 +185,7 @@ const TIERS: &[(&str, u64, u64)] = &[
     ("db-n1-highmem-4", 27_917_287_424, 70_368_744_177_664),
 ];
 
-fn tiers(world: &mut World, _ask: &Ask) -> Result<Outcome, Fault> {
+fn tiers(world: &mut World, _ask: &Ask) -> Result<Outcome, Refusal> {
     let regions: Vec<&String> = world.scenario.regions.keys().collect();
     let items: Vec<Json> = TIERS
         .iter()
@@ -198,7 +213,7 @@ const FLAGS: &[(&str, &str, bool)] = &[
     ("wait_timeout", "INTEGER", false),
 ];
 
-fn flags(_world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+fn flags(_world: &mut World, ask: &Ask) -> Result<Outcome, Refusal> {
     let version = ask.param("databaseVersion").unwrap_or("MYSQL_8_0");
     let items: Vec<Json> = FLAGS
         .iter()
@@ -215,7 +230,7 @@ fn flags(_world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
     Ok(json!({ "kind": "sql#flagsList", "items": items }).into())
 }
 
-fn connect_settings(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+fn connect_settings(world: &mut World, ask: &Ask) -> Result<Outcome, Refusal> {
     let key = instance_of(&ask.key());
     let Some(found) = world.live(&key) else {
         return Err(super::super::generic::missing(&key));
@@ -231,7 +246,7 @@ fn connect_settings(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
     .into())
 }
 
-fn server_cas(world: &mut World, ask: &Ask) -> Result<Outcome, Fault> {
+fn server_cas(world: &mut World, ask: &Ask) -> Result<Outcome, Refusal> {
     let key = existing(world, ask)?;
     let cert = world.live(&key).and_then(|r| r.body.get("serverCaCert"));
     let certs: Vec<Json> = cert.cloned().into_iter().collect();

@@ -5,10 +5,19 @@
 
 use serde_json::Value as Json;
 
-use super::super::fault::Fault;
 use super::super::refs;
+use super::super::refusal::Refusal;
 use super::super::world::{Resource, World};
+use super::rules::Rule;
 use super::{addresses, path_of};
+
+/// What `r5flow sim --explain` tells of this file.
+pub const RULES: &[Rule] = &[Rule {
+    of: &["compute.*"],
+    says: "what something else uses is not deleted: 400 `resourceInUseByAnotherResource`; for networks and templates told by the operation",
+    source: "terraform-google-vm#45; pulumi-gcp#680",
+    test: "what_is_used_stays",
+}];
 
 /// Which collections hold references that keep a resource from being deleted, and the noun with which
 /// Google names that resource.
@@ -77,7 +86,7 @@ fn holders(collection: &str) -> Option<(&'static str, &'static [&'static str])> 
 
 /// # Errors
 /// 400 that names the user.
-pub fn free(world: &World, collection: &str, key: &str) -> Result<(), Fault> {
+pub fn free(world: &World, collection: &str, key: &str) -> Result<(), Refusal> {
     let path = path_of(key);
     if let Some(user) = special_user(world, collection, key) {
         let noun = if collection == "compute.disks" {
@@ -85,7 +94,7 @@ pub fn free(world: &World, collection: &str, key: &str) -> Result<(), Fault> {
         } else {
             "address"
         };
-        return Err(Fault::in_use(noun, path, &user));
+        return Err(Refusal::in_use(noun, path, &user));
     }
     if collection.ends_with("nstanceGroupManagers") {
         backend_use(world, path)?;
@@ -93,13 +102,13 @@ pub fn free(world: &World, collection: &str, key: &str) -> Result<(), Fault> {
     if collection == "compute.instanceTemplates"
         && let Some(group) = group_with_machines_of(world, path)
     {
-        return Err(Fault::in_use("instance_template", path, &group));
+        return Err(Refusal::in_use("instance_template", path, &group));
     }
     let Some((noun, holders)) = holders(collection) else {
         return Ok(());
     };
     match user_of(world, path, holders) {
-        Some(user) => Err(Fault::in_use(noun, path, &user)),
+        Some(user) => Err(Refusal::in_use(noun, path, &user)),
         None => Ok(()),
     }
 }
@@ -115,14 +124,14 @@ fn group_with_machines_of(world: &World, template: &str) -> Option<String> {
 }
 
 /// A group cannot go while its instance group is a backend.
-fn backend_use(world: &World, manager: &str) -> Result<(), Fault> {
+fn backend_use(world: &World, manager: &str) -> Result<(), Refusal> {
     let group = manager.replace("/instanceGroupManagers/", "/instanceGroups/");
     match user_of(
         world,
         &group,
         &["compute.backendServices", "compute.regionBackendServices"],
     ) {
-        Some(user) => Err(Fault::in_use("instance_group", &group, &user)),
+        Some(user) => Err(Refusal::in_use("instance_group", &group, &user)),
         None => Ok(()),
     }
 }

@@ -3,6 +3,7 @@
 mod autoscale;
 mod collections;
 mod durable;
+mod explain;
 mod groups;
 mod network;
 mod port;

@@ -25,6 +25,58 @@ async fn serving(speed: Speed) -> u16 {
 
 const CHECKS: &str = "/compute/v1/projects/demo/global/healthChecks";
 
+/// A POST on a connection of its own, and all that comes back.
+async fn raw(port: u16, path: &str, kind: &str, body: &str) -> String {
+    let mut stream = TcpStream::connect(("127.0.0.1", port))
+        .await
+        .expect("connect");
+    let request = format!(
+        "POST {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\
+         content-type: {kind}\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    stream.write_all(request.as_bytes()).await.expect("write");
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer).await;
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+/// A batch that inserts a health check of each name.
+fn batch_of(names: &[&str]) -> String {
+    let part = |name: &&str| {
+        let body = json!({ "name": name, "type": "TCP" }).to_string();
+        format!(
+            "--b\r\nContent-Type: application/http\r\nContent-ID: <{name}>\r\n\r\n\
+             POST {CHECKS} HTTP/1.1\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}\r\n",
+            body.len()
+        )
+    };
+    let parts: String = names.iter().map(part).collect();
+    format!("{parts}--b--\r\n")
+}
+
+#[test]
+fn a_batch_meets_the_fates_of_its_calls() {
+    const KIND: &str = "multipart/mixed; boundary=b";
+    run(async {
+        let port = serving(Speed::Virtual).await;
+        let told = raw(port, "/batch/compute/v1", KIND, &batch_of(&["a", "b"])).await;
+        assert_eq!(told.matches("compute#operation").count(), 2, "{told}");
+        let rule = json!({ "kind": "answer lost", "method": "compute.healthChecks.insert",
+            "target": "*/d" });
+        ask(port, "POST /_r5flow/fault", &rule.to_string()).await;
+        let told = raw(port, "/batch/compute/v1", KIND, &batch_of(&["c", "d", "e"])).await;
+        assert_eq!(told, "", "one answer is lost, so is the batch's");
+        let (_, list) = ask(port, &format!("GET {CHECKS}"), "").await;
+        let there = |name: &str| {
+            let items = list["items"].as_array().into_iter().flatten();
+            items.filter(|i| i["name"] == name).count()
+        };
+        let made = ["a", "b", "c", "d", "e"].map(there);
+        assert_eq!(made, [1; 5], "every call took effect once: {list}");
+    });
+}
+
 #[test]
 fn an_answer_lost_by_hand_breaks_the_connection() {
     run(async {
@@ -33,17 +85,8 @@ fn an_answer_lost_by_hand_breaks_the_connection() {
         let (head, _) = ask(port, "POST /_r5flow/fault", &rule.to_string()).await;
         assert!(head.starts_with("HTTP/1.1 200"), "{head}");
         let body = json!({ "name": "a", "type": "TCP" }).to_string();
-        let mut stream = TcpStream::connect(("127.0.0.1", port))
-            .await
-            .expect("connect");
-        let request = format!(
-            "POST {CHECKS} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {}\r\n\r\n{body}",
-            body.len()
-        );
-        stream.write_all(request.as_bytes()).await.expect("write");
-        let mut answer = Vec::new();
-        let _ = stream.read_to_end(&mut answer).await;
-        assert_eq!(answer, b"", "nothing comes back");
+        let answer = raw(port, CHECKS, "application/json", &body).await;
+        assert_eq!(answer, "", "nothing comes back");
         let (head, _) = ask(port, &format!("GET {CHECKS}/a"), "").await;
         assert!(
             head.starts_with("HTTP/1.1 200"),

@@ -106,3 +106,35 @@ fn what_a_setter_names_must_be_there() {
             .is_some_and(|l| l.starts_with("https://") && l.ends_with("/n1-standard-4"))
     );
 }
+
+#[test]
+fn public_projects_are_read_and_not_changed() {
+    let mut client = Client::new();
+    let images = "compute/v1/projects/debian-cloud/global/images";
+    let family = client.get(&format!("{images}/family/debian-12"));
+    let body = json!({ "name": "mine", "sourceImage": family["selfLink"] });
+    let (status, refusal) = client.send(Verb::Post, images, body);
+    assert_eq!(status, 403, "{refusal}");
+    assert_eq!(
+        refusal["error"]["message"],
+        "Required 'compute.images.create' permission for \
+         'projects/debian-cloud/global/images/mine'"
+    );
+}
+
+#[test]
+fn a_zone_that_is_unknown_is_refused_whatever_is_asked_of_it() {
+    let mut client = Client::new();
+    for (place, what) in [("zones/mars-1", "zone"), ("regions/mars", "region")] {
+        let (_, name) = place.split_once('/').expect("a place");
+        let path = compute(&format!("{place}/instanceGroupManagers/g"));
+        let (status, refusal) = client.send(Verb::Get, &path, Json::Null);
+        assert_eq!(status, 400, "{refusal}");
+        assert_eq!(
+            refusal["error"]["message"],
+            format!("Invalid value for field '{what}': '{name}'. Unknown {what}.")
+        );
+        let (status, _) = client.send(Verb::Get, &compute(place), Json::Null);
+        assert_eq!(status, 404, "the place itself is not found");
+    }
+}

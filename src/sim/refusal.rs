@@ -5,7 +5,7 @@ use serde_json::{Map, Value as Json, json};
 
 /// A refused call.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Fault {
+pub struct Refusal {
     pub status: u16,
     pub reason: &'static str,
     pub message: String,
@@ -27,9 +27,9 @@ struct Extra {
     help: Option<String>,
 }
 
-impl Fault {
+impl Refusal {
     pub fn new(status: u16, reason: &'static str, message: impl Into<String>) -> Self {
-        Fault {
+        Refusal {
             status,
             reason,
             message: message.into(),
@@ -46,9 +46,9 @@ impl Fault {
 
     /// 403 with the domain `usageLimits`: quotas and rates.
     pub fn usage_limit(reason: &'static str, message: impl Into<String>) -> Self {
-        let mut fault = Self::new(403, reason, message);
-        fault.extra().usage = true;
-        fault
+        let mut refusal = Self::new(403, reason, message);
+        refusal.extra().usage = true;
+        refusal
     }
 
     fn extra(&mut self) -> &mut Extra {
@@ -121,7 +121,7 @@ impl Fault {
     }
 
     pub fn stale_fingerprint() -> Self {
-        Fault {
+        Refusal {
             location: Some(("If-Match", "header")),
             ..Self::new(412, "conditionNotMet", "Invalid fingerprint.")
         }
@@ -133,7 +133,7 @@ impl Fault {
         } else {
             format!(" at '{at}'")
         };
-        Fault {
+        Refusal {
             violation: Some(at.to_string()),
             ..Self::new(
                 400,
@@ -237,6 +237,7 @@ impl Fault {
             409 => "ALREADY_EXISTS",
             412 => "FAILED_PRECONDITION",
             429 => "RESOURCE_EXHAUSTED",
+            405 | 501 => "UNIMPLEMENTED",
             503 => "UNAVAILABLE",
             _ => "INTERNAL",
         }
