@@ -18,6 +18,7 @@ mod gcloud;
 mod generated;
 mod golden;
 mod harness;
+mod hazards;
 mod hostile;
 mod inbox;
 mod inputs;

@@ -26,14 +26,29 @@ type Script = Box<dyn Fn(&Request, usize) -> Option<Meddling>>;
 
 pub struct Meddler {
     script: Script,
+    /// How far the server's clock is behind ours, as its answers tell.
+    behind: Millis,
     sent: RefCell<Vec<(Timestamp, Request)>>,
     counts: RefCell<BTreeMap<String, usize>>,
 }
 
 impl Meddler {
     pub fn new(script: impl Fn(&Request, usize) -> Option<Meddling> + 'static) -> Rc<Meddler> {
+        Meddler::with(script, Millis(0))
+    }
+
+    /// Leaves everything as it is but the server's clock.
+    pub fn behind(behind: Millis) -> Rc<Meddler> {
+        Meddler::with(|_, _| None, behind)
+    }
+
+    fn with(
+        script: impl Fn(&Request, usize) -> Option<Meddling> + 'static,
+        behind: Millis,
+    ) -> Rc<Meddler> {
         Rc::new(Meddler {
             script: Box::new(script),
+            behind,
             sent: RefCell::default(),
             counts: RefCell::default(),
         })
@@ -46,6 +61,20 @@ impl Meddler {
             wire,
             clock,
         })
+    }
+
+    fn dated(&self, mut answer: Answer) -> Answer {
+        let Some(date) = answer.date() else {
+            return answer;
+        };
+        let told = chrono::DateTime::from_timestamp_millis(date.0 - self.behind.0);
+        let told = told.expect("a moment");
+        for (name, value) in &mut answer.headers {
+            if name == "date" {
+                *value = told.format("%a, %d %b %Y %H:%M:%S GMT").to_string();
+            }
+        }
+        answer
     }
 
     /// When requests of a method were sent, in seconds since the first.
@@ -91,7 +120,10 @@ impl Wire for Between {
                 body: body.to_string().into_bytes(),
             };
             match meddling {
-                None => self.wire.send(request, patience).await,
+                None => {
+                    let answered = self.wire.send(request, patience).await;
+                    answered.map(|answer| self.meddler.dated(answer))
+                }
                 Some(Meddling::Answer(status, body)) => Ok(answer(status, &body, None)),
                 Some(Meddling::AnswerLater(status, body, s)) => Ok(answer(status, &body, Some(s))),
                 Some(Meddling::Lose) => {
