@@ -1,10 +1,27 @@
 //! The standard library, as part of the binary.
 
-/// Every module by the path that finds it, with its text.
-pub const STDLIB: &[(&str, &str)] = &[(
-    "stdlib/red5/stream_manager.r5flow",
-    include_str!("../../stdlib/red5/stream_manager.r5flow"),
-)];
+/// A module by the path that finds it, with its text.
+macro_rules! modules {
+    ($($path:literal),* $(,)?) => {
+        &[$((concat!("stdlib/", $path), include_str!(concat!("../../stdlib/", $path)))),*]
+    };
+}
+
+/// Every module of the standard library.
+pub const STDLIB: &[(&str, &str)] = modules![
+    "gcp/group.r5flow",
+    "gcp/machine.r5flow",
+    "gcp/services.r5flow",
+    "red5/database.r5flow",
+    "red5/dns.r5flow",
+    "red5/group.r5flow",
+    "red5/health.r5flow",
+    "red5/image.r5flow",
+    "red5/load_balancer.r5flow",
+    "red5/rollout.r5flow",
+    "red5/stream_manager.r5flow",
+    "red5/template.r5flow",
+];
 
 #[cfg(test)]
 mod tests {

@@ -139,6 +139,7 @@ fn every_suite_file_raises_what_it_says() {
 fn the_samples_and_the_shipped_flows_are_clean() {
     let mut paths = files("workflows/red5");
     paths.extend(files("stdlib/red5"));
+    paths.extend(files("stdlib/gcp"));
     let clean = files("tests/suite/check").into_iter();
     paths.extend(clean.filter(|p| p.to_string_lossy().contains("clean_")));
     for path in &paths {
