@@ -68,6 +68,8 @@ pub struct Embedded {
     flights: FuturesUnordered<Local<'static, Landed>>,
     /// Appends on which no task waits.
     unawaited: FuturesUnordered<Local<'static, Result<(), StoreError>>>,
+    /// Appends on which a task waits.
+    awaited: usize,
     /// Appends and hooks under way: they take real time, so a virtual clock waits for them.
     real: usize,
     gates: usize,
@@ -81,6 +83,7 @@ struct Landed {
 
 #[derive(Clone, Copy, PartialEq)]
 enum Kind {
+    Append,
     Real,
     Gate,
     Other,
@@ -101,6 +104,7 @@ impl Embedded {
             law: None,
             unawaited: FuturesUnordered::new(),
             flights: FuturesUnordered::new(),
+            awaited: 0,
             real: 0,
             gates: 0,
         }
@@ -117,7 +121,9 @@ impl Embedded {
     pub async fn record(&mut self, event: Event) -> Result<(), StoreError> {
         let entries = self.entries(std::slice::from_ref(&event))?;
         let at = self.clock.now();
-        self.journal.append(entries).await?;
+        let ack = self.journal.append(entries);
+        self.journal.commit_here();
+        ack.await?;
         while let Some(done) = self.unawaited.next().await {
             done?;
         }
@@ -166,7 +172,7 @@ impl Embedded {
             Ok(())
         };
         if waits {
-            return self.flight(Kind::Real, task, async {
+            return self.flight(Kind::Append, task, async {
                 told.await?;
                 Ok(Reply::Appended)
             });
@@ -194,6 +200,7 @@ impl Embedded {
         future: impl Future<Output = Result<Reply, StoreError>> + 'static,
     ) {
         match kind {
+            Kind::Append => (self.awaited, self.real) = (self.awaited + 1, self.real + 1),
             Kind::Real => self.real += 1,
             Kind::Gate => self.gates += 1,
             Kind::Other => {}
@@ -209,6 +216,7 @@ impl Embedded {
 
     fn landed(&mut self, landed: Landed) -> Happening {
         match landed.kind {
+            Kind::Append => (self.awaited, self.real) = (self.awaited - 1, self.real - 1),
             Kind::Real => self.real -= 1,
             Kind::Gate => self.gates -= 1,
             Kind::Other => {}
@@ -217,6 +225,11 @@ impl Embedded {
             Ok(reply) => Happening::Reply(landed.task, reply),
             Err(error) => Happening::Broken(error),
         }
+    }
+
+    /// One append is all that goes on.
+    fn waits_for_the_journal_only(&self) -> bool {
+        self.awaited == 1 && self.flights.len() == 1
     }
 
     /// Nothing but unanswered gates is left, and nobody is expected to answer now.
@@ -282,15 +295,15 @@ pub async fn compute(
     function: &str,
     args: Vec<Value>,
 ) -> Result<Value, String> {
-    let secret = vault.holds_secret_in(&args);
+    if !vault.holds_secret_in(&args) {
+        let result = hooks.call(function, args).await;
+        return result.map_err(|message| vault.mask(&message));
+    }
     let result = hooks.call(function, args.clone()).await;
     if let Ok(value) = &result {
         vault.made(&args, value);
     }
-    result.map_err(|message| match secret {
-        true => withheld(&message),
-        false => vault.mask(&message),
-    })
+    result.map_err(|message| withheld(&message))
 }
 
 /// An event as it is stored: one JSON document without any secret.
@@ -380,6 +393,9 @@ impl Engine for Embedded {
                         if let Err(error) = done {
                             return Poll::Ready(Happening::Broken(error));
                         }
+                    }
+                    if self.waits_for_the_journal_only() {
+                        self.journal.commit_here();
                     }
                     match Pin::new(&mut self.flights).poll_next(context) {
                         Poll::Ready(Some(landed)) => return Poll::Ready(self.landed(landed)),

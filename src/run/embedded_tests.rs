@@ -4,6 +4,8 @@ use std::cell::Cell;
 use std::future::Future;
 use std::pin::pin;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
 
 use serde_json::Value as Json;
@@ -30,6 +32,30 @@ impl Journal for Lost {
 
     fn still_ours(&self) -> Result<(), StoreError> {
         Err(StoreError::TakenOver { epoch: 2 })
+    }
+}
+
+/// A journal whose appends are durable only once its caller committed them by himself.
+#[derive(Clone, Default)]
+struct Alone(Arc<AtomicBool>);
+
+impl Journal for Alone {
+    fn append(&self, _: Vec<Entry>) -> Ack {
+        let durable = Arc::clone(&self.0);
+        Box::pin(async move {
+            match durable.load(Ordering::Relaxed) {
+                true => Ok(1),
+                false => Err(StoreError::Closed),
+            }
+        })
+    }
+
+    fn commit_here(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    fn read(&self) -> Result<Contents, StoreError> {
+        Ok(Contents::default())
     }
 }
 
@@ -132,6 +158,34 @@ fn nothing_leaves_once_the_run_belongs_to_another_process() {
         Ok(Reply::Answered(Ok::<_, NoAnswer>(_)))
     ));
     assert_eq!(wire.0.get(), 1);
+}
+
+#[test]
+fn an_append_wakes_a_thread_only_when_something_else_goes_on() {
+    let append = || {
+        Effect::Append(vec![Event::Finished {
+            address: "a".into(),
+            began: Timestamp(1),
+            outcome: Outcome::Skipped,
+        }])
+    };
+    let alone = happens(&mut engine(Alone::default(), &Rc::default()), append());
+    assert!(
+        matches!(alone, Happening::Reply(_, Reply::Appended)),
+        "{alone:?}"
+    );
+    let mut busy = engine(Alone::default(), &Rc::default());
+    busy.begin(
+        TaskId(1),
+        Effect::Sleep {
+            until: Timestamp(1_000_000),
+        },
+    );
+    let happened = happens(&mut busy, append());
+    assert!(
+        matches!(happened, Happening::Broken(StoreError::Closed)),
+        "{happened:?}"
+    );
 }
 
 #[test]

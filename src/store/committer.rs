@@ -1,10 +1,12 @@
-//! Group commit: one thread owns the connection; what is queued while it commits shares the next
-//! transaction and its one sync.
+//! Group commit: what is queued while a commit is made shares the next transaction and its one sync.
+//!
+//! A thread commits what somebody waits for, while the run goes on with other things. A caller that has
+//! nothing else to do commits by itself, and wakes no thread for it.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -19,39 +21,107 @@ use super::{Ack, Contents, Entry, Journal, StoreError};
 struct Batch {
     entries: Vec<Entry>,
     ack: oneshot::Sender<Result<u64, StoreError>>,
-    /// Nothing waits for it: it may share the commit of what comes next.
-    soon: bool,
 }
 
 /// How long entries on which nothing waits are kept for the next commit.
 const SOON: Duration = Duration::from_millis(200);
 
-/// What was appended and not given to the writer yet. The first look at any of its acknowledgements
-/// gives it: so whatever a caller appends before it waits shares one commit.
-struct Queue {
-    waiting: Mutex<Vec<Batch>>,
-    /// None once the journal is closed.
-    writer: Mutex<Option<Sender<Vec<Batch>>>>,
+/// What was appended and is not committed yet, in order. It is due at the first look at one of its
+/// acknowledgements: so whatever a caller appends before it waits shares one commit.
+#[derive(Default)]
+struct Waiting {
+    batches: Vec<Batch>,
+    due: Option<Instant>,
+    /// No more commits are made.
+    closed: bool,
 }
 
-impl Queue {
-    fn give(&self) {
-        let waiting = std::mem::take(&mut *locked(&self.waiting));
-        if let (Some(writer), false) = (&*locked(&self.writer), waiting.is_empty()) {
-            // A writer that is gone drops the acknowledgements, which their futures report.
-            let _ = writer.send(waiting);
-        }
-    }
+struct Shared {
+    waiting: Mutex<Waiting>,
+    bell: Condvar,
+    /// Locked before `waiting` by whoever commits, so that commits keep the order of the queue.
+    writer: Mutex<Writer>,
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+impl Shared {
+    fn wanted(&self, within: Duration) {
+        let mut waiting = locked(&self.waiting);
+        if waiting.batches.is_empty() {
+            return;
+        }
+        let due = Instant::now() + within;
+        if waiting.due.is_none_or(|known| due < known) {
+            waiting.due = Some(due);
+            self.bell.notify_one();
+        }
+    }
+
+    fn close(&self) {
+        locked(&self.waiting).closed = true;
+        self.bell.notify_one();
+    }
+
+    /// Commits everything that waits.
+    fn commit(&self) {
+        let mut writer = locked(&self.writer);
+        let group = {
+            let mut waiting = locked(&self.waiting);
+            waiting.due = None;
+            std::mem::take(&mut waiting.batches)
+        };
+        if !group.is_empty() {
+            writer.commit_group(group);
+        }
+    }
+
+    /// Commits what is due, until the journal is closed; what waits then comes last.
+    fn serve(&self) {
+        let _last = LastCommit(self);
+        let mut waiting = locked(&self.waiting);
+        while !waiting.closed {
+            let left = waiting
+                .due
+                .map(|due| due.saturating_duration_since(Instant::now()));
+            waiting = match left {
+                None => self
+                    .bell
+                    .wait(waiting)
+                    .unwrap_or_else(PoisonError::into_inner),
+                Some(Duration::ZERO) => {
+                    drop(waiting);
+                    self.commit();
+                    locked(&self.waiting)
+                }
+                Some(left) => {
+                    let woken = self.bell.wait_timeout(waiting, left);
+                    woken.unwrap_or_else(PoisonError::into_inner).0
+                }
+            };
+        }
+        drop(waiting);
+        self.commit();
+    }
+}
+
+/// Without its thread a journal is closed, and nobody waits for it in vain.
+struct LastCommit<'a>(&'a Shared);
+
+impl Drop for LastCommit<'_> {
+    fn drop(&mut self) {
+        let mut waiting = locked(&self.0.waiting);
+        waiting.closed = true;
+        waiting.batches.clear();
+    }
+}
+
 /// The one writer of a run's journal in this process. Dropping it waits for what is queued and
 /// folds the write-ahead log into the database.
 pub struct Committer {
-    queue: Arc<Queue>,
+    shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
     run: RunFolder,
     commits: Arc<AtomicU64>,
@@ -62,16 +132,18 @@ impl Committer {
     pub(super) fn start(run: &RunFolder) -> Result<Committer, StoreError> {
         let writer = Writer::open(run)?;
         let commits = Arc::clone(&writer.commits);
-        let (queue, batches) = channel();
+        let shared = Arc::new(Shared {
+            waiting: Mutex::default(),
+            bell: Condvar::new(),
+            writer: Mutex::new(writer),
+        });
+        let served = Arc::clone(&shared);
         let thread = std::thread::Builder::new()
             .name("journal".into())
-            .spawn(move || writer.serve(&batches))
+            .spawn(move || served.serve())
             .map_err(|e| StoreError::io("start the writer of", run.path(), &e))?;
         Ok(Committer {
-            queue: Arc::new(Queue {
-                waiting: Mutex::default(),
-                writer: Mutex::new(Some(queue)),
-            }),
+            shared,
             thread: Some(thread),
             run: run.clone(),
             commits,
@@ -83,24 +155,39 @@ impl Committer {
         Arc::clone(&self.commits)
     }
 
-    fn queue(&self, entries: Vec<Entry>, soon: bool) -> Ack {
-        let (ack, answer) = oneshot::channel();
-        locked(&self.queue.waiting).push(Batch { entries, ack, soon });
-        let queue = Arc::clone(&self.queue);
-        Box::pin(async move {
-            queue.give();
-            answer.await.unwrap_or(Err(StoreError::Closed))
-        })
+    fn queue(&self, entries: Vec<Entry>, within: Duration) -> Ack {
+        let (ack, mut answer) = oneshot::channel();
+        {
+            let mut waiting = locked(&self.shared.waiting);
+            if !waiting.closed {
+                waiting.batches.push(Batch { entries, ack });
+            }
+        }
+        let shared = Arc::clone(&self.shared);
+        let mut asked = false;
+        Box::pin(std::future::poll_fn(move |context| {
+            if let Poll::Ready(answer) = std::pin::Pin::new(&mut answer).poll(context) {
+                return Poll::Ready(answer.unwrap_or(Err(StoreError::Closed)));
+            }
+            if !std::mem::replace(&mut asked, true) {
+                shared.wanted(within);
+            }
+            Poll::Pending
+        }))
     }
 }
 
 impl Journal for Committer {
     fn append(&self, entries: Vec<Entry>) -> Ack {
-        self.queue(entries, false)
+        self.queue(entries, Duration::ZERO)
     }
 
     fn append_soon(&self, entries: Vec<Entry>) -> Ack {
-        self.queue(entries, true)
+        self.queue(entries, SOON)
+    }
+
+    fn commit_here(&self) {
+        self.shared.commit();
     }
 
     fn still_ours(&self) -> Result<(), StoreError> {
@@ -114,8 +201,7 @@ impl Journal for Committer {
 
 impl Drop for Committer {
     fn drop(&mut self) {
-        self.queue.give();
-        *locked(&self.queue.writer) = None;
+        self.shared.close();
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
@@ -156,13 +242,6 @@ impl Writer {
             broken: None,
             commits: Arc::default(),
         })
-    }
-
-    fn serve(mut self, batches: &Receiver<Vec<Batch>>) {
-        while let Ok(first) = batches.recv() {
-            let group = collect(first, batches);
-            self.commit_group(group);
-        }
     }
 
     fn commit_group(&mut self, group: Vec<Batch>) {
@@ -245,22 +324,6 @@ impl Writer {
     }
 }
 
-/// Everything that shares the next commit: what is queued already, and, while nothing waits for any of
-/// it, what comes within a moment.
-fn collect(mut group: Vec<Batch>, batches: &Receiver<Vec<Batch>>) -> Vec<Batch> {
-    let end = Instant::now() + SOON;
-    loop {
-        group.extend(batches.try_iter().flatten());
-        if group.iter().any(|batch| !batch.soon) {
-            return group;
-        }
-        match batches.recv_timeout(end.saturating_duration_since(Instant::now())) {
-            Ok(more) => group.extend(more),
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return group,
-        }
-    }
-}
-
 /// The number after the last entry, when they are numbered from `expected` without gaps.
 pub(super) fn in_order(entries: &[Entry], mut expected: u64) -> Result<u64, StoreError> {
     for entry in entries {
@@ -277,6 +340,8 @@ pub(super) fn in_order(entries: &[Entry], mut expected: u64) -> Result<u64, Stor
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt;
+
     use super::super::StateDir;
     use super::*;
     use crate::world::Timestamp;
@@ -320,6 +385,25 @@ mod tests {
             run.read().map(|c| (c.entries.len(), c.damage)),
             Ok((2, None))
         );
+    }
+
+    #[test]
+    fn a_caller_commits_what_waits_in_its_order() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let state = StateDir::open(dir.path()).expect("opens");
+        let id = "0198c0de-0000-7000-8000-000000000001";
+        let run = state.create_run(id).expect("creates");
+        let journal = run.committer().expect("opens");
+        let mut soon = journal.append_soon(vec![entry(1, 1)]);
+        assert_eq!((&mut soon).now_or_never(), None);
+        let next = journal.append(vec![entry(2, 1)]);
+        journal.commit_here();
+        assert_eq!(
+            (soon.now_or_never(), next.now_or_never()),
+            (Some(Ok(1)), Some(Ok(2)))
+        );
+        assert_eq!(journal.commits().load(Ordering::Relaxed), 1);
+        assert_eq!(run.read().map(|c| c.entries.len()), Ok(2));
     }
 
     #[test]

@@ -101,6 +101,9 @@ pub trait Journal: Send + Sync {
         self.append(entries)
     }
 
+    /// Makes durable, before it returns, what was appended: for a caller that has nothing to do but wait.
+    fn commit_here(&self) {}
+
     /// Says [`StoreError::TakenOver`] when another process owns the run by now: nothing may be sent
     /// in its name any more.
     fn still_ours(&self) -> Result<(), StoreError> {

@@ -1,5 +1,7 @@
 //! One journal as one SQLite database: creating, reading with every check, adding.
 
+use std::fs::OpenOptions;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -76,6 +78,12 @@ pub fn insert(db: &Connection, link: &Link, entry: &Entry) -> rusqlite::Result<L
     Ok(link)
 }
 
+/// So many pages of the write-ahead log are folded into the database at a time.
+const LOG_PAGES: u32 = 256;
+/// Bytes of the log before it is written from its beginning again: its head, and with each page that
+/// page's head. A commit or two may come on top.
+const LOG_ROOM: usize = 32 + (LOG_PAGES as usize + 16) * (24 + 4096);
+
 /// Opens for appending: WAL, a sync at every commit.
 pub fn open_writer(path: &Path) -> Result<Connection, StoreError> {
     let fail = |e: rusqlite::Error| StoreError::sql("open", path, &e);
@@ -89,7 +97,22 @@ pub fn open_writer(path: &Path) -> Result<Connection, StoreError> {
         .map_err(fail)?;
     db.pragma_update(None, "synchronous", "FULL")
         .map_err(fail)?;
+    db.pragma_update(None, "wal_autocheckpoint", LOG_PAGES)
+        .map_err(fail)?;
+    make_room(&log_of(path)).map_err(|e| StoreError::io("make room for", path, &e))?;
     Ok(db)
+}
+
+fn log_of(path: &Path) -> PathBuf {
+    PathBuf::from(format!("{}-wal", path.display()))
+}
+
+/// Gives the log its whole length at once: what is written over what is there needs one write to the
+/// disk at a sync, what makes a file longer needs two. Zeros behind the last commit are no part of it.
+fn make_room(log: &Path) -> std::io::Result<()> {
+    let mut file = OpenOptions::new().append(true).create(true).open(log)?;
+    let there = usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX);
+    file.write_all(&vec![0; LOG_ROOM.saturating_sub(there)])
 }
 
 /// Reads and checks everything: format, numbers, chain, and the head record.
@@ -157,8 +180,7 @@ fn open_reader(path: &Path) -> Result<Connection, ReadError> {
                 Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly | ErrorCode::PermissionDenied)
             ) =>
         {
-            let log = PathBuf::from(format!("{}-wal", path.display()));
-            if log.metadata().is_ok_and(|m| m.len() > 0) {
+            if log_of(path).metadata().is_ok_and(|m| m.len() > 0) {
                 return Err(e.into());
             }
             let uri = format!("file:{}?immutable=1", uri_path(path));
@@ -351,5 +373,35 @@ fn is_damage(error: &rusqlite::Error) -> bool {
             ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase | ErrorCode::Unknown
         ),
         None => !matches!(error, rusqlite::Error::SqliteFailure(..)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_log_does_not_grow_with_what_is_added() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let path = dir.path().join("journal-1.db");
+        let meta = Meta {
+            run: "r".into(),
+            epoch: 1,
+            home: "here".into(),
+            born_with: 0,
+        };
+        create(&path, &meta, &[]).expect("creates");
+        let db = open_writer(&path).expect("opens");
+        let mut link = chain::genesis("r");
+        for seq in 1..=3 * u64::from(LOG_PAGES) {
+            let entry = Entry {
+                seq,
+                at: Timestamp(0),
+                body: "x".repeat(200),
+            };
+            link = insert(&db, &link, &entry).expect("adds");
+            let length = log_of(&path).metadata().map(|m| m.len());
+            assert_eq!(length.expect("a log"), LOG_ROOM as u64);
+        }
     }
 }

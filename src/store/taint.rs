@@ -7,6 +7,9 @@ use crate::value::Value;
 impl Vault {
     /// Whether a secret stands in one of these values, however deep.
     pub fn holds_secret_in(&self, values: &[Value]) -> bool {
+        if self.is_empty() {
+            return false;
+        }
         let mut texts = Vec::new();
         values.iter().for_each(|value| leaves(value, &mut texts));
         texts.iter().any(|text| self.holds_secret(text))
@@ -21,6 +24,9 @@ impl Taint for Vault {
     /// A text or number becomes a secret when one went in, and it does not stand in what went in
     /// beside the secrets: of `"user:s3cret"`, split at the colon, only the second part does.
     fn made(&self, from: &[Value], made: &Value) {
+        if self.is_empty() {
+            return;
+        }
         let mut texts = Vec::new();
         from.iter().for_each(|value| leaves(value, &mut texts));
         if !texts.iter().any(|text| self.holds_secret(text)) {
