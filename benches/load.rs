@@ -297,10 +297,11 @@ fn change(connection: &mut Client, round: &str, client: u64, n: u64) {
 
 fn read(connection: &mut Client, client: u64, n: u64) {
     let topic = (client * 7919 + n * 104_729) % RESOURCES as u64;
-    let path = match n % 4 {
+    let path = match n % 5 {
         0 => format!("{TOPICS}/topic-{topic}"),
         1 => format!("{COMPUTE}/zones/us-central1-a/instances/stream-manager-1"),
         2 => format!("{COMPUTE}/global/firewalls"),
+        3 => format!("{TOPICS}?pageSize=20&pageToken=after-{topic}"),
         _ => format!("{COMPUTE}/regions"),
     };
     connection.ask("GET", &path, "");

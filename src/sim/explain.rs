@@ -48,7 +48,7 @@ pub fn explain(catalog: &Catalog, name: &str) -> Result<Explanation, String> {
     let known = catalog.collection(name).map(|c| Arc::clone(&c.path));
     let Some(collection) = known else {
         let near = catalog.suggest(NameKind::Collection, name);
-        let help = near.map_or(String::new(), |near| format!("; the nearest is `{near}`"));
+        let help = near.map_or(String::new(), |near| format!("; did you mean `{near}`?"));
         return Err(format!("the catalogue has no collection `{name}`{help}"));
     };
     Ok(explained(catalog, collection))

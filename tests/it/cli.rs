@@ -205,6 +205,28 @@ fn explain_tells_the_story_of_a_code() {
 }
 
 #[test]
+fn sim_tells_what_it_simulates() {
+    let f = Folder::new(&[]);
+    f.run(&["sim", "--explain"]).ends(0).out_has("sqladmin");
+    f.run(&["sim", "--explain", "compute.disks"])
+        .ends(0)
+        .out_has("compute.disks: modelled")
+        .out_has("a disk only grows")
+        .out_has("test:   tests/gcloud/disks.txt");
+    f.run(&["sim", "--explain", "pubsub.projects.topics"])
+        .ends(0)
+        .out_has("pubsub.projects.topics: generic")
+        .out_has("publish");
+    f.run(&["sim", "--explain", "compute"])
+        .ends(0)
+        .out_has("instances: addNetworkInterface, bulkInsert");
+    f.run(&["sim", "--explain", "compute.disk"])
+        .ends(64)
+        .err_has("did you mean `compute.disks`?");
+    f.run(&["sim", "--explain", "--speed", "2"]).ends(64);
+}
+
+#[test]
 fn catalog_knows_methods_and_types() {
     let f = Folder::new(&[]);
     f.run(&["catalog"]).ends(0).out_has("sqladmin");

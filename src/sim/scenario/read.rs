@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::Value as Json;
 
-use super::{DEMO, Scenario};
+use super::{DEMO, Scenario, fits};
 use crate::diag::nearest;
 
 impl Scenario {
@@ -27,7 +27,11 @@ impl Scenario {
         {
             given.entry(key).or_insert(value);
         }
-        given.try_into().map_err(|e: toml::de::Error| e.to_string())
+        let whole: Scenario = given
+            .try_into()
+            .map_err(|e: toml::de::Error| e.to_string())?;
+        whole.check_places()?;
+        Ok(whole)
     }
 
     /// Reads a scenario file and the file that it loads, which is beside it.
@@ -80,15 +84,30 @@ impl Scenario {
                 ));
             }
         }
+        Ok(())
+    }
+
+    /// # Errors
+    /// A place that the scenario, completed, does not have.
+    fn check_places(&self) -> Result<(), String> {
         for scope in self.quotas.0.keys() {
-            let known = ["global", "regions"].contains(&scope.as_str())
-                || self.regions.is_empty()
-                || self.regions.contains_key(scope);
-            if !known {
-                let names = self.regions.keys().map(String::as_str);
+            let regions = self.regions.keys().map(String::as_str);
+            let known = ["global", "regions"].contains(&scope.as_str());
+            if !known && !self.regions.contains_key(scope) {
                 return Err(format!(
                     "quotas of `{scope}`: there is no such region{}",
-                    meant(scope, names.chain(["global", "regions"]))
+                    meant(scope, regions.chain(["global", "regions"]))
+                ));
+            }
+        }
+        let zones = || self.regions.keys().flat_map(|region| self.zones_of(region));
+        for stockout in &self.stockouts {
+            if !zones().any(|zone| fits(&stockout.zone, &zone)) {
+                let zones: Vec<String> = zones().collect();
+                return Err(format!(
+                    "a stockout in `{}`: there is no such zone{}",
+                    stockout.zone,
+                    meant(&stockout.zone, zones.iter().map(String::as_str))
                 ));
             }
         }

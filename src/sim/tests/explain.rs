@@ -110,7 +110,7 @@ fn every_collection_gets_an_answer() {
     assert_eq!(
         wrong.as_deref(),
         Some(
-            "the catalogue has no collection `compute.instance`; the nearest is `compute.instances`"
+            "the catalogue has no collection `compute.instance`; did you mean `compute.instances`?"
         )
     );
 }

@@ -298,6 +298,10 @@ fn mistakes_in_a_scenario_are_told_with_their_line() {
     assert!(error("[[faults]]\nkind = \"slow\"\nmethod = \"*\"").contains("needs a `delay`"));
     assert!(error("[[loads]]\ngroup = \"g\"\ncurve = []").contains("needs points"));
     assert!(error("[latency]\nread = \"soon\"").contains("is no duration"));
+    let quota = error("[quotas.us-centrall1]\nCPUS = 4");
+    assert!(quota.contains("did you mean `us-central1`?"), "{quota}");
+    let zone = error("[[stockouts]]\nzone = \"us-central1-z\"");
+    assert!(zone.contains("there is no such zone"), "{zone}");
     let load = Scenario::parse("load = \"project.json\"").expect("scenario");
     assert!(load.resources.is_empty(), "what is loaded is all there is");
 }
