@@ -8,7 +8,7 @@ use super::facts::key;
 use super::names::{BlockId, Flow};
 use super::scope::Scope;
 use super::want::Want;
-use crate::catalog::{Collection, FullName, Method, Param, Place, Schema};
+use crate::catalog::{Collection, FullName, InsertId, Method, Param, Place, Schema};
 use crate::diag::{Code, Diagnostic, nearest};
 use crate::source::Span;
 use crate::syntax::ast::{self, ApiCall, Arg, Expr, Field, Key, Stmt};
@@ -497,6 +497,29 @@ impl Signature {
         };
         let ends_in_it = |f: &Arc<FullName>| f.values().any(|v| *v == param.name);
         param.full_name.as_ref().is_some_and(ends_in_it) && !full
+    }
+
+    /// Besides what a read needs: what only the creation asks for, in its query.
+    pub(super) fn creates(&mut self, collection: &Collection) {
+        let Some(insert) = &collection.insert else {
+            return;
+        };
+        let by_id = |p: &Param| match &collection.insert_id {
+            InsertId::QueryParam(name) => *name == p.name,
+            _ => false,
+        };
+        let more = insert
+            .params
+            .iter()
+            .filter(|p| p.required && p.place == Place::Query && !by_id(p));
+        for param in more {
+            if self.needed.iter().all(|n| n.name != param.name) {
+                self.needed.push(Needed {
+                    name: Arc::clone(&param.name),
+                    parts: Vec::new(),
+                });
+            }
+        }
     }
 
     fn names(&self) -> Vec<Arc<str>> {

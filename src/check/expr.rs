@@ -471,7 +471,15 @@ impl<'p> Checker<'_, 'p> {
             }
             Quantifier::One => self.bound(binder, scope, value),
             Quantifier::First => self.bound(binder, scope, value).nullable(),
-            Quantifier::Min | Quantifier::Max => self.bound(binder, scope, value).widened(),
+            Quantifier::Min | Quantifier::Max => {
+                let least = self.bound(binder, scope, value).widened();
+                let some =
+                    matches!(&*binder.source.kind, ExprKind::List(items) if !items.is_empty());
+                match some && binder.filter.is_none() {
+                    true => least,
+                    false => least.nullable(),
+                }
+            }
             Quantifier::Sum => {
                 let ty = self.bound(binder, scope, value).widened();
                 let bare = ty.clone().unsealed().0;

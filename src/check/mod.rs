@@ -20,6 +20,7 @@ mod moved;
 pub mod names;
 mod operators;
 mod order;
+mod repeated;
 mod scope;
 mod signatures;
 mod steps;

@@ -321,7 +321,10 @@ impl<'p> Checker<'_, 'p> {
             true => resource.clone(),
             false => resource.clone().nullable(),
         };
-        let signature = self.collection_signature(&collection, true);
+        let mut signature = self.collection_signature(&collection, true);
+        if !must_exist {
+            signature.creates(&collection);
+        }
         let mut scope = self.placed(place, It::Is(before.clone()));
         let given = self.arguments(place.flow, call, &signature, &mut scope);
         let method = match must_exist {
@@ -338,6 +341,7 @@ impl<'p> Checker<'_, 'p> {
         if let Some(method) = method {
             self.deprecated(method, last.span);
         }
+        self.repeated(place.flow, place.block, place.step, call);
         if let Some(node) = node {
             let identity = given
                 .into_iter()

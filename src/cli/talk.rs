@@ -209,6 +209,18 @@ impl Talk for Speaker<'_> {
         self.settings.terminal.tell(&clean(&text));
     }
 
+    fn other_descriptions(&self, services: &[String]) {
+        if self.json {
+            return;
+        }
+        let text = format!(
+            "note: the catalogue describes {} otherwise than when the run began; what was recorded counts by its \
+             contents\n",
+            services.join(", ")
+        );
+        self.settings.terminal.tell(&clean(&text));
+    }
+
     fn observer(&self, vault: Rc<Vault>, _: Rc<dyn Clock>) -> Rc<dyn Observer> {
         *self.vault.borrow_mut() = Some(Rc::clone(&vault));
         let terminal = &self.settings.terminal;

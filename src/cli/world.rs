@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use crate::catalog::Catalog;
-use crate::cloud::{Endpoints, GoogleCredentials, HttpWire, Settings};
+use crate::cloud::{Endpoints, GoogleCredentials, HttpWire, Settings, principal};
 use crate::journal;
 use crate::run::{GateAnswer, GateQuestion, InboxSource, Local};
 use crate::sim::durable::{Cloud, Durable};
@@ -37,6 +37,18 @@ impl Choice {
             Choice::Google(endpoints, _) => journal::World::Google {
                 endpoints: endpoints.overridden(),
             },
+        }
+    }
+
+    /// Whose Google credentials the run uses, where their file tells it and any go out.
+    pub fn principal(&self) -> Option<String> {
+        match self {
+            Choice::Sim(_) => None,
+            Choice::Google(endpoints, settings) => {
+                let elsewhere = endpoints.overridden().contains_key("*");
+                let sends = !elsewhere || !settings.send_credentials_to.is_empty();
+                sends.then(principal::of_environment).flatten()
+            }
         }
     }
 
@@ -327,6 +339,27 @@ pub fn same_world(recorded: &journal::World, chosen: &journal::World) -> Result<
     Err(format!(
         "the run began against {recorded}, and is now asked to go on against {chosen}"
     ))
+}
+
+/// Services whose descriptions are of another revision than the recorded one.
+pub fn other_revisions(recorded: &BTreeMap<String, String>, catalog: &Catalog) -> Vec<String> {
+    let now = revisions(catalog);
+    let other = |service: &&String| {
+        let now = now.get(*service);
+        now.is_some() && now != recorded.get(*service)
+    };
+    recorded.keys().filter(other).cloned().collect()
+}
+
+/// Whether the account that the run began with is the one that would go on; unknown ones pass.
+pub fn same_principal(recorded: Option<&str>, now: Option<&str>) -> Result<(), String> {
+    match (recorded, now) {
+        (Some(recorded), Some(now)) if recorded != now => Err(format!(
+            "the run began as {recorded}, and would go on as {now}, who may see and change other things: use the \
+             credentials of {recorded}, or say `--take-over`"
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// Revisions of the services' descriptions, as a run records them.

@@ -6,6 +6,7 @@
 mod credentials;
 mod endpoints;
 mod http_wire;
+pub mod principal;
 #[cfg(test)]
 mod http_wire_tests;
 

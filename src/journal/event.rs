@@ -119,6 +119,9 @@ pub struct Started {
     pub world: World,
     /// Revision of each service's description.
     pub catalog: BTreeMap<String, String>,
+    /// The account of the Google credentials, where their file tells it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub principal: Option<String>,
     pub by: String,
     pub host: String,
     pub pid: u32,
@@ -422,7 +425,7 @@ pub const OWN_WORDS: &str = "event started resumed grew intent voided operation 
     status retry_after details read adopted updated replaced waited gave_up denied computed passed timed_out \
     permission decision flow outputs secret_outputs why paused cancelled true false null undo rolling_back undone \
     addresses delete get restore fields protected incarnation broken kept rolled_back edited source steps from \
-    keep update redo orphaned forgotten again asked meant kind target guards refs";
+    principal keep update redo orphaned forgotten again asked meant kind target guards refs";
 
 #[cfg(test)]
 mod tests {

@@ -206,6 +206,7 @@ fn a_step_that_is_undone_begins_anew() {
         environment: String::new(),
         world: crate::journal::World::Sim { scenario: None },
         catalog: Default::default(),
+        principal: None,
         by: String::new(),
         host: String::new(),
         pid: 1,

@@ -241,15 +241,42 @@ fn links_between_pages_lead_somewhere() {
     assert_none(&wrong);
 }
 
+fn sources() -> String {
+    let paths = ["src", "tests"].map(|place| files(place, ".rs"));
+    paths.iter().flatten().map(|path| read(path)).collect()
+}
+
+/// Each hazard has its number, and tests that exist.
+#[test]
+fn every_hazard_has_a_test() {
+    let (sources, page) = (sources(), "docs/hazards.md");
+    let (mut numbers, mut wrong) = (Vec::new(), Vec::new());
+    for line in read(Path::new(page)).lines() {
+        let cells: Vec<&str> = line.split(" | ").collect();
+        let number = cells[0].trim_start_matches("| ").parse::<u32>();
+        let (Ok(number), Some(tests)) = (number, cells.get(3)) else {
+            continue;
+        };
+        numbers.push(number);
+        let names: Vec<&str> = tests.split('`').skip(1).step_by(2).collect();
+        if names.is_empty() {
+            wrong.push(format!("{page}: row {number} names no test"));
+        }
+        for name in names {
+            if !sources.contains(&format!("fn {name}()")) {
+                wrong.push(format!("{page}: row {number}: there is no test `{name}`"));
+            }
+        }
+    }
+    assert_none(&wrong);
+    numbers.sort_unstable();
+    assert_eq!(numbers, (1..=51).collect::<Vec<u32>>());
+}
+
 /// A test that a page leans on is a test that exists.
 #[test]
 fn tests_that_the_pages_name_exist() {
-    let mut sources = String::new();
-    for place in ["src", "tests"] {
-        for path in files(place, ".rs") {
-            sources.push_str(&read(&path));
-        }
-    }
+    let sources = sources();
     let mut wrong = Vec::new();
     for page in [
         "docs/architecture.md",

@@ -277,6 +277,7 @@ impl<'a, 'p> Told<'a, 'p> {
             environment: "test".into(),
             world: World::Sim { scenario: None },
             catalog: BTreeMap::new(),
+            principal: None,
             by: "test".into(),
             host: "here".into(),
             pid: 1,

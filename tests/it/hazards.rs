@@ -521,3 +521,85 @@ fn a_request_with_the_time_of_the_run_is_sent_again_as_it_was() {
     assert_eq!(intended(&ran.left.entries), first);
     assert_eq!(times(&ran.left.sim, INSERT), 1);
 }
+
+/// A group of two machines, scaled by an autoscaler to three.
+const GROUP: &str = "  step one = ensure compute.instanceTemplates(\"t1\") {
+    properties: {
+      machineType: \"e2-small\"
+      disks: [{ boot: true, initializeParams: { sourceImage: \"projects/debian-cloud/global/images/family/debian-12\" } }]
+      networkInterfaces: [{ network: \"global/networks/default\" }]
+    }
+  }
+  step group = ensure compute.instanceGroupManagers(\"g\") {
+    instanceTemplate: one.selfLink
+    baseInstanceName: \"g\"
+    targetSize: 2
+  }
+    until it.status.isStable
+";
+
+#[test]
+fn a_size_that_the_autoscaler_moved_is_left_alone() {
+    let scaled = format!(
+        "{GROUP}  step scaler = ensure compute.autoscalers(\"g\") {{
+    target: group.selfLink
+    autoscalingPolicy: {{ minNumReplicas: 3, maxNumReplicas: 5, cpuUtilization: {{ utilizationTarget: 0.6 }} }}
+  }}"
+    );
+    let scene = Scene::new(&scaled, process::cloud());
+    let first = scene.run(Case::fresh(scene.cloud.clone()));
+    done(&first);
+    let group = "projects/demo/zones/us-central1-a/instanceGroupManagers/g";
+    let size = |sim: &Sim| sim.resource("compute", group).expect("the group")["targetSize"].clone();
+    assert_eq!(size(&first.left.sim), 3);
+    let second = scene.run(Case::fresh(first.left.sim));
+    done(&second);
+    assert_eq!(sent(&second), [""; 0]);
+    assert_eq!(size(&second.left.sim), 3);
+}
+
+/// After the operation of its patch a group tells for some seconds that it is stable, as before.
+#[test]
+fn a_group_that_looks_stable_from_before_is_not_believed() {
+    let template = GROUP.lines().take(7).collect::<Vec<_>>().join("\n");
+    let other = template
+        .replace("step one", "step two")
+        .replace("\"t1\"", "\"t2\"");
+    let scene = Scene::new(
+        &format!(
+            "{GROUP}{other}
+  step roll = call compute.instanceGroupManagers.patch(\"g\") {{
+    versions: [{{ instanceTemplate: two.selfLink }}]
+    updatePolicy: {{ type: \"PROACTIVE\" }}
+  }}
+    after group
+    until it.status.isStable
+  step machines = read compute.instanceGroupManagers.listManagedInstances(\"g\")
+    after roll
+  output templates = [basename(m.version.instanceTemplate) for m in machines.managedInstances]"
+        ),
+        process::cloud(),
+    );
+    let ran = scene.run(Case::fresh(scene.cloud.clone()));
+    done(&ran);
+    let templates = ran.end.expect("an end").outputs["templates"].to_json();
+    assert_eq!(templates, json!(["t2", "t2"]));
+}
+
+/// Its operation says that it was made, though no read shows it yet.
+#[test]
+fn what_does_not_show_yet_is_not_made_twice() {
+    let scenario = r5flow::sim::Scenario::parse(
+        "[[faults]]\nkind = \"not visible yet\"\nmethod = \"compute.addresses.insert\"\ndelay = \"8s\"\n",
+    );
+    let cloud = Sim::new(
+        r5flow::catalog::Catalog::embedded(),
+        scenario.expect("a scenario"),
+        process::START,
+    );
+    let scene = Scene::new("  step made = ensure compute.addresses(\"a\") {}", cloud);
+    let ran = scene.run(scene.killed(INSERT, Fate::After));
+    done(&ran);
+    assert_eq!(sent(&ran), [""; 0]);
+    assert_eq!(times(&ran.left.sim, INSERT), 1);
+}

@@ -12,6 +12,7 @@ mod docs;
 mod drift;
 mod durability;
 mod edits;
+mod elsewhere;
 mod exchange;
 mod failures;
 mod gcloud;

@@ -323,6 +323,7 @@ impl<'a, 'p> Case<'a, 'p> {
             environment: "test".into(),
             world: journal::World::Sim { scenario: None },
             catalog: BTreeMap::new(),
+            principal: None,
             by: "test".into(),
             host: "here".into(),
             pid: 1,

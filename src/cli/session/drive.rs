@@ -128,6 +128,7 @@ pub(super) fn run_checked<'p>(
             environment: options.environment.clone(),
             world: order.world.pinned(),
             catalog: world::revisions(&options.catalog),
+            principal: order.world.principal(),
             by: options.by.clone(),
             host: machine.host.clone(),
             pid: machine.pid,
@@ -236,6 +237,10 @@ impl Driving<'_, '_> {
             return Err(SessionError::Journal("the journal has no beginning".into()));
         };
         self.talk.begins(&started.run, &started, self.resumed);
+        let newer = world::other_revisions(&started.catalog, &options.catalog);
+        if !newer.is_empty() {
+            self.talk.other_descriptions(&newer);
+        }
         let mut past = self.past.clone();
         if let Some(edited) = &self.edited {
             past.apply(past.seq, open.clock.now(), edited)

@@ -258,6 +258,8 @@ pub trait Talk {
     fn confirm_rollback(&self) -> Option<bool>;
     /// A run begins, or goes on.
     fn begins(&self, run: &str, started: &Started, resumed: bool);
+    /// These services are described otherwise than when the run began.
+    fn other_descriptions(&self, services: &[String]);
     /// Sees the events of the run; what it shows is masked by the vault.
     fn observer(&self, vault: Rc<Vault>, clock: Rc<dyn Clock>) -> Rc<dyn Observer>;
 }

@@ -122,16 +122,22 @@ pub fn resume(order: &ResumeOrder, talk: &dyn Talk) -> Result<Report, SessionErr
 
 /// The world in which the run began, or the one that is named, if it is the same.
 pub(super) fn world_of(order: &ResumeOrder, started: &Started) -> Result<Choice, SessionError> {
-    match &order.world {
+    let choice = match &order.world {
         Some(choice) => {
             world::same_world(&started.world, &choice.pinned()).map_err(SessionError::Decision)?;
-            Ok(choice.clone())
+            choice.clone()
         }
         None => {
             let settings = order.settings.clone();
-            Choice::recorded(&started.world, &order.options.catalog, settings)
+            Choice::recorded(&started.world, &order.options.catalog, settings)?
         }
+    };
+    if !order.take_over {
+        let now = choice.principal();
+        world::same_principal(started.principal.as_deref(), now.as_deref())
+            .map_err(SessionError::Decision)?;
     }
+    Ok(choice)
 }
 
 /// Makes this process the one that drives the run.

@@ -1,5 +1,7 @@
 //! `wait`, and the `until` of other steps: look again until a predicate holds.
 
+use std::cell::Cell;
+
 use serde_json::Value as Json;
 
 use super::super::plan_item::PlanAction;
@@ -17,6 +19,8 @@ use crate::world::{Millis, Timestamp};
 const EVERY: Millis = Millis::secs(10);
 /// How often an `until` of another step looks.
 const EVERY_UNTIL: Millis = Millis::secs(5);
+/// For how long the `until` of a step that changed a managed group has to hold before it counts.
+const GROUP_NOTICES: Millis = Millis::secs(10);
 /// How often a resource that was just created is looked for before its absence is believed.
 const LAG_LOOKS: u32 = 10;
 
@@ -49,7 +53,12 @@ pub async fn until<'p>(
         return Ok(Stepped::Done(verdict, value));
     }
     let every = cx.duration(clauses::every(step), EVERY_UNTIL, None).await?;
-    let looking = Looking::new(cx, step, every).await?;
+    let mut looking = Looking::new(cx, step, every).await?;
+    // A group tells of the time before its change for some seconds after the operation is done.
+    let changed = matches!(verdict, Verdict::Updated | Verdict::Called);
+    if changed && get.is_some_and(|get| get.method.ends_with("nstanceGroupManagers.get")) {
+        looking.holds_for = GROUP_NOTICES;
+    }
     let mut value = value;
     loop {
         if let Some(done) = looking.judge(&value, verdict).await? {
@@ -241,6 +250,9 @@ struct Looking<'a, 'p> {
     step: &'p Step,
     every: Millis,
     deadline: Timestamp,
+    /// How long the predicate has to hold.
+    holds_for: Millis,
+    held_since: Cell<Option<Timestamp>>,
 }
 
 impl<'a, 'p> Looking<'a, 'p> {
@@ -250,6 +262,8 @@ impl<'a, 'p> Looking<'a, 'p> {
             step,
             every: Millis(every.0.max(100)),
             deadline: cx.deadline(step).await?,
+            holds_for: Millis(0),
+            held_since: Cell::new(None),
         })
     }
 
@@ -268,7 +282,11 @@ impl<'a, 'p> Looking<'a, 'p> {
             Some(condition) => self.cx.condition(condition, Some(value)).await? == Some(true),
             None => true,
         };
-        Ok(held.then(|| Stepped::Done(verdict, value.clone())))
+        let now = self.cx.now();
+        let since = held.then(|| self.held_since.get().unwrap_or(now));
+        self.held_since.set(since);
+        let long = since.is_some_and(|since| now.since(since) >= self.holds_for);
+        Ok(long.then(|| Stepped::Done(verdict, value.clone())))
     }
 
     async fn pause(&self) -> Result<()> {

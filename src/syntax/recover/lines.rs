@@ -185,6 +185,11 @@ fn asks_for_more(before: &[u8]) -> bool {
         last,
         b'=' | b'+' | b'*' | b'(' | b'[' | b',' | b':' | b'|' | b'?' | b'<' | b'>'
     );
+    // `list<string>` is whole, `a >` is not.
+    let count = |c: u8| before.iter().filter(|b| **b == c).count();
+    if last == b'>' && count(b'<') == count(b'>') {
+        return false;
+    }
     // A field list may end with a comma before the statement that an unclosed bracket swallowed.
     ends && last != b','
 }
