@@ -38,6 +38,7 @@ mod rollback;
 mod rolling;
 mod saved_plan;
 mod scheduling;
+mod seams;
 mod secrets;
 mod semantics;
 mod served;
