@@ -127,6 +127,7 @@ impl InboxSource for Nobody {
 struct Quiet;
 
 impl Talk for Quiet {
+    fn other_descriptions(&self, _: &[String]) {}
     fn review(&self, _: &EditView<'_>, _: bool) -> Option<bool> {
         None
     }

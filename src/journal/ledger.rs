@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::edited::Edited;
 use super::event::{Address, CallResult, Event, Intent, Origin, Outcome, Verdict};
 use super::undo::Undo;
 
@@ -28,7 +29,11 @@ pub enum Became {
 /// One call that may have changed something.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Made {
+    /// The address under which it was made.
     pub address: Address,
+    /// The address under which its step goes on, after edits that moved it; none when the flow has the
+    /// step no more.
+    pub now: Option<Address>,
     pub intent: Intent,
     pub became: Became,
     pub undo: Option<Undo>,
@@ -39,12 +44,18 @@ pub struct Made {
 }
 
 impl Made {
-    /// The address under which it is undone: `undo image`, `undo image#2` for its second call.
+    /// The address under which it is undone: `undo image`, `undo image#2` for its second call. After an
+    /// edit, calls may be counted from one again; their generations never are.
     pub fn undo_address(&self) -> Address {
-        match self.intent.call {
+        match self.intent.generation {
             1 => format!("{UNDOING}{}", self.address).into(),
             n => format!("{UNDOING}{}#{n}", self.address).into(),
         }
+    }
+
+    /// Which beginning of its step it belongs to: an edit begins steps anew.
+    pub fn beginning(&self) -> u32 {
+        self.intent.generation.saturating_sub(self.intent.call)
     }
 
     /// Whether the cloud is different because of it, as far as anybody knows.
@@ -66,19 +77,24 @@ pub struct Ledger {
     calls: Vec<Made>,
     /// How a call is undone, as told before its intent.
     told: BTreeMap<(Address, u32), Undo>,
-    /// Incarnations that the values of finished steps show.
-    shown: BTreeMap<Address, String>,
     stayed: Vec<(u64, Stayed)>,
     /// When an address was first heard of.
     heard: BTreeMap<Address, u64>,
     /// When a checkpoint was reached.
     reached: BTreeMap<Address, u64>,
+    /// The entry behind which the newest rollback undoes everything.
+    since: u64,
 }
 
 impl Ledger {
     pub fn apply(&mut self, seq: u64, event: &Event) {
-        if let Event::Undone { addresses } = event {
-            return self.forget(addresses);
+        match event {
+            Event::Undone { .. } => return self.forget(),
+            Event::Edited(edited) => return self.edit(edited),
+            Event::RollingBack { to, .. } => {
+                self.since = to.as_ref().and_then(|to| self.reached(to)).unwrap_or(0);
+            }
+            _ => {}
         }
         let Some(address) = event.address().filter(|a| !is_undoing(a)) else {
             return;
@@ -88,6 +104,7 @@ impl Ledger {
             Event::Undo { call, undo, .. } => self.tell(address, *call, undo),
             Event::Intent { intent, .. } => self.calls.push(Made {
                 address: Arc::clone(address),
+                now: Some(Arc::clone(address)),
                 undo: self.told.get(&(Arc::clone(address), intent.call)).cloned(),
                 intent: (**intent).clone(),
                 became: Became::Open,
@@ -113,7 +130,7 @@ impl Ledger {
     fn find(&mut self, address: &Address, call: u32) -> Option<&mut Made> {
         self.calls
             .iter_mut()
-            .rfind(|m| m.address == *address && m.intent.call == call)
+            .rfind(|m| m.now.as_ref() == Some(address) && m.intent.call == call)
     }
 
     fn close(&mut self, seq: u64, address: &Address, call: u32, became: Became) {
@@ -139,22 +156,53 @@ impl Ledger {
                 self.reached.insert(Arc::clone(address), seq);
             }
             Verdict::Created => {
-                if let Some(shown) = incarnation(value) {
-                    self.shown.insert(Arc::clone(address), shown);
+                let mut newest = self.calls.iter_mut();
+                let newest = newest.rfind(|m| m.now.as_ref() == Some(address) && m.counts());
+                if let Some(Became::Took {
+                    incarnation: unknown @ None,
+                    ..
+                }) = newest.map(|m| &mut m.became)
+                {
+                    *unknown = incarnation(value);
                 }
             }
             _ => {}
         }
     }
 
-    fn forget(&mut self, addresses: &[Address]) {
-        let gone: BTreeSet<&Address> = addresses.iter().collect();
-        self.calls.retain(|m| !gone.contains(&m.address));
-        self.told.retain(|(a, _), _| !gone.contains(a));
-        self.shown.retain(|a, _| !gone.contains(a));
-        self.stayed.retain(|(_, s)| !gone.contains(&s.address));
-        self.heard.retain(|a, _| !gone.contains(a));
-        self.reached.retain(|a, _| !gone.contains(a));
+    /// Everything behind the place that the rollback goes back to is as if it had never been.
+    fn forget(&mut self) {
+        let since = self.since;
+        self.calls.retain(|m| m.begun <= since);
+        self.stayed.retain(|(seq, _)| *seq <= since);
+        self.heard.retain(|_, seq| *seq <= since);
+        self.reached.retain(|_, seq| *seq <= since);
+        self.told.clear();
+    }
+
+    /// Steps go on under other addresses, or no more; what they did stays done.
+    fn edit(&mut self, edited: &Edited) {
+        self.told.clear();
+        let became: BTreeMap<&Address, Option<&Address>> = edited
+            .steps
+            .iter()
+            .map(|s| (&s.from, s.to.as_ref()))
+            .collect();
+        let whole = edited.source.is_some();
+        let goes_on = |address: &Address| match became.get(address) {
+            Some(to) => to.cloned(),
+            None => (!whole).then(|| Arc::clone(address)),
+        };
+        for made in &mut self.calls {
+            made.now = made.now.as_ref().and_then(&goes_on);
+        }
+        for (_, stayed) in &mut self.stayed {
+            if let Some(to) = goes_on(&stayed.address) {
+                stayed.address = to;
+            }
+        }
+        self.heard = moved(&self.heard, &goes_on);
+        self.reached = moved(&self.reached, &goes_on);
     }
 
     /// Where a rollback to a checkpoint stops: the entry with which it was reached. `None`: it was not.
@@ -172,20 +220,11 @@ impl Ledger {
     /// Calls that were begun behind an entry and may have changed something, in the order of their
     /// intents.
     pub fn calls_since(&self, entry: u64) -> Vec<Made> {
-        let mut calls: Vec<Made> = self
-            .calls
-            .iter()
+        let behind = self.calls.iter();
+        behind
             .filter(|m| m.begun > entry && m.counts())
             .cloned()
-            .collect();
-        for made in &mut calls {
-            if let Became::Took { incarnation, .. } = &mut made.became
-                && incarnation.is_none()
-            {
-                *incarnation = self.shown.get(&made.address).cloned();
-            }
-        }
-        calls
+            .collect()
     }
 
     /// What steps behind an entry found and left.
@@ -196,14 +235,26 @@ impl Ledger {
             .map(|(_, stayed)| stayed)
     }
 
-    /// Everything that was first heard of behind an entry: steps, growths, checkpoints.
+    /// Everything that was first heard of behind an entry, or called something behind it: steps,
+    /// growths, checkpoints.
     pub fn addresses_since(&self, entry: u64) -> Vec<Address> {
-        self.heard
-            .iter()
-            .filter(|(_, seq)| **seq > entry)
+        let heard = self.heard.iter().filter(|(_, seq)| **seq > entry);
+        let called = self.calls.iter().filter(|m| m.begun > entry);
+        let all: BTreeSet<Address> = heard
             .map(|(address, _)| Arc::clone(address))
-            .collect()
+            .chain(called.filter_map(|m| m.now.clone()))
+            .collect();
+        all.into_iter().collect()
     }
+}
+
+/// The same under the addresses that go on.
+fn moved(
+    all: &BTreeMap<Address, u64>,
+    goes_on: impl Fn(&Address) -> Option<Address>,
+) -> BTreeMap<Address, u64> {
+    let moved = all.iter().filter_map(|(a, seq)| Some((goes_on(a)?, *seq)));
+    moved.collect()
 }
 
 /// Whether something is undone under this address.

@@ -263,6 +263,60 @@ fn a_step_that_is_undone_begins_anew() {
     apply(&mut state, called("a", 2, ok(None))).expect("legal");
 }
 
+fn edited(steps: &[(&str, Option<&str>)]) -> Event {
+    let steps = steps
+        .iter()
+        .map(|(from, to)| crate::journal::CarriedOver {
+            from: (*from).into(),
+            to: to.map(Address::from),
+            verdict: crate::journal::EditVerdict::Keep,
+            again: None,
+            meant: None,
+        })
+        .collect();
+    Event::Edited(Box::new(Edited {
+        by: "me".into(),
+        source: Some(crate::journal::Source {
+            program: Default::default(),
+            inputs: Default::default(),
+            secrets: Vec::new(),
+            catalog: Default::default(),
+        }),
+        steps,
+    }))
+}
+
+/// `a` becomes `b`, and another step is called `a` from then on.
+#[test]
+fn calls_follow_their_steps_through_an_edit() {
+    let mut again = intent("a", 1);
+    if let Event::Intent { intent, .. } = &mut again {
+        intent.generation = 2;
+    }
+    let events = [
+        told("a", 1),
+        intent("a", 1),
+        edited(&[("a", Some("b"))]),
+        again,
+        called("b", 1, ok(Some("7"))),
+        called("a", 1, ok(Some("8"))),
+    ];
+    let calls = ledger(&events).calls_since(0);
+    let took = |which: &str| Became::Took {
+        origin: Origin::Created,
+        incarnation: Some(which.into()),
+    };
+    assert_eq!(
+        (&calls[0].became, &calls[1].became),
+        (&took("7"), &took("8"))
+    );
+    assert_eq!(calls[0].now.as_deref(), Some("b"));
+    // What was told before the edit is not of the new call.
+    assert!(calls[0].undo.is_some() && calls[1].undo.is_none());
+    assert_ne!(calls[0].undo_address(), calls[1].undo_address());
+    assert_ne!(calls[0].beginning(), calls[1].beginning());
+}
+
 #[test]
 fn a_name_is_no_incarnation() {
     let of = |json| incarnation(&json);

@@ -12,6 +12,7 @@
 //! The write-ahead order is in the sequence: a task asks to send only after the reply to its append.
 //! The same core makes plans, on an engine that never sees a mutation ([`Mode::Plan`]).
 
+mod conceal;
 mod core;
 pub mod edit;
 mod effect;

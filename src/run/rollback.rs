@@ -62,11 +62,15 @@ impl Rollback {
     /// What there is to undo of everything behind an entry; 0 for the whole run.
     pub fn of(ledger: &Ledger, catalog: &Catalog, entry: u64) -> Rollback {
         let calls = ledger.calls_since(entry);
-        // Where the flow says how a step is taken back, that is for all of its calls at once.
-        let mut declared: BTreeMap<Arc<str>, u32> = BTreeMap::new();
+        // Where the flow says how a step is taken back, that is for all of its calls at once, but those
+        // of what it was before an edit.
+        let mut declared: BTreeMap<(Arc<str>, u32), u32> = BTreeMap::new();
         for made in &calls {
             if let Some(Undo::Request { .. }) = made.undo {
-                declared.insert(Arc::clone(&made.address), made.intent.call);
+                declared.insert(
+                    (Arc::clone(&made.address), made.beginning()),
+                    made.intent.call,
+                );
             }
         }
         let mut rollback = Rollback {
@@ -81,7 +85,7 @@ impl Rollback {
             rollback.stay(&stayed.address, stays);
         }
         for made in calls.into_iter().rev() {
-            match declared.get(&made.address) {
+            match declared.get(&(Arc::clone(&made.address), made.beginning())) {
                 Some(call) if *call != made.intent.call => {}
                 _ => rollback.sort(made, catalog),
             }
@@ -178,7 +182,7 @@ impl Rollback {
     pub fn open_by_address(&self) -> impl Iterator<Item = (Arc<str>, Made)> {
         self.open
             .iter()
-            .map(|made| (Arc::clone(&made.address), made.clone()))
+            .filter_map(|made| Some((made.now.clone()?, made.clone())))
     }
 
     /// How many resources it deletes, by the flow's word or by itself.

@@ -40,6 +40,7 @@ mod rollback;
 mod rolling;
 mod saved_plan;
 mod scheduling;
+mod seams;
 mod secrets;
 mod semantics;
 mod served;

@@ -67,7 +67,7 @@ pub fn plan(
     runtime.block_on(planner.plan(|view| {
         show(view);
         if let Some(file) = out.filter(|_| view.end.failures.is_empty()) {
-            kept = SavedPlan::of(&planner, view).write(file);
+            kept = SavedPlan::of(&planner, view).and_then(|saved| saved.write(file));
         }
     }))?;
     kept

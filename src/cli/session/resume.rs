@@ -31,6 +31,12 @@ pub fn resume(order: &ResumeOrder, talk: &dyn Talk) -> Result<Report, SessionErr
     let id = find_run(&state, order.run.as_deref())?;
     let (shown, started) = resumable(&state, &id)?;
     if shown.state.is_rolling_back() {
+        if order.edits() {
+            return Err(SessionError::Usage(format!(
+                "run {id} is being rolled back, so its flow cannot be edited now: finish that first with \
+                 `r5flow rollback {id}`"
+            )));
+        }
         return rollback(
             &RollbackOrder {
                 resume: order.clone(),
@@ -228,6 +234,19 @@ pub(super) fn finished_already(
 ///
 /// The vault learns from it what hooks made of secrets, so it must be the one that seals what follows.
 pub(super) fn recovered(vault: &Vault, folder: &RunFolder) -> Result<State, SessionError> {
+    let mut past = State::default();
+    for (seq, at, event) in events(vault, folder)? {
+        past.apply(seq, at, &event)
+            .map_err(|e| SessionError::Journal(e.to_string()))?;
+    }
+    Ok(past)
+}
+
+/// The events of a journal with their secrets put back.
+pub(super) fn events(
+    vault: &Vault,
+    folder: &RunFolder,
+) -> Result<Vec<(u64, Timestamp, Event)>, SessionError> {
     let entries = folder.read()?.entries;
     // An edit may have come with other secrets; those from then on are the ones that count.
     let edited =
@@ -237,19 +256,18 @@ pub(super) fn recovered(vault: &Vault, folder: &RunFolder) -> Result<State, Sess
         .filter(|e| edited(&e.body))
         .map(|e| e.seq)
         .max();
-    let mut past = State::default();
-    for entry in entries {
+    let opened = entries.iter().map(|entry| {
         let event = match newest.is_some_and(|newest| entry.seq < newest) {
-            true => unsealed_as_known(vault, &entry),
-            false => unsealed(vault, &entry),
+            true => unsealed_as_known(vault, entry),
+            false => unsealed(vault, entry),
         };
-        let event = event.map_err(|why| {
-            SessionError::Decision(format!("entry {} of the journal: {why}", entry.seq))
-        })?;
-        past.apply(entry.seq, entry.at, &event)
-            .map_err(|e| SessionError::Journal(e.to_string()))?;
-    }
-    Ok(past)
+        event
+            .map(|event| (entry.seq, entry.at, event))
+            .map_err(|why| {
+                SessionError::Decision(format!("entry {} of the journal: {why}", entry.seq))
+            })
+    });
+    opened.collect()
 }
 
 /// The secrets that a resumed run needs again, given anew.

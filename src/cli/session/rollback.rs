@@ -9,7 +9,7 @@ use super::drive::{Ending, listen_for_signals};
 use super::history::find_run;
 use super::load::{checked, choose, load, runtime};
 use super::plan::{Nobody, Planner};
-use super::resume::{finished_already, held, inputs_again, resumable, world_of};
+use super::resume::{events, finished_already, held, inputs_again, resumable, world_of};
 use super::watch::listen_for_cancel;
 use super::{Report, RollbackOrder, SessionError, Talk};
 use crate::cli::hooks::RhaiHooks;
@@ -17,7 +17,7 @@ use crate::cli::world;
 use crate::journal::{Ended, Event, Ledger, RunStatus, Started, State, Verdict};
 use crate::plan::{Graph, Memo};
 use crate::report::rollback::outcome;
-use crate::run::{Core, Embedded, End, Mode, Observer, Parts, Rollback, drive, unsealed};
+use crate::run::{Core, Embedded, End, Mode, Observer, Parts, Rollback, drive};
 use crate::store::{RunFolder, StateDir, Vault};
 use crate::world::Machine;
 
@@ -165,14 +165,11 @@ impl Back<'_, '_> {
             ledger: Ledger::default(),
             ended: None,
         };
-        for entry in self.folder.read()?.entries {
-            let event = unsealed(&self.vault, &entry).map_err(|why| {
-                SessionError::Decision(format!("entry {} of the journal: {why}", entry.seq))
-            })?;
+        for (seq, at, event) in events(&self.vault, &self.folder)? {
             past.state
-                .apply(entry.seq, entry.at, &event)
+                .apply(seq, at, &event)
                 .map_err(|e| SessionError::Journal(e.to_string()))?;
-            past.ledger.apply(entry.seq, &event);
+            past.ledger.apply(seq, &event);
         }
         past.ended = past.state.ended.clone();
         Ok(past)

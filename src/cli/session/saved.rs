@@ -55,9 +55,15 @@ struct Step {
 }
 
 impl SavedPlan {
-    pub(super) fn of(planner: &Planner<'_, '_>, view: &PlanView<'_>) -> SavedPlan {
+    /// # Errors
+    /// A secret stands where the plan would keep it as it is: in a text of the flow, or in an input
+    /// that is none.
+    pub(super) fn of(
+        planner: &Planner<'_, '_>,
+        view: &PlanView<'_>,
+    ) -> Result<SavedPlan, SessionError> {
         let (secrets, _) = secret_names(planner.checked, planner.flow);
-        SavedPlan {
+        let saved = SavedPlan {
             r5flow_plan: FORMAT,
             version: env!("CARGO_PKG_VERSION").into(),
             made: view.made,
@@ -75,6 +81,14 @@ impl SavedPlan {
             environment: planner.options.environment.clone(),
             world: view.world.clone(),
             steps: steps(view),
+        };
+        let held = json!([saved.program, saved.inputs]).to_string();
+        match view.mask.names_in(&held).first() {
+            None => Ok(saved),
+            Some(name) => Err(SessionError::Usage(format!(
+                "the value of the secret `{name}` stands in the flow, or in an input that is no secret, and a plan \
+                 in a file holds none; make that input a `secret input` too"
+            ))),
         }
     }
 
@@ -168,7 +182,7 @@ fn moved(told: &str) -> SessionError {
 }
 
 fn steps(view: &PlanView<'_>) -> BTreeMap<String, Step> {
-    let entry = |item: &PlanItem| (item.address.to_string(), step(item, &view.mask));
+    let entry = |item: &PlanItem| (view.mask.mask(&item.address), step(item, &view.mask));
     view.items.iter().map(entry).collect()
 }
 

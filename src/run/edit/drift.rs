@@ -71,7 +71,7 @@ pub async fn drift(
     let mut drifted = Vec::new();
     for (made, found) in made.iter().zip(found) {
         let drift = match found {
-            Some(Ok(Some(found))) => compared(catalog, made, &found),
+            Some(Ok(Some(found))) => compared(&walk.shared, made, &found),
             Some(Ok(None)) => Some(Drift::Gone),
             Some(Err(Halt::Failed(failure))) => Some(Drift::Unread(failure.message)),
             Some(Err(Halt::Paused(_) | Halt::Stopped)) | None => None,
@@ -135,16 +135,18 @@ async fn made(
     all
 }
 
-fn compared(catalog: &Catalog, made: &Made, found: &Json) -> Option<Drift> {
+fn compared(shared: &Shared<'_>, made: &Made, found: &Json) -> Option<Drift> {
     if incarnation(found) != incarnation(&made.recorded) {
         return Some(Drift::Remade);
     }
     let none = Default::default();
     let differ =
-        |found: &Json| compare(catalog, &made.schema, &made.body, found, &none).differences;
+        |found: &Json| compare(&shared.catalog, &made.schema, &made.body, found, &none).differences;
     // What differed right after the step was done is no change since.
     let before = differ(&made.recorded);
-    let fields: Vec<FieldChange> = differ(found)
+    let differences = differ(found);
+    shared.conceal(&differences);
+    let fields: Vec<FieldChange> = differences
         .into_iter()
         .filter(|d| !before.contains(d))
         .map(|d| FieldChange {

@@ -48,6 +48,7 @@ pub async fn observe<'p>(
     let catalog = &cx.shared.catalog;
     let none = Default::default();
     let compared = compare(catalog, resource, wanted, &found, &none);
+    cx.shared.conceal(&compared.differences);
     let mut fields: Vec<FieldChange> = compared
         .differences
         .into_iter()

@@ -308,6 +308,7 @@ impl<'p> Ensuring<'_, 'p> {
                     found: f.old,
                 }));
         }
+        self.cx.shared.conceal(&compared.differences);
         compared
     }
 
