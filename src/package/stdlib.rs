@@ -12,6 +12,7 @@ pub const STDLIB: &[(&str, &str)] = modules![
     "gcp/group.r5flow",
     "gcp/machine.r5flow",
     "gcp/services.r5flow",
+    "red5/build.r5flow",
     "red5/database.r5flow",
     "red5/dns.r5flow",
     "red5/group.r5flow",

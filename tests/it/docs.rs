@@ -282,6 +282,7 @@ fn tests_that_the_pages_name_exist() {
         "docs/architecture.md",
         "docs/testing.md",
         "docs/errors-of-the-cloud.md",
+        "docs/red5/README.md",
     ] {
         let text = read(Path::new(page));
         for name in text.split('`').skip(1).step_by(2) {

@@ -34,6 +34,7 @@ mod port;
 mod prints;
 mod process;
 mod protection;
+mod red5;
 mod reference;
 mod rig;
 mod rollback;
