@@ -302,6 +302,8 @@ impl<'a, 'b, 'p> Actor<'a, 'b, 'p> {
             }
             None => {
                 let (answer, back) = self.touch(&request, true);
+                let shown = Mark::shown(&request, &answer);
+                self.marks.0.borrow_mut().extend(shown);
                 (Ok(answer), back.plus(self.drawn(100, 9_000)))
             }
         };

@@ -7,7 +7,8 @@ use super::player::{Line, Played};
 use super::stage::changes;
 use crate::catalog::Catalog;
 use crate::journal::{CallResult, Event, Origin, Outcome};
-use crate::wire::Request;
+use crate::run::{marked_run, reads_target};
+use crate::wire::{Answer, Request, Verb};
 
 /// What happened, in the order in which it happened.
 #[derive(Clone, Debug)]
@@ -15,7 +16,21 @@ pub enum Mark {
     /// Everything that a step waits for is there.
     Began(Arc<str>),
     Sent(Arc<Request>),
+    /// What stands at this path carries the mark of this run.
+    Shown(String, String),
     Durable(Event),
+}
+
+impl Mark {
+    /// What an answer shows of the run that created its resource.
+    pub fn shown(request: &Request, answer: &Answer) -> Option<Mark> {
+        if request.verb != Verb::Get {
+            return None;
+        }
+        let resource = serde_json::from_slice(&answer.body).ok()?;
+        let run = marked_run(&resource)?.to_owned();
+        Some(Mark::Shown(request.path.clone(), run))
+    }
 }
 
 /// What a journal tells so far.
@@ -29,11 +44,15 @@ struct Told {
     refused: BTreeSet<String>,
     /// Steps whose operation is known.
     followed: BTreeSet<Arc<str>>,
+    run: Option<String>,
+    /// Paths at which something with the run's own mark was seen.
+    own: BTreeSet<String>,
 }
 
 impl Told {
     fn take(&mut self, event: &Event) {
         match event {
+            Event::Started(started) => self.run = Some(started.run.clone()),
             Event::Called {
                 address,
                 result: CallResult::Failed { .. },
@@ -73,7 +92,7 @@ impl Told {
 
 impl Told {
     /// What only was found after a lost answer must not be recorded as made.
-    fn has_seen(&self, event: &Event, sent: &[&Request]) -> Result<(), String> {
+    fn has_seen(&self, catalog: &Catalog, event: &Event, sent: &[&Request]) -> Result<(), String> {
         let Event::Called {
             address,
             result:
@@ -87,9 +106,14 @@ impl Told {
             return Ok(());
         };
         let open = self.open.get(address);
+        let marked = || {
+            let reads = open.and_then(|sent| reads_target(catalog, sent));
+            reads.is_some_and(|get| self.own.contains(&get.path))
+        };
         let seen = self.followed.contains(address)
             || sent.iter().any(|request| open == Some(*request))
-            || sent.iter().any(|r| r.method.contains("perations."));
+            || sent.iter().any(|r| r.method.contains("perations."))
+            || marked();
         match seen {
             true => Ok(()),
             false => Err(format!(
@@ -127,7 +151,7 @@ pub fn keeps_the_order(
         }
         match mark {
             Mark::Durable(event) => {
-                told.has_seen(event, &sent)?;
+                told.has_seen(catalog, event, &sent)?;
                 told.take(event);
             }
             Mark::Sent(request) if changes(catalog, request) => {
@@ -146,7 +170,10 @@ pub fn keeps_the_order(
                     }
                 }
             }
-            Mark::Sent(_) => {}
+            Mark::Shown(path, run) if told.run.as_ref() == Some(run) => {
+                told.own.insert(path.clone());
+            }
+            Mark::Sent(_) | Mark::Shown(..) => {}
             Mark::Began(address) => {
                 for wanted in played.waits.get(address).into_iter().flatten() {
                     if !told.over.contains(wanted) {

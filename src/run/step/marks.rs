@@ -60,9 +60,13 @@ fn of_run(shared: &Shared<'_>) -> Option<[(&'static str, String); 2]> {
 
 /// Whether a resource carries the mark of this run.
 pub fn is_of_run(shared: &Shared<'_>, resource: &Json) -> bool {
-    let marked = resource.get("labels").and_then(|l| l.get(RUN));
     let run = shared.past.started.as_ref().map(|s| label(&s.run));
-    marked.is_some() && marked.and_then(Json::as_str) == run.as_deref()
+    marked_run(resource).is_some_and(|marked| run.as_deref() == Some(marked))
+}
+
+/// The run whose mark a resource carries, as its label says it.
+pub fn marked_run(resource: &Json) -> Option<&str> {
+    resource.get("labels")?.get(RUN)?.as_str()
 }
 
 /// A body without the marks, which say nothing of what the flow wants.

@@ -31,6 +31,9 @@ mod undoing;
 mod wait;
 mod write;
 
+pub use marks::marked_run;
+pub use settle::reads_target;
+
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
