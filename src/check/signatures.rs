@@ -42,13 +42,11 @@ pub(super) fn result(function: Function, args: &[Argument]) -> Result<Type, Call
             call.map(1)?;
             Type::STR
         }
-        Function::Flatten => match call.list(0)? {
-            // The secret mark of an inner list becomes one of the whole.
-            inner => match inner.unsealed().0 {
-                Type::List(items) => Type::list((*items).clone()),
-                other if other.is_loose() => Type::list(Type::Unknown),
-                other => return Err(call.wrong(0, "a list of lists", &Type::list(other))),
-            },
+        // The secret mark of an inner list becomes one of the whole.
+        Function::Flatten => match call.list(0)?.unsealed().0 {
+            Type::List(items) => Type::list((*items).clone()),
+            other if other.is_loose() => Type::list(Type::Unknown),
+            other => return Err(call.wrong(0, "a list of lists", &Type::list(other))),
         },
         Function::Fresh => call.any(0)?,
         Function::Int => {
