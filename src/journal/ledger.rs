@@ -201,8 +201,8 @@ impl Ledger {
                 stayed.address = to;
             }
         }
-        self.heard = moved(&self.heard, &goes_on);
-        self.reached = moved(&self.reached, &goes_on);
+        self.heard = moved(&self.heard, goes_on);
+        self.reached = moved(&self.reached, goes_on);
     }
 
     /// Where a rollback to a checkpoint stops: the entry with which it was reached. `None`: it was not.
