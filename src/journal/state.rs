@@ -433,7 +433,8 @@ impl State {
             moved.insert(Arc::clone(&became.from), Arc::clone(to));
         }
         if edited.source.is_none() {
-            for (address, step) in old {
+            let left: BTreeMap<Address, StepState> = old.into_iter().collect();
+            for (address, step) in left {
                 moved.insert(Arc::clone(&address), Arc::clone(&address));
                 self.steps.entry(address).or_insert(step);
             }

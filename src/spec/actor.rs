@@ -169,7 +169,7 @@ impl<'a, 'b, 'p> Actor<'a, 'b, 'p> {
 
     fn fly(&mut self, number: usize, task: TaskId, due: Timestamp, what: What) {
         let turn = match &mut self.dice {
-            Some(dice) => dice.next(),
+            Some(dice) => dice.throw(),
             None => number as u64,
         };
         self.flights.push(Flight {

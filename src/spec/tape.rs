@@ -109,7 +109,7 @@ impl Tape {
 
     /// `before`: the outside before the touch.
     pub(super) fn push(&mut self, before: &Stage, touch: Touch) {
-        if self.touches.len() % EVERY == 0 {
+        if self.touches.len().is_multiple_of(EVERY) {
             self.copies.push((self.touches.len(), before.clone()));
         }
         self.touches.push(touch);

@@ -25,7 +25,7 @@ where
     };
     std::thread::scope(|scope| {
         for _ in 1..threads.clamp(1, jobs.len().max(1)) {
-            scope.spawn(&work);
+            scope.spawn(work);
         }
         work();
     });

@@ -63,7 +63,7 @@ impl Generator {
         let mut all = Vec::new();
         for flow in 0..flows {
             let mut one = Generator {
-                dice: Dice::new(dice.next()),
+                dice: Dice::new(dice.throw()),
                 flows,
                 flow,
                 next: 0,

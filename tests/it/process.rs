@@ -583,59 +583,6 @@ fn statuses(core: &Core<'_>) -> BTreeMap<Arc<str>, NodeStatus> {
         .collect()
 }
 
-/// The promises that every trace keeps: no change leaves without a durable intent, nothing begins
-/// before what it waits for has a durable outcome. `before`: the journal that the process found.
-pub fn keeps_the_order(before: &[Entry], ran: &Ran) -> Result<(), String> {
-    let vault = Vault::new(Key::new([7; 32]), Vec::new()).expect("no secrets");
-    let mut open: HashMap<Arc<str>, Request> = HashMap::new();
-    let mut over: BTreeSet<Arc<str>> = BTreeSet::new();
-    let take = |event: &Event, open: &mut HashMap<Arc<str>, Request>| match event {
-        Event::Intent { address, intent } => {
-            open.insert(Arc::clone(address), intent.request.clone());
-            None
-        }
-        Event::Called { address, .. } | Event::Voided { address, .. } => {
-            open.remove(address);
-            None
-        }
-        Event::Finished {
-            address, outcome, ..
-        } => {
-            let passes = !matches!(
-                outcome,
-                Outcome::Failed {
-                    tolerated: false,
-                    ..
-                }
-            );
-            passes.then(|| Arc::clone(address))
-        }
-        _ => None,
-    };
-    for entry in before {
-        let event = unsealed(&vault, entry)?;
-        over.extend(take(&event, &mut open));
-    }
-    for mark in &ran.trace {
-        match mark {
-            Mark::Durable(event) => over.extend(take(event, &mut open)),
-            Mark::Sent(request) if changes(request) => {
-                if !open.values().any(|r| r == request) {
-                    return Err(format!("{} left without a durable intent", request.line()));
-                }
-            }
-            Mark::Sent(_) => {}
-            Mark::Began(address) => {
-                for wanted in ran.waits.get(address).into_iter().flatten() {
-                    if !over.contains(wanted) {
-                        return Err(format!("{address} began before {wanted} was durable"));
-                    }
-                }
-            }
-        }
-    }
-    Ok(())
-}
 
 /// How often each change took effect, by method and target.
 pub fn effective(sim: &Sim) -> BTreeMap<(String, String), usize> {

@@ -72,16 +72,14 @@ fn denied(cx: &Cx<'_>, answer: &GateAnswer) -> Halt {
 
 /// Asks once; an answer that the journal has for this very text counts.
 async fn ask(cx: &Cx<'_>, text: String, expires: Option<Millis>) -> Result<GateAnswer> {
-    let step = cx.past();
-    let past = step.gate.clone();
-    let failed_before = step.finished.is_some();
+    let (past, failed_before, asked_earlier) = {
+        let step = cx.past();
+        let earlier = step.asked_earlier.clone();
+        (step.gate.clone(), step.finished.is_some(), earlier)
+    };
     // A question that is asked again is another one: the answer to the first must not count.
-    let seed = past
-        .as_ref()
-        .map(|g| &g.hash)
-        .or(step.asked_earlier.as_ref());
-    let seed = seed.cloned().unwrap_or_default();
-    drop(step);
+    let seed = past.as_ref().map(|g| g.hash.clone()).or(asked_earlier);
+    let seed = seed.unwrap_or_default();
     let fresh = blake3::hash(format!("{seed}\n{text}").as_bytes()).to_hex()[..16].to_owned();
     let open = past.filter(|g| g.text == text && !failed_before);
     let hash = open.as_ref().map_or(fresh, |g| g.hash.clone());
