@@ -5,7 +5,7 @@
 //! is the journal and the cloud, and a new core must make the best of them.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
@@ -16,9 +16,9 @@ use r5flow::catalog::Catalog;
 use r5flow::check::{self, Checked, Given};
 use r5flow::cli::hooks::RhaiHooks;
 use r5flow::diag::Severity;
-use r5flow::journal::{self, Event, FORMAT, Outcome, RunStatus, Started, State};
+use r5flow::journal::{self, Event, FORMAT, RunStatus, Started, State};
 use r5flow::package::{self, Program};
-use r5flow::plan::{Graph, Memo, NodeId, Work};
+use r5flow::plan::{Graph, Memo};
 use r5flow::run::{
     Core, Effect, Embedded, End, Engine, GateAnswer, GateQuestion, Happening, InboxSource, Local,
     Mode, NodeStatus, Observer, Parts, Reply, Settings, TaskId, drive, unsealed,
@@ -126,8 +126,6 @@ pub struct Ran {
     pub trace: Vec<Mark>,
     /// The kinds of its effects, by number.
     pub effects: Vec<Kind>,
-    /// Which step waits for the outcome of which, helper nodes left out.
-    pub waits: BTreeMap<Arc<str>, BTreeSet<Arc<str>>>,
     pub status: BTreeMap<Arc<str>, NodeStatus>,
 }
 
@@ -248,7 +246,7 @@ impl<'a, 'p> Case<'a, 'p> {
             finish(engine.inner.record(last)).expect("the last event");
         }
         drop(engine);
-        let (waits, status) = (waits(&core.graph()), statuses(&core));
+        let status = statuses(&core);
         drop(core);
         let mut entries = journal.read().expect("a journal").entries;
         if death.is_some_and(|d| d.fate == Fate::Torn) && end.is_none() {
@@ -269,7 +267,6 @@ impl<'a, 'p> Case<'a, 'p> {
             },
             trace: log.marks.take(),
             effects,
-            waits,
             status,
         }
     }
@@ -548,33 +545,6 @@ pub fn changes(request: &Request) -> bool {
     request.verb != Verb::Get && method.is_none_or(|m| !m.reads)
 }
 
-fn waits(graph: &Graph<'_>) -> BTreeMap<Arc<str>, BTreeSet<Arc<str>>> {
-    let recorded = |node: NodeId| {
-        matches!(
-            graph.node(node).work,
-            Work::Step(_) | Work::Assert(_) | Work::Checkpoint(_)
-        )
-    };
-    let mut all = BTreeMap::new();
-    for node in graph.nodes().filter(|n| recorded(*n)) {
-        let mut found = BTreeSet::new();
-        let mut seen = BTreeSet::new();
-        let mut next: Vec<NodeId> = graph.before(node).map(|(n, _)| n).collect();
-        while let Some(before) = next.pop() {
-            if !seen.insert(before) {
-                continue;
-            }
-            if recorded(before) {
-                found.insert(Arc::clone(&graph.node(before).address));
-            } else {
-                next.extend(graph.before(before).map(|(n, _)| n));
-            }
-        }
-        all.insert(Arc::clone(&graph.node(node).address), found);
-    }
-    all
-}
-
 fn statuses(core: &Core<'_>) -> BTreeMap<Arc<str>, NodeStatus> {
     let graph = core.graph();
     graph
@@ -582,7 +552,6 @@ fn statuses(core: &Core<'_>) -> BTreeMap<Arc<str>, NodeStatus> {
         .map(|n| (Arc::clone(&graph.node(n).address), core.status(n).clone()))
         .collect()
 }
-
 
 /// How often each change took effect, by method and target.
 pub fn effective(sim: &Sim) -> BTreeMap<(String, String), usize> {
