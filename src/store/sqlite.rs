@@ -99,7 +99,8 @@ pub fn open_writer(path: &Path) -> Result<Connection, StoreError> {
         .map_err(fail)?;
     db.pragma_update(None, "wal_autocheckpoint", LOG_PAGES)
         .map_err(fail)?;
-    make_room(&log_of(path)).map_err(|e| StoreError::io("make room for", path, &e))?;
+    // On a disk that is nearly full the log grows as it is needed.
+    let _ = make_room(&log_of(path));
     Ok(db)
 }
 
@@ -109,10 +110,16 @@ fn log_of(path: &Path) -> PathBuf {
 
 /// Gives the log its whole length at once: what is written over what is there needs one write to the
 /// disk at a sync, what makes a file longer needs two. Zeros behind the last commit are no part of it.
+/// Where there is no room, nothing is taken.
 fn make_room(log: &Path) -> std::io::Result<()> {
     let mut file = OpenOptions::new().append(true).create(true).open(log)?;
-    let there = usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX);
-    file.write_all(&vec![0; LOG_ROOM.saturating_sub(there)])
+    let length = file.metadata()?.len();
+    let there = usize::try_from(length).unwrap_or(usize::MAX);
+    let made = file.write_all(&vec![0; LOG_ROOM.saturating_sub(there)]);
+    if made.is_err() {
+        file.set_len(length)?;
+    }
+    made
 }
 
 /// Reads and checks everything: format, numbers, chain, and the head record.

@@ -323,7 +323,7 @@ fn a_full_disk_loses_nothing() {
     let filler = f.path("disk/filler");
     let mut stopped = 0;
     for room in [
-        20, 100, 300, 600, 1200, 1250, 1300, 1350, 1400, 1500, 1700, 2000,
+        20, 100, 150, 200, 250, 300, 400, 600, 1200, 1300, 1400, 2000,
     ] {
         let kilobytes = 4096 - room;
         std::fs::write(&filler, vec![0u8; kilobytes * 1024]).expect("a filler");

@@ -61,6 +61,18 @@ workflow main {
 }
 "#;
 
+/// Record sets carry no mark, and their service lists no operations: found is all that they are.
+const FOUND: &str = r#"
+workflow main {
+  at { project: "demo" }
+  step zone = ensure dns.managedZones("z") { dnsName: "example.com.", description: "d", visibility: "public" }
+  step made = ensure dns.resourceRecordSets("a.example.com.", managedZone: zone.name, type: "A") {
+    ttl: 300
+    rrdatas: ["203.0.113.9"]
+  }
+}
+"#;
+
 const GUARDED: &str = r#"
 workflow main {
   at { project: "demo", zone: "us-central1-a" }
@@ -176,7 +188,7 @@ fn a_guard_before_the_open_call_is_settled() {
 
 #[test]
 fn found_taken_for_created() {
-    is_noticed(Mutant::AdoptedIsCreated, MADE, crash_everywhere);
+    is_noticed(Mutant::AdoptedIsCreated, FOUND, crash_everywhere);
 }
 
 #[test]

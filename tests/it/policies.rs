@@ -165,12 +165,18 @@ fn every_class_is_tried_as_its_row_says() {
                     "{class:?}: {moments:?}"
                 );
                 // Settling takes some seconds of its own.
-                let slack = match policy.next {
-                    Next::Settle => 8.0,
+                let slack = match (policy.next, class) {
+                    // The whole quota group rests until its minute turns.
+                    (_, ErrorClass::RateLimit) => 60.0,
+                    (Next::Settle, _) => 8.0,
                     _ => 1.0,
                 };
                 for (attempt, pair) in moments.windows(2).enumerate() {
-                    let least = policy.pauses.after(attempt as u32).0 as f64 / 1000.0;
+                    let doublings = match class {
+                        ErrorClass::RateLimit => attempt.min(2),
+                        _ => attempt,
+                    };
+                    let least = policy.pauses.after(doublings as u32).0 as f64 / 1000.0;
                     let pause = pair[1] - pair[0];
                     assert!(
                         pause >= least && pause <= least * 1.25 + slack,

@@ -183,7 +183,7 @@ fn most_in_flight(ran: &Ran) -> usize {
 #[test]
 fn the_bound_on_operations_in_flight_is_learned() {
     let settings = "latency = { read = \"80ms\", write = \"300ms\" }\n[durations]\n\"compute.addresses.insert\" = 20\n\
-                    [limits]\noperations = 50\n";
+                    [limits]\noperations = 50\n[quotas.regions]\nSTATIC_ADDRESSES = 1000\n";
     let ran = run(&addresses(500), cloud(&[], settings), 16);
     done(&ran);
     assert_eq!(effective(&ran, "compute.addresses.insert"), 500);
@@ -197,7 +197,8 @@ fn the_bound_on_operations_in_flight_is_learned() {
 
 #[test]
 fn a_group_without_quota_rests_until_the_minute_turns() {
-    let settings = "[limits.requests]\n\"compute writes\" = 60\n";
+    let settings =
+        "[limits.requests]\n\"compute writes\" = 60\n[quotas.regions]\nSTATIC_ADDRESSES = 1000\n";
     let ran = run(&addresses(400), cloud(&[], settings), 16);
     done(&ran);
     assert_eq!(effective(&ran, "compute.addresses.insert"), 400);

@@ -465,10 +465,7 @@ impl Carrier<'_, '_> {
             true => operation::incarnation(self.method, &answer),
             false => None,
         };
-        let origin = match self.cx.is_mutant(Mutant::AdoptedIsCreated) {
-            true => Origin::Created,
-            false => origin,
-        };
+        let origin = self.claimed(origin);
         let result = CallResult::Ok {
             origin,
             answer: kept,
@@ -485,6 +482,7 @@ impl Carrier<'_, '_> {
         origin: Origin,
         incarnation: Option<String>,
     ) -> Result<Changed> {
+        let origin = self.claimed(origin);
         let result = CallResult::Ok {
             origin,
             answer: answer.clone(),
@@ -492,6 +490,14 @@ impl Carrier<'_, '_> {
         };
         self.called(intent, result).await;
         Ok(Changed::Done { answer, origin })
+    }
+
+    /// The mistake of [`Mutant::AdoptedIsCreated`].
+    fn claimed(&self, origin: Origin) -> Origin {
+        match self.cx.is_mutant(Mutant::AdoptedIsCreated) {
+            true => Origin::Created,
+            false => origin,
+        }
     }
 
     fn is_insert(&self) -> bool {

@@ -117,7 +117,11 @@ pub fn args_of(method: &Method, sent: &Request) -> Args {
     let mut args = Args::new();
     let template: Vec<&str> = method.path.split('/').collect();
     let path: Vec<&str> = sent.path.split('/').collect();
+    // A full name takes several segments; what the template has behind it stands that much later.
+    let longer = path.len().saturating_sub(template.len());
+    let mut shift = 0;
     for (i, part) in template.iter().enumerate() {
+        let at = i + shift;
         let Some(open) = part.find('{') else { continue };
         let name = part[open + 1..]
             .split('}')
@@ -125,7 +129,9 @@ pub fn args_of(method: &Method, sent: &Request) -> Args {
             .unwrap_or("")
             .trim_start_matches('+');
         if part.contains("{+") {
-            let rest = path.get(i..).map(|p| p.join("/")).unwrap_or_default();
+            let rest = path.get(at..=at + longer);
+            let rest = rest.map(|p| p.join("/")).unwrap_or_default();
+            shift = longer;
             let tail = part.split('}').nth(1).unwrap_or("");
             let full = rest.strip_suffix(tail).unwrap_or(&rest);
             if let Some(parsed) = method
@@ -135,7 +141,7 @@ pub fn args_of(method: &Method, sent: &Request) -> Args {
                 args.extend(parsed.into_iter().map(|(k, v)| (k, Value::str(v))));
             }
             args.insert(Arc::from(name), Value::str(full));
-        } else if let Some(value) = path.get(i) {
+        } else if let Some(value) = path.get(at) {
             let tail = part.split('}').nth(1).unwrap_or("");
             let value = value.strip_suffix(tail).unwrap_or(value);
             args.insert(Arc::from(name), Value::str(decode(value)));
@@ -324,5 +330,50 @@ pub fn misshapen(json: &Json) -> ApiError {
         message: format!("expected an operation or a resource, got `{start}`"),
         retry_after: None,
         details: Json::Null,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_tells_what_it_was_filled_with() {
+        let catalog = Catalog::embedded();
+        let args = |id: &str, path: &str| {
+            let method = catalog.method(id).expect("a method");
+            let sent = Request {
+                method: Arc::clone(&method.id),
+                verb: method.verb,
+                path: path.into(),
+                query: Vec::new(),
+                headers: Vec::new(),
+                body: None,
+            };
+            let args = args_of(&method, &sent);
+            let one = |(k, v): (Arc<str>, Value)| format!("{k}={v}");
+            args.into_iter().map(one).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            args(
+                "secretmanager.projects.secrets.create",
+                "v1/projects/demo/secrets"
+            ),
+            ["parent=projects/demo", "project=demo"]
+        );
+        assert_eq!(
+            args(
+                "secretmanager.projects.secrets.addVersion",
+                "v1/projects/demo/secrets/s:addVersion"
+            ),
+            ["parent=projects/demo/secrets/s", "project=demo", "secret=s"]
+        );
+        assert_eq!(
+            args(
+                "compute.instances.stop",
+                "compute/v1/projects/demo/zones/z/instances/a%2Db/stop"
+            ),
+            ["instance=a-b", "project=demo", "zone=z"]
+        );
     }
 }
