@@ -270,6 +270,7 @@ fn names(stage: &Stage) -> Names {
         parts: machines(&resources),
         ..Names::default()
     };
+    names.parts.extend(change_sets(&resources));
     for (key, json) in &resources {
         let key = renamed(key, &names);
         collect(&key, json, &mut names);
@@ -301,6 +302,29 @@ fn machines(resources: &serde_json::Map<String, Json>) -> Vec<(String, String)> 
         parts.push((name.to_owned(), format!("{base}({zone} {count})")));
     }
     parts
+}
+
+/// Change sets of Cloud DNS, numbered within their zone by time: each is called by the id of its call,
+/// and a call that is made anew has another.
+fn change_sets(resources: &serde_json::Map<String, Json>) -> Vec<(String, String)> {
+    let mut found: Vec<(&str, &str, &str)> = resources
+        .iter()
+        .filter_map(|(key, json)| {
+            let (zone, id) = key.split_once("/changes/")?;
+            let at = json.get("startTime").and_then(Json::as_str).unwrap_or("");
+            (id.len() == 36).then_some((zone, at, id))
+        })
+        .collect();
+    found.sort_unstable();
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    found
+        .iter()
+        .map(|(zone, _, id)| {
+            let count = counts.entry(zone).or_insert(0);
+            *count += 1;
+            ((*id).to_owned(), format!("(change {count})"))
+        })
+        .collect()
 }
 
 fn collect(owner: &str, json: &Json, names: &mut Names) {

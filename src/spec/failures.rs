@@ -102,7 +102,9 @@ impl Schedule {
             .end
             .as_ref()
             .map_or(RunStatus::Failed, |end| end.status);
-        let forgiven = tolerates(&played);
+        // The newest operation is only a help: without it the time tells which came later.
+        let helps = request.method.ends_with("perations.list");
+        let forgiven = tolerates(&played) || helps;
         Some(match status {
             RunStatus::Done if kind.stops() && !forgiven => {
                 differs(format!("it ended well although it met `{}`", kind.name()))
