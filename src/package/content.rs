@@ -40,7 +40,9 @@ pub enum Kind {
 /// Something that no library may hold, for people.
 pub fn belonging(entries: &[Entry]) -> Result<Vec<usize>, String> {
     if entries.len() > MOST_ENTRIES {
-        return Err(format!("it has more than {MOST_ENTRIES} files; name the folder in it that is the library"));
+        return Err(format!(
+            "it has more than {MOST_ENTRIES} files; name the folder in it that is the library"
+        ));
     }
     let mut found = Vec::new();
     let mut bytes = 0u64;
@@ -48,17 +50,24 @@ pub fn belonging(entries: &[Entry]) -> Result<Vec<usize>, String> {
         let path = &entry.path;
         let parts: Vec<&str> = path.split('/').collect();
         if parts.iter().any(|part| is_hostile(part)) {
-            return Err(format!("`{}` is no name for a file of a library", path.escape_debug()));
+            return Err(format!(
+                "`{}` is no name for a file of a library",
+                path.escape_debug()
+            ));
         }
         if parts.iter().any(|part| part.starts_with('.')) {
             continue;
         }
         match entry.kind {
             Kind::Link => {
-                return Err(format!("`{path}` is a symbolic link, and a library holds plain files only"));
+                return Err(format!(
+                    "`{path}` is a symbolic link, and a library holds plain files only"
+                ));
             }
             Kind::Submodule => {
-                return Err(format!("`{path}` is a submodule, and a library holds plain files only"));
+                return Err(format!(
+                    "`{path}` is a submodule, and a library holds plain files only"
+                ));
             }
             Kind::File if belongs(path) => {}
             Kind::File => continue,
@@ -70,10 +79,16 @@ pub fn belonging(entries: &[Entry]) -> Result<Vec<usize>, String> {
         found.push(at);
     }
     if found.len() > MOST_FILES {
-        return Err(format!("it has {} modules and hooks, and {MOST_FILES} are the most", found.len()));
+        return Err(format!(
+            "it has {} modules and hooks, and {MOST_FILES} are the most",
+            found.len()
+        ));
     }
     if bytes > MOST_BYTES as u64 {
-        return Err(format!("its modules and hooks are larger than {} MiB together", MOST_BYTES >> 20));
+        return Err(format!(
+            "its modules and hooks are larger than {} MiB together",
+            MOST_BYTES >> 20
+        ));
     }
     Ok(found)
 }
@@ -135,7 +150,9 @@ impl Content {
 
     /// The modules, as they are named in a manifest: without their ending.
     pub fn modules(&self) -> impl Iterator<Item = &str> {
-        self.files.keys().filter_map(|path| path.strip_suffix(".r5flow"))
+        self.files
+            .keys()
+            .filter_map(|path| path.strip_suffix(".r5flow"))
     }
 
     /// What it is called by: a digest of all names and texts.
@@ -168,10 +185,15 @@ fn plain(path: &str) -> Result<(), String> {
 
 /// No two names, of folders either, may differ in capital letters only.
 fn alone(path: &str, folded: &mut BTreeMap<String, String>) -> Result<(), String> {
-    let ends = path.match_indices('/').map(|(at, _)| at).chain([path.len()]);
+    let ends = path
+        .match_indices('/')
+        .map(|(at, _)| at)
+        .chain([path.len()]);
     for end in ends {
         let name = &path[..end];
-        let first = folded.entry(name.to_lowercase()).or_insert_with(|| name.to_owned());
+        let first = folded
+            .entry(name.to_lowercase())
+            .or_insert_with(|| name.to_owned());
         if first != name {
             return Err(format!(
                 "`{first}` and `{name}` differ in capital letters only, which some file systems cannot tell apart"
@@ -200,17 +222,37 @@ mod tests {
 
     #[test]
     fn modules_hooks_and_the_manifest_belong() {
-        let paths = ["README.md", "a.r5flow", "b/c.rhai", "r5flow.toml", "b/r5flow.toml", ".github/x.r5flow", "vendor/a.r5flow"];
+        let paths = [
+            "README.md",
+            "a.r5flow",
+            "b/c.rhai",
+            "r5flow.toml",
+            "b/r5flow.toml",
+            ".github/x.r5flow",
+            "vendor/a.r5flow",
+        ];
         let entries: Vec<Entry> = paths.into_iter().map(entry).collect();
         assert_eq!(belonging(&entries), Ok(vec![1, 2, 3]));
     }
 
     #[test]
     fn links_submodules_and_names_that_lead_elsewhere_are_refused() {
-        for path in ["../a.r5flow", "a/../../b", "/etc/passwd", ".git/config", "a/.GIT/hooks/x", "a\\b.r5flow", "c:x.r5flow", "a//b"] {
+        for path in [
+            "../a.r5flow",
+            "a/../../b",
+            "/etc/passwd",
+            ".git/config",
+            "a/.GIT/hooks/x",
+            "a\\b.r5flow",
+            "c:x.r5flow",
+            "a//b",
+        ] {
             assert!(belonging(&[entry(path)]).is_err(), "{path}");
         }
-        for (kind, word) in [(Kind::Link, "symbolic link"), (Kind::Submodule, "submodule")] {
+        for (kind, word) in [
+            (Kind::Link, "symbolic link"),
+            (Kind::Submodule, "submodule"),
+        ] {
             let why = belonging(&[Entry { kind, ..entry("a") }]).expect_err("no such thing");
             assert!(why.contains(word), "{why}");
         }
@@ -218,14 +260,34 @@ mod tests {
 
     #[test]
     fn sizes_and_numbers_are_bounded() {
-        let large = Entry { bytes: LARGEST as u64 + 1, ..entry("a.r5flow") };
-        assert!(belonging(&[large]).expect_err("too large").contains("larger than 4 MiB"));
-        let many: Vec<Entry> = (0..=MOST_FILES).map(|n| entry(&format!("{n}.r5flow"))).collect();
-        assert!(belonging(&many).expect_err("too many").contains("1000 are the most"));
-        let heavy: Vec<Entry> = (0..5)
-            .map(|n| Entry { bytes: LARGEST as u64, ..entry(&format!("{n}.r5flow")) })
+        let large = Entry {
+            bytes: LARGEST as u64 + 1,
+            ..entry("a.r5flow")
+        };
+        assert!(
+            belonging(&[large])
+                .expect_err("too large")
+                .contains("larger than 4 MiB")
+        );
+        let many: Vec<Entry> = (0..=MOST_FILES)
+            .map(|n| entry(&format!("{n}.r5flow")))
             .collect();
-        assert!(belonging(&heavy).expect_err("too heavy").contains("16 MiB together"));
+        assert!(
+            belonging(&many)
+                .expect_err("too many")
+                .contains("1000 are the most")
+        );
+        let heavy: Vec<Entry> = (0..5)
+            .map(|n| Entry {
+                bytes: LARGEST as u64,
+                ..entry(&format!("{n}.r5flow"))
+            })
+            .collect();
+        assert!(
+            belonging(&heavy)
+                .expect_err("too heavy")
+                .contains("16 MiB together")
+        );
     }
 
     #[test]
@@ -241,7 +303,10 @@ mod tests {
     #[test]
     fn the_hash_is_of_names_and_texts() {
         let hash = |paths: &[&str]| content(paths).expect("a content").hash();
-        assert_eq!(hash(&["a.r5flow", "b.r5flow"]), hash(&["b.r5flow", "a.r5flow"]));
+        assert_eq!(
+            hash(&["a.r5flow", "b.r5flow"]),
+            hash(&["b.r5flow", "a.r5flow"])
+        );
         assert_ne!(hash(&["a.r5flow"]), hash(&["b.r5flow"]));
         assert!(hash(&[]).starts_with("blake3:"));
     }

@@ -68,7 +68,8 @@ impl Lock {
     /// # Errors
     /// What is wrong with the text, for people.
     pub fn parse(text: &str) -> Result<Lock, String> {
-        let written: Written = toml::from_str(text).map_err(|e| e.to_string().trim_end().to_owned())?;
+        let written: Written =
+            toml::from_str(text).map_err(|e| e.to_string().trim_end().to_owned())?;
         if written.format != FORMAT {
             return Err(format!(
                 "its form is {}, and this r5flow knows {FORMAT}; update r5flow, or make it anew with `r5flow lib update`",
@@ -93,13 +94,19 @@ impl Lock {
     /// # Errors
     /// Never for a lock that was made here; the words of the serializer.
     pub fn text(&self) -> Result<String, String> {
-        let libraries = self.libraries.iter().map(|(name, locked)| WrittenLibrary::of(name, locked));
+        let libraries = self
+            .libraries
+            .iter()
+            .map(|(name, locked)| WrittenLibrary::of(name, locked));
         let written = Written {
             format: FORMAT,
             libraries: libraries.collect(),
             catalog: self.catalog.clone(),
         };
-        Ok(format!("{HEAD}{}", toml::to_string(&written).map_err(|e| e.to_string())?))
+        Ok(format!(
+            "{HEAD}{}",
+            toml::to_string(&written).map_err(|e| e.to_string())?
+        ))
     }
 
     /// The library as it is locked, if it is what the project asks for.
@@ -108,7 +115,9 @@ impl Lock {
     /// The two files do not go together, for people.
     pub fn wanted(&self, project: &Manifest, name: &str) -> Result<&Locked, String> {
         let Some(locked) = self.libraries.get(name) else {
-            return Err(format!("`{name}` is not in `{LOCK}`; run `r5flow lib update {name}`"));
+            return Err(format!(
+                "`{name}` is not in `{LOCK}`; run `r5flow lib update {name}`"
+            ));
         };
         let Some(wanted) = project.dependencies.get(name) else {
             return Ok(locked);
@@ -180,7 +189,12 @@ impl WrittenLibrary {
                     _ => return Err("its `by` and `ref` do not go together".into()),
                 };
                 if let Some(tag) = &tag {
-                    Git { url: url.clone(), folder: None, at: At::Tag(tag.clone()) }.checked()?;
+                    Git {
+                        url: url.clone(),
+                        folder: None,
+                        at: At::Tag(tag.clone()),
+                    }
+                    .checked()?;
                 }
                 let folder = self.folder;
                 (Source::Git(Git { url, folder, at }.checked()?), tag)
@@ -231,7 +245,10 @@ mod tests {
         ];
         let lock = Lock {
             catalog: BTreeMap::from([("compute".to_owned(), "20250101".to_owned())]),
-            libraries: all.into_iter().map(|(name, l)| (name.to_owned(), l)).collect(),
+            libraries: all
+                .into_iter()
+                .map(|(name, l)| (name.to_owned(), l))
+                .collect(),
         };
         assert_eq!(Lock::parse(&lock.text().expect("a text")), Ok(lock));
     }
@@ -242,7 +259,9 @@ mod tests {
             catalog: BTreeMap::new(),
             libraries: BTreeMap::from([(name.to_owned(), locked(source, tag))]),
         };
-        let good = lock("a", git(At::Versions), Some("v1.0.0")).text().expect("a text");
+        let good = lock("a", git(At::Versions), Some("v1.0.0"))
+            .text()
+            .expect("a text");
         for (old, new) in [
             ("format = 1", "format = 2"),
             ("https://example.com/x", "--upload-pack=x"),
@@ -262,21 +281,36 @@ mod tests {
     #[test]
     fn the_lock_must_be_what_the_project_asks_for() {
         let dependency = |version: &str| {
-            let text = format!("[dependencies]\na = {{ path = \"../x\", version = \"{version}\" }}\n");
+            let text =
+                format!("[dependencies]\na = {{ path = \"../x\", version = \"{version}\" }}\n");
             Manifest::parse(&text).expect("a manifest")
         };
         let lock = Lock {
             catalog: BTreeMap::new(),
-            libraries: BTreeMap::from([("a".to_owned(), locked(Source::Folder("../x".into()), None))]),
+            libraries: BTreeMap::from([(
+                "a".to_owned(),
+                locked(Source::Folder("../x".into()), None),
+            )]),
         };
         assert!(lock.wanted(&dependency("^1"), "a").is_ok());
         let told = lock.wanted(&dependency("^2"), "a").expect_err("too old");
-        assert!(told.contains("asks for `a` ^2") && told.contains("holds 1.0.0"), "{told}");
+        assert!(
+            told.contains("asks for `a` ^2") && told.contains("holds 1.0.0"),
+            "{told}"
+        );
         assert!(lock.wanted(&dependency("^1"), "b").is_err());
         let other = Lock {
-            libraries: BTreeMap::from([("a".to_owned(), locked(Source::Folder("../y".into()), None))]),
+            libraries: BTreeMap::from([(
+                "a".to_owned(),
+                locked(Source::Folder("../y".into()), None),
+            )]),
             ..lock
         };
-        assert!(other.wanted(&dependency("^1"), "a").expect_err("elsewhere").contains("the folder ../y"));
+        assert!(
+            other
+                .wanted(&dependency("^1"), "a")
+                .expect_err("elsewhere")
+                .contains("the folder ../y")
+        );
     }
 }

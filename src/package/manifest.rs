@@ -102,7 +102,8 @@ impl Manifest {
     /// # Errors
     /// What is wrong with the text, for people.
     pub fn parse(text: &str) -> Result<Manifest, String> {
-        let written: Written = toml::from_str(text).map_err(|e| e.to_string().trim_end().to_owned())?;
+        let written: Written =
+            toml::from_str(text).map_err(|e| e.to_string().trim_end().to_owned())?;
         if let Some(name) = &written.name {
             is_name(name)?;
         }
@@ -111,7 +112,9 @@ impl Manifest {
         }
         let dependencies = written.dependencies.into_iter().map(|(name, dependency)| {
             is_name(&name)?;
-            let read = dependency.read().map_err(|why| format!("the dependency `{name}`: {why}"))?;
+            let read = dependency
+                .read()
+                .map_err(|why| format!("the dependency `{name}`: {why}"))?;
             Ok((name, read))
         });
         Ok(Manifest {
@@ -132,7 +135,9 @@ impl Manifest {
         let manifest = Manifest::parse(text).map_err(|why| format!("its `{MANIFEST}`: {why}"))?;
         match (&manifest.name, &manifest.version) {
             (Some(name), Some(version)) => Ok((name.clone(), version.clone(), manifest)),
-            _ => Err(format!("its `{MANIFEST}` says no `name` and `version`, so it is no library")),
+            _ => Err(format!(
+                "its `{MANIFEST}` says no `name` and `version`, so it is no library"
+            )),
         }
     }
 
@@ -147,18 +152,26 @@ impl WrittenDependency {
             Some(text) => requirement(text)?,
             None => VersionReq::STAR,
         };
-        let refs = [self.tag.map(At::Tag), self.branch.map(At::Branch), self.revision.map(At::Revision)];
+        let refs = [
+            self.tag.map(At::Tag),
+            self.branch.map(At::Branch),
+            self.revision.map(At::Revision),
+        ];
         let mut refs: Vec<At> = refs.into_iter().flatten().collect();
         if refs.len() > 1 {
             return Err("name one of `tag`, `branch` and `revision`".into());
         }
         let source = match (self.path, self.git) {
             (Some(path), None) if refs.is_empty() && self.folder.is_none() => Source::Folder(path),
-            (Some(_), None) => return Err("a folder has no `tag`, `branch`, `revision` and `folder`".into()),
+            (Some(_), None) => {
+                return Err("a folder has no `tag`, `branch`, `revision` and `folder`".into());
+            }
             (None, Some(url)) => {
                 let at = refs.pop().unwrap_or(At::Versions);
                 if at == At::Versions && self.version.is_none() {
-                    return Err("say a `version` such as \"^1\", or a `tag`, `branch` or `revision`".into());
+                    return Err(
+                        "say a `version` such as \"^1\", or a `tag`, `branch` or `revision`".into(),
+                    );
                 }
                 let folder = self.folder;
                 Source::Git(Git { url, folder, at }.checked()?)
@@ -175,9 +188,14 @@ impl Git {
     pub fn checked(self) -> Result<Git, String> {
         is_address(&self.url)?;
         if let Some(folder) = &self.folder {
-            let fits = |part: &str| !part.is_empty() && part != "." && part != ".." && !part.contains(['\\', ':']);
+            let fits = |part: &str| {
+                !part.is_empty() && part != "." && part != ".." && !part.contains(['\\', ':'])
+            };
             if !folder.split('/').all(fits) {
-                return Err(format!("`{}` is no folder inside of a repository", folder.escape_debug()));
+                return Err(format!(
+                    "`{}` is no folder inside of a repository",
+                    folder.escape_debug()
+                ));
             }
         }
         match &self.at {
@@ -197,21 +215,32 @@ impl Git {
 pub fn is_address(url: &str) -> Result<(), String> {
     let shown = url.escape_debug();
     if url.is_empty() || url.starts_with('-') {
-        return Err(format!("`{shown}` is no address of a repository: git would read it as an option"));
+        return Err(format!(
+            "`{shown}` is no address of a repository: git would read it as an option"
+        ));
     }
     if url.chars().any(|c| c.is_control() || c == ' ') {
-        return Err(format!("`{shown}` is no address of a repository: it has blanks"));
+        return Err(format!(
+            "`{shown}` is no address of a repository: it has blanks"
+        ));
     }
     let (scheme, rest) = match url.split_once("://") {
-        Some((scheme, rest)) if !scheme.contains(['/', ':', '@']) => (scheme.to_ascii_lowercase(), rest),
+        Some((scheme, rest)) if !scheme.contains(['/', ':', '@']) => {
+            (scheme.to_ascii_lowercase(), rest)
+        }
         _ => (String::new(), url),
     };
     if url.contains("::") && scheme.is_empty() {
-        return Err(format!("`{shown}` names a transport that runs programs; https, ssh and folders are taken"));
+        return Err(format!(
+            "`{shown}` names a transport that runs programs; https, ssh and folders are taken"
+        ));
     }
     let host = rest.split('/').next().unwrap_or_default();
     let behind_user = host.rsplit('@').next().unwrap_or_default();
-    if !scheme.is_empty() && scheme != "file" && (behind_user.is_empty() || behind_user.starts_with('-')) {
+    if !scheme.is_empty()
+        && scheme != "file"
+        && (behind_user.is_empty() || behind_user.starts_with('-'))
+    {
         return Err(format!("`{shown}` names no host"));
     }
     match scheme.as_str() {
@@ -234,11 +263,18 @@ pub fn is_address(url: &str) -> Result<(), String> {
 
 /// A tag or branch that git cannot read as something else.
 fn is_ref(name: &str) -> Result<(), String> {
-    let known = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '/' | '@' | '+');
-    let odd = name.is_empty() || name.starts_with(['-', '/', '.']) || name.contains("..") || name.ends_with(['/', '.']);
+    let known =
+        |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '/' | '@' | '+');
+    let odd = name.is_empty()
+        || name.starts_with(['-', '/', '.'])
+        || name.contains("..")
+        || name.ends_with(['/', '.']);
     match !odd && !name.contains("@{") && name.chars().all(known) {
         true => Ok(()),
-        false => Err(format!("`{}` is no name of a tag or a branch", name.escape_debug())),
+        false => Err(format!(
+            "`{}` is no name of a tag or a branch",
+            name.escape_debug()
+        )),
     }
 }
 
@@ -247,7 +283,9 @@ fn is_ref(name: &str) -> Result<(), String> {
 /// # Errors
 /// It is none, for people.
 pub fn is_revision(id: &str) -> Result<(), String> {
-    let hex = id.chars().all(|c| c.is_ascii_digit() || ('a'..='f').contains(&c));
+    let hex = id
+        .chars()
+        .all(|c| c.is_ascii_digit() || ('a'..='f').contains(&c));
     match hex && matches!(id.len(), 40 | 64) {
         true => Ok(()),
         false => Err(format!(
@@ -268,9 +306,14 @@ pub fn is_name(name: &str) -> Result<(), String> {
             name.escape_debug()
         ));
     }
-    let reserved = STDLIB.iter().any(|(path, _)| path.strip_prefix("stdlib/").is_some_and(|p| p.starts_with(&format!("{name}/"))));
+    let reserved = STDLIB.iter().any(|(path, _)| {
+        path.strip_prefix("stdlib/")
+            .is_some_and(|p| p.starts_with(&format!("{name}/")))
+    });
     match reserved {
-        true => Err(format!("`{name}` is a part of the standard library, so no library can have this name")),
+        true => Err(format!(
+            "`{name}` is a part of the standard library, so no library can have this name"
+        )),
         false => Ok(()),
     }
 }
@@ -290,14 +333,19 @@ fn is_module(module: &str) -> Result<(), String> {
 }
 
 fn version(text: &str) -> Result<Version, String> {
-    Version::parse(text).map_err(|e| format!("`{}` is no version such as 1.0.0: {e}", text.escape_debug()))
+    Version::parse(text)
+        .map_err(|e| format!("`{}` is no version such as 1.0.0: {e}", text.escape_debug()))
 }
 
 /// # Errors
 /// It asks for no version, for people.
 pub fn requirement(text: &str) -> Result<VersionReq, String> {
-    VersionReq::parse(text)
-        .map_err(|e| format!("`{}` asks for no version; write such as \"^1\" or \">=1.2, <3\": {e}", text.escape_debug()))
+    VersionReq::parse(text).map_err(|e| {
+        format!(
+            "`{}` asks for no version; write such as \"^1\" or \">=1.2, <3\": {e}",
+            text.escape_debug()
+        )
+    })
 }
 
 #[cfg(test)]
@@ -315,8 +363,14 @@ mod tests {
         );
         let manifest = Manifest::parse(&text).expect("a manifest");
         assert!(manifest.exports("net/front") && !manifest.exports("net"));
-        assert_eq!(manifest.dependencies["blue"].source, Source::Folder("../blue".into()));
-        assert_eq!(manifest.dependencies["red"].version, VersionReq::parse("^1").expect("one"));
+        assert_eq!(
+            manifest.dependencies["blue"].source,
+            Source::Folder("../blue".into())
+        );
+        assert_eq!(
+            manifest.dependencies["red"].version,
+            VersionReq::parse("^1").expect("one")
+        );
     }
 
     #[test]
@@ -324,12 +378,30 @@ mod tests {
         let wrong = [
             ("red = { version = \"^1\" }".to_owned(), "`path` or `git`"),
             (format!("red = {{ {GIT} }}"), "say a `version`"),
-            (format!("red = {{ {GIT}, tag = \"a\", branch = \"b\" }}"), "name one of"),
-            (format!("red = {{ {GIT}, revision = \"abc\" }}"), "no whole id"),
-            (format!("red = {{ {GIT}, branch = \"--upload-pack=x\" }}"), "no name of a tag"),
-            (format!("red = {{ {GIT}, tag = \"1\", folder = \"../x\" }}"), "no folder inside"),
-            ("red = { path = \"../x\", tag = \"1\" }".into(), "a folder has no"),
-            ("red = { path = \"../x\", verison = \"1\" }".into(), "verison"),
+            (
+                format!("red = {{ {GIT}, tag = \"a\", branch = \"b\" }}"),
+                "name one of",
+            ),
+            (
+                format!("red = {{ {GIT}, revision = \"abc\" }}"),
+                "no whole id",
+            ),
+            (
+                format!("red = {{ {GIT}, branch = \"--upload-pack=x\" }}"),
+                "no name of a tag",
+            ),
+            (
+                format!("red = {{ {GIT}, tag = \"1\", folder = \"../x\" }}"),
+                "no folder inside",
+            ),
+            (
+                "red = { path = \"../x\", tag = \"1\" }".into(),
+                "a folder has no",
+            ),
+            (
+                "red = { path = \"../x\", verison = \"1\" }".into(),
+                "verison",
+            ),
             ("Red = { path = \"../x\" }".into(), "no name of a library"),
             ("red5 = { path = \"../x\" }".into(), "standard library"),
         ];
@@ -341,7 +413,14 @@ mod tests {
 
     #[test]
     fn git_is_asked_for_addresses_only() {
-        let good = ["https://example.com/a.git", "ssh://git@example.com:22/a", "git@example.com:a/b.git", "file:///srv/a.git", "../a.git", "/srv/a"];
+        let good = [
+            "https://example.com/a.git",
+            "ssh://git@example.com:22/a",
+            "git@example.com:a/b.git",
+            "file:///srv/a.git",
+            "../a.git",
+            "/srv/a",
+        ];
         for url in good {
             assert_eq!(is_address(url), Ok(()), "{url}");
         }

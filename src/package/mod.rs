@@ -225,13 +225,16 @@ impl Loader<'_> {
     fn path(&self, from: &str, wanted: &ast::Name) -> Result<String, Box<Diagnostic>> {
         let text = &wanted.text;
         if text.starts_with('.') {
-            return place::beside(from, &format!("{text}.r5flow")).ok_or_else(|| leaves(wanted, from));
+            return place::beside(from, &format!("{text}.r5flow"))
+                .ok_or_else(|| leaves(wanted, from));
         }
         let standard = format!("stdlib/{text}.r5flow");
         let Some((library, module)) = text.split_once('/') else {
             return Ok(standard);
         };
-        if manifest::is_name(library).is_err() || module.split('/').any(|part| part.starts_with('.')) {
+        if manifest::is_name(library).is_err()
+            || module.split('/').any(|part| part.starts_with('.'))
+        {
             return Ok(standard);
         }
         let path = place::in_library(library, &format!("{module}.r5flow"));
@@ -297,34 +300,59 @@ fn leaves(wanted: &ast::Name, from: &str) -> Box<Diagnostic> {
     }))
 }
 
-fn refusal(wanted: &ast::Name, home: Option<&str>, library: &str, refused: &Refused) -> Box<Diagnostic> {
-    let list = |names: &[String]| names.iter().map(|n| format!("`{n}`")).collect::<Vec<_>>().join(", ");
+fn refusal(
+    wanted: &ast::Name,
+    home: Option<&str>,
+    library: &str,
+    refused: &Refused,
+) -> Box<Diagnostic> {
+    let list = |names: &[String]| {
+        names
+            .iter()
+            .map(|n| format!("`{n}`"))
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
     let error = |code, message: String| Diagnostic::error(code, wanted.span, message);
     Box::new(match refused {
         Refused::NotNeeded(_) if home.is_none() => {
-            return Box::new(missing(wanted, "", "").label(format!("`{library}` is no library that `r5flow.toml` names")));
+            return Box::new(missing(wanted, "", "").label(format!(
+                "`{library}` is no library that `r5flow.toml` names"
+            )));
         }
         Refused::NotNeeded(known) => {
             let home = home.unwrap_or_default();
             let finding = error(
                 Code::NOT_NEEDED,
-                format!("`{home}` uses the library `{library}`, which its `r5flow.toml` does not name"),
+                format!(
+                    "`{home}` uses the library `{library}`, which its `r5flow.toml` does not name"
+                ),
             );
             finding.help(match known.is_empty() {
                 true => format!("a library names what it needs; `{home}` names nothing"),
-                false => format!("a library names what it needs; `{home}` names {}", list(known)),
+                false => format!(
+                    "a library names what it needs; `{home}` names {}",
+                    list(known)
+                ),
             })
         }
         Refused::NotExported(exports) => {
-            let finding = error(Code::NOT_EXPORTED, format!("`{library}` does not export `{}`", wanted.text));
+            let finding = error(
+                Code::NOT_EXPORTED,
+                format!("`{library}` does not export `{}`", wanted.text),
+            );
             match exports.is_empty() {
-                true => finding.help(format!("`exports` of its `r5flow.toml` is empty: `{library}` offers nothing yet")),
+                true => finding.help(format!(
+                    "`exports` of its `r5flow.toml` is empty: `{library}` offers nothing yet"
+                )),
                 false => finding.help(format!("it exports {}", list(exports))),
             }
         }
-        Refused::Unavailable(why) => {
-            error(Code::LIBRARY_UNAVAILABLE, format!("the library `{library}` cannot be used")).label(why.clone())
-        }
+        Refused::Unavailable(why) => error(
+            Code::LIBRARY_UNAVAILABLE,
+            format!("the library `{library}` cannot be used"),
+        )
+        .label(why.clone()),
     })
 }
 

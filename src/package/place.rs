@@ -36,7 +36,8 @@ pub fn beside(from: &str, relative: &str) -> Option<String> {
     }
     let clean = clean.to_string_lossy().into_owned();
     let package = |path: &str| library(path).map(|(name, _)| name.to_owned());
-    let stays = package(from) == package(&clean) && (package(&clean).is_some() || !clean.starts_with(LIBRARY));
+    let stays = package(from) == package(&clean)
+        && (package(&clean).is_some() || !clean.starts_with(LIBRARY));
     stays.then_some(clean)
 }
 
@@ -54,7 +55,11 @@ mod tests {
             ("lib:x/a/b.r5flow", "../c.rhai", Some("lib:x/c.rhai")),
         ];
         for (from, relative, found) in cases {
-            assert_eq!(beside(from, relative).as_deref(), found, "{from} {relative}");
+            assert_eq!(
+                beside(from, relative).as_deref(),
+                found,
+                "{from} {relative}"
+            );
         }
     }
 

@@ -45,7 +45,12 @@ pub struct Here {
 impl Here {
     /// # Errors
     /// The library needs something newer, for people.
-    pub fn serves(&self, library: &str, version: &Version, manifest: &Manifest) -> Result<(), String> {
+    pub fn serves(
+        &self,
+        library: &str,
+        version: &Version,
+        manifest: &Manifest,
+    ) -> Result<(), String> {
         if let Some(wanted) = &manifest.r5flow
             && !wanted.matches(&self.r5flow)
         {
@@ -143,7 +148,10 @@ fn wishes(project: &Manifest, chosen: &BTreeMap<String, Chosen>) -> BTreeMap<Str
         let (by, manifest) = match next {
             None => (None, project),
             Some(name) => match chosen.get(name) {
-                Some(c) => (Some((name.to_owned(), c.version.clone())), &c.fetched.manifest),
+                Some(c) => (
+                    Some((name.to_owned(), c.version.clone())),
+                    &c.fetched.manifest,
+                ),
                 None => continue,
             },
         };
@@ -186,7 +194,8 @@ impl Selecting<'_> {
             ));
         }
         if !self.versions.contains_key(name) {
-            self.versions.insert(name.to_owned(), self.shelf.versions(name, source)?);
+            self.versions
+                .insert(name.to_owned(), self.shelf.versions(name, source)?);
         }
         let all = &self.versions[name];
         let reached = self.chosen.get(name).map(|c| &c.version);
@@ -218,7 +227,13 @@ fn conflict(name: &str, wishes: &[Wish], all: &[Version], reached: Option<&Versi
         .iter()
         .map(|w| format!("{w} asks for {}", plain(&w.dependency.version)))
         .collect();
-    let list = |versions: &[&Version]| versions.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let list = |versions: &[&Version]| {
+        versions
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
     let there = match all {
         [] => "there is none at all".to_owned(),
         all => {
@@ -247,7 +262,11 @@ fn plain(wanted: &VersionReq) -> String {
 }
 
 fn no_circle(project: &Manifest, chosen: &BTreeMap<String, Chosen>) -> Result<(), String> {
-    if let Some(own) = project.name.as_ref().filter(|own| chosen.contains_key(*own)) {
+    if let Some(own) = project
+        .name
+        .as_ref()
+        .filter(|own| chosen.contains_key(*own))
+    {
         return Err(format!(
             "a library is called `{own}`, as this project is; one name is one library, so rename one of the two, or \
              take the circle apart if the project needs itself"
@@ -304,7 +323,9 @@ mod tests {
     fn needs(wanted: &str) -> String {
         let lines = wanted.split_whitespace().filter_map(|w| w.split_once('@'));
         let lines: String = lines
-            .map(|(name, version)| format!("{name} = {{ {}, version = \"{version}\" }}\n", git(name)))
+            .map(|(name, version)| {
+                format!("{name} = {{ {}, version = \"{version}\" }}\n", git(name))
+            })
             .collect();
         format!("[dependencies]\n{lines}")
     }
@@ -316,12 +337,21 @@ mod tests {
     impl Shelf for Made {
         fn versions(&self, name: &str, _: &Source) -> Result<Vec<Version>, String> {
             let all = self.0.get(name).ok_or_else(|| format!("no `{name}`"))?;
-            Ok(all.iter().map(|(v, _)| Version::parse(v).expect("a version")).collect())
+            Ok(all
+                .iter()
+                .map(|(v, _)| Version::parse(v).expect("a version"))
+                .collect())
         }
 
         fn fetch(&self, name: &str, _: &Source, version: &Version) -> Result<Fetched, String> {
-            let (_, wanted) = self.0[name].iter().find(|(v, _)| *v == version.to_string()).expect("it is there");
-            let text = format!("name = \"{name}\"\nversion = \"{version}\"\n{}", needs(wanted));
+            let (_, wanted) = self.0[name]
+                .iter()
+                .find(|(v, _)| *v == version.to_string())
+                .expect("it is there");
+            let text = format!(
+                "name = \"{name}\"\nversion = \"{version}\"\n{}",
+                needs(wanted)
+            );
             let manifest = Manifest::parse(&text).expect("a manifest");
             let content = Content::new(BTreeMap::from([(MANIFEST.to_owned(), text.into_bytes())]))?;
             Ok(Fetched {
@@ -341,16 +371,29 @@ mod tests {
     }
 
     fn chosen(made: &Made, wanted: &str, floors: &[(&str, &str)]) -> Result<String, String> {
-        let floors = floors.iter().map(|(n, v)| ((*n).to_owned(), Version::parse(v).expect("a version")));
+        let floors = floors
+            .iter()
+            .map(|(n, v)| ((*n).to_owned(), Version::parse(v).expect("a version")));
         let found = select(&project(wanted), &floors.collect(), &here(), made)?;
-        let list: Vec<String> = found.iter().map(|(name, c)| format!("{name} {}", c.version)).collect();
+        let list: Vec<String> = found
+            .iter()
+            .map(|(name, c)| format!("{name} {}", c.version))
+            .collect();
         Ok(list.join(", "))
     }
 
     fn made() -> Made {
         Made(BTreeMap::from([
             ("a", vec![("1.0.0", ""), ("1.1.0", "b@^1.2"), ("2.0.0", "")]),
-            ("b", vec![("1.0.0", ""), ("1.2.0", ""), ("1.3.0", "c@*"), ("2.0.0", "")]),
+            (
+                "b",
+                vec![
+                    ("1.0.0", ""),
+                    ("1.2.0", ""),
+                    ("1.3.0", "c@*"),
+                    ("2.0.0", ""),
+                ],
+            ),
             ("c", vec![("0.1.0", "")]),
             ("d", vec![("1.0.0", "a@^2")]),
             ("x", vec![("1.0.0", "y@^1")]),
@@ -366,11 +409,19 @@ mod tests {
             ("a@^1.1", &[], "a 1.1.0, b 1.2.0"),
             ("a@^1.1 b@^1", &[], "a 1.1.0, b 1.2.0"),
             ("a@^1", &[("a", "1.1.0")], "a 1.1.0, b 1.2.0"),
-            ("a@^1", &[("a", "1.1.0"), ("b", "1.3.0")], "a 1.1.0, b 1.3.0, c 0.1.0"),
+            (
+                "a@^1",
+                &[("a", "1.1.0"), ("b", "1.3.0")],
+                "a 1.1.0, b 1.3.0, c 0.1.0",
+            ),
             ("a@^1", &[("a", "2.0.0")], "a 1.0.0"),
             ("", &[], ""),
         ] {
-            assert_eq!(chosen(&made, wanted, floors).as_deref(), Ok(found), "{wanted}");
+            assert_eq!(
+                chosen(&made, wanted, floors).as_deref(),
+                Ok(found),
+                "{wanted}"
+            );
         }
     }
 
@@ -385,7 +436,10 @@ mod tests {
             "{told}"
         );
         let told = chosen(&made(), "a@^3", &[]).expect_err("no such version");
-        assert!(told.contains("this project asks for ^3; there are"), "{told}");
+        assert!(
+            told.contains("this project asks for ^3; there are"),
+            "{told}"
+        );
     }
 
     #[test]
@@ -417,9 +471,15 @@ mod tests {
             let manifest = Manifest::parse(text).expect("a manifest");
             here().serves("a", &Version::new(1, 0, 0), &manifest)
         };
-        assert_eq!(needs("r5flow = \">=0.1\"\n[catalog]\ncompute = \"20250101\""), Ok(()));
+        assert_eq!(
+            needs("r5flow = \">=0.1\"\n[catalog]\ncompute = \"20250101\""),
+            Ok(())
+        );
         for (text, told) in [
-            ("r5flow = \">=0.2\"", "needs r5flow >=0.2, and this is 0.1.0"),
+            (
+                "r5flow = \">=0.2\"",
+                "needs r5flow >=0.2, and this is 0.1.0",
+            ),
             ("[catalog]\ncompute = \"20250102\"", "is of 20250101"),
             ("[catalog]\nnovel = \"1\"", "which this catalogue lacks"),
         ] {
