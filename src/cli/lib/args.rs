@@ -36,6 +36,7 @@ pub enum LibCommand {
 }
 
 #[derive(Debug, ClapArgs)]
+#[command(disable_version_flag = true)]
 pub struct Add {
     /// A folder, or a git repository: https, ssh, or a folder
     #[arg(allow_hyphen_values = true)]
