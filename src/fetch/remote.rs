@@ -171,7 +171,7 @@ impl<'p> Remote<'p> {
             ),
             Source::Git(git) => {
                 let meant = self.meant(name, git, version)?;
-                let content = match self.cached(name, source, &meant)? {
+                let content = match self.cached(source, &meant)? {
                     Some(content) => content,
                     None => {
                         let wanted = Wanted {
@@ -204,14 +204,9 @@ impl<'p> Remote<'p> {
     }
 
     /// A copy in the cache of what is locked with just this commit.
-    fn cached(
-        &self,
-        name: &str,
-        source: &Source,
-        meant: &Meant,
-    ) -> Result<Option<Content>, String> {
+    fn cached(&self, source: &Source, meant: &Meant) -> Result<Option<Content>, String> {
         let same = |l: &&Locked| l.source == *source && l.revision.as_ref() == Some(&meant.commit);
-        match self.locked.get(name).filter(same) {
+        match self.locked.values().find(same) {
             Some(locked) => copies::cached(self.places.cache()?, &locked.content),
             None => Ok(None),
         }

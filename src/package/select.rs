@@ -89,6 +89,22 @@ pub struct Chosen {
     pub fetched: Fetched,
 }
 
+/// Why no versions could be chosen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unfit {
+    /// Versions that are good, and not together, or not here.
+    Together(String),
+    /// Something cannot be had, or is not what a library may be.
+    Broken(String),
+}
+
+impl std::fmt::Display for Unfit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (Unfit::Together(why) | Unfit::Broken(why)) = self;
+        f.write_str(why)
+    }
+}
+
 /// Somebody's wish for a library.
 #[derive(Clone, Debug)]
 struct Wish {
@@ -117,7 +133,7 @@ pub fn select(
     floors: &BTreeMap<String, Version>,
     here: &Here,
     shelf: &dyn Shelf,
-) -> Result<BTreeMap<String, Chosen>, String> {
+) -> Result<BTreeMap<String, Chosen>, Unfit> {
     let mut selecting = Selecting {
         floors,
         here,
@@ -133,7 +149,7 @@ pub fn select(
         }
         if !moved {
             selecting.chosen.retain(|name, _| wishes.contains_key(name));
-            no_circle(project, &selecting.chosen)?;
+            no_circle(project, &selecting.chosen).map_err(Unfit::Together)?;
             return Ok(selecting.chosen);
         }
     }
@@ -181,21 +197,23 @@ struct Selecting<'s> {
 
 impl Selecting<'_> {
     /// Takes the lowest version that fits; whether it is another one than before.
-    fn choose(&mut self, name: &str, wishes: &[Wish]) -> Result<bool, String> {
+    fn choose(&mut self, name: &str, wishes: &[Wish]) -> Result<bool, Unfit> {
         let Some(first) = wishes.first() else {
             return Ok(false);
         };
         let source = &first.dependency.source;
         if let Some(other) = wishes.iter().find(|w| w.dependency.source != *source) {
-            return Err(format!(
+            return Err(Unfit::Together(format!(
                 "two libraries are called `{name}`: {first} takes it from {source}, and {other} from {}; one name is \
                  one library",
                 other.dependency.source
-            ));
+            )));
         }
         if !self.versions.contains_key(name) {
-            self.versions
-                .insert(name.to_owned(), self.shelf.versions(name, source)?);
+            self.versions.insert(
+                name.to_owned(),
+                self.shelf.versions(name, source).map_err(Unfit::Broken)?,
+            );
         }
         let all = &self.versions[name];
         let reached = self.chosen.get(name).map(|c| &c.version);
@@ -205,13 +223,18 @@ impl Selecting<'_> {
         let floor = self.floors.get(name);
         let above = fitting.iter().find(|v| floor.is_none_or(|f| **v >= f));
         let Some(version) = above.or(fitting.first()).map(|v| (*v).clone()) else {
-            return Err(conflict(name, wishes, all, reached));
+            return Err(Unfit::Together(conflict(name, wishes, all, reached)));
         };
         if reached == Some(&version) {
             return Ok(false);
         }
-        let fetched = self.shelf.fetch(name, source, &version)?;
-        self.here.serves(name, &version, &fetched.manifest)?;
+        let fetched = self
+            .shelf
+            .fetch(name, source, &version)
+            .map_err(Unfit::Broken)?;
+        self.here
+            .serves(name, &version, &fetched.manifest)
+            .map_err(Unfit::Together)?;
         let chosen = Chosen {
             version,
             source: source.clone(),
@@ -374,7 +397,8 @@ mod tests {
         let floors = floors
             .iter()
             .map(|(n, v)| ((*n).to_owned(), Version::parse(v).expect("a version")));
-        let found = select(&project(wanted), &floors.collect(), &here(), made)?;
+        let found = select(&project(wanted), &floors.collect(), &here(), made)
+            .map_err(|e| e.to_string())?;
         let list: Vec<String> = found
             .iter()
             .map(|(name, c)| format!("{name} {}", c.version))
@@ -453,11 +477,15 @@ mod tests {
         let mut project = project("a@^1.1");
         let other = project_with("b = { git = \"https://example.org/b\", version = \"^1\" }");
         project.dependencies.extend(other.dependencies);
-        let told = select(&project, &BTreeMap::new(), &here(), &made()).expect_err("two of a name");
+        let told = select(&project, &BTreeMap::new(), &here(), &made())
+            .expect_err("two of a name")
+            .to_string();
         assert!(told.contains("two libraries are called `b`"), "{told}");
         let mut named = self::project("a@^1");
         named.name = Some("a".into());
-        let told = select(&named, &BTreeMap::new(), &here(), &made()).expect_err("its own name");
+        let told = select(&named, &BTreeMap::new(), &here(), &made())
+            .expect_err("its own name")
+            .to_string();
         assert!(told.contains("as this project is"), "{told}");
     }
 

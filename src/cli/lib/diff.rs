@@ -110,7 +110,8 @@ fn with(files: &Files, name: &str, version: &Version) -> Result<Project, Failure
     let remote = Remote::new(&files.places, files.lock.libraries.clone());
     let mut floors = files.floors();
     floors.remove(name);
-    let chosen = select(&manifest, &floors, &files.places.here, &remote).map_err(refused)?;
+    let chosen = select(&manifest, &floors, &files.places.here, &remote)
+        .map_err(|why| refused(why.to_string()))?;
     Ok(Project::with(
         files.places.clone(),
         manifest,

@@ -99,7 +99,8 @@ impl Files {
         shelf: &dyn Shelf,
         settings: &Settings,
     ) -> Result<Exit, Failure> {
-        let chosen = select(manifest, &self.floors(), &self.places.here, shelf).map_err(refused)?;
+        let chosen = select(manifest, &self.floors(), &self.places.here, shelf)
+            .map_err(|why| refused(why.to_string()))?;
         self.write_lock(text, self.locked(chosen), settings)
     }
 
