@@ -204,14 +204,15 @@ impl Repository {
         command
             .env("GIT_TERMINAL_PROMPT", "0")
             .env("GIT_ALLOW_PROTOCOL", "file:https:ssh")
-            .env("GIT_CEILING_DIRECTORIES", &self.scratch.0)
+            .env(
+                "GIT_CEILING_DIRECTORIES",
+                self.scratch.0.parent().unwrap_or(&self.scratch.0),
+            )
             .env("GIT_NO_LAZY_FETCH", "1")
             .env("LC_ALL", "C")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        #[cfg(unix)]
-        std::os::unix::process::CommandExt::process_group(&mut command, 0);
         let child = command.spawn().map_err(|e| match e.kind() {
             std::io::ErrorKind::NotFound => {
                 "there is no `git` on this machine, and it brings libraries".to_owned()
@@ -250,7 +251,8 @@ impl Repository {
                 _ => None,
             };
             if stopped.is_some() {
-                end(&mut child);
+                // What it started reads from it, and ends with it.
+                let _ = child.kill();
             }
             std::thread::sleep(LOOK);
         };
@@ -275,15 +277,6 @@ impl Repository {
             self.limits.download >> 20
         )
     }
-}
-
-/// Ends git with everything that it started.
-fn end(child: &mut Child) {
-    #[cfg(unix)]
-    if let Some(group) = rustix::process::Pid::from_raw(child.id().cast_signed()) {
-        let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
-    }
-    let _ = child.kill();
 }
 
 fn reading(

@@ -16,6 +16,8 @@ pub use copies::{VENDOR, vendor, written};
 pub use git::Limits;
 pub use remote::Remote;
 
+use semver::Version;
+
 use crate::package::content::{Content, MANIFEST};
 use crate::package::lock::{LOCK, Lock, Locked};
 use crate::package::manifest::{At, Manifest, Source};
@@ -178,6 +180,7 @@ pub enum Asked {
 /// A library in use.
 #[derive(Clone, Debug)]
 struct Library {
+    version: Version,
     content: Content,
     manifest: Manifest,
 }
@@ -253,7 +256,11 @@ impl Project {
             ));
         }
         self.0.places.here.serves(name, &version, &manifest)?;
-        Ok(Library { content, manifest })
+        Ok(Library {
+            version,
+            content,
+            manifest,
+        })
     }
 }
 
@@ -279,10 +286,18 @@ impl Files for Project {
             Some(home) => &home.manifest.dependencies,
             None => &self.said().map_err(Refused::Unavailable)?.0.dependencies,
         };
-        if !needed.contains_key(library) {
+        let Some(asked) = needed.get(library).map(|dependency| &dependency.version) else {
             return Err(Refused::NotNeeded(needed.keys().cloned().collect()));
+        };
+        let name = library;
+        let library = self.library(name).map_err(Refused::Unavailable)?;
+        if !asked.matches(&library.version) {
+            let who = from.unwrap_or("this project");
+            return Err(Refused::Unavailable(format!(
+                "`{who}` asks for `{name}` {asked}, and `{LOCK}` holds {}; run `r5flow lib update {name}`",
+                library.version
+            )));
         }
-        let library = self.library(library).map_err(Refused::Unavailable)?;
         match library.manifest.exports(module) {
             true => Ok(()),
             false => Err(Refused::NotExported(library.manifest.exports.clone())),

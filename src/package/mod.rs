@@ -4,6 +4,7 @@
 //! of the standard library, which is part of the binary, or of a library that the project needs.
 
 pub mod content;
+pub mod interface;
 pub mod lock;
 pub mod manifest;
 pub mod place;

@@ -1,6 +1,7 @@
 //! Libraries for people: which there are, what a command changed, whether they are what they should be.
 
 use super::{Look, clean, one_line};
+use crate::package::interface::Offered;
 use crate::package::lock::Lock;
 
 /// A library of the project.
@@ -10,7 +11,8 @@ pub struct Row {
     pub source: String,
     /// The project itself names it.
     pub direct: bool,
-    pub exports: Vec<String>,
+    /// The exported modules, each with what it offers.
+    pub exports: Vec<(String, Vec<Offered>)>,
 }
 
 impl Row {
@@ -44,8 +46,14 @@ pub fn table(rows: &[Row]) -> String {
             row.version,
             clean(&row.source)
         ));
-        for module in &row.exports {
+        for (module, offered) in &row.exports {
             out.push_str(&format!("  use {}/{module}\n", row.name));
+            for item in offered {
+                out.push_str(&format!("    {}\n", one_line(&item.signature)));
+                if let Some(doc) = &item.doc {
+                    out.push_str(&format!("      {}\n", one_line(doc)));
+                }
+            }
         }
     }
     out

@@ -91,7 +91,10 @@ fn two_teams() {
         .run("shop", &["lib", "list"])
         .ends(0)
         .out_has("platform-red5 1.0.0: ")
-        .out_has("use platform-red5/image");
+        .out_has(
+            "  use platform-red5/image\n    workflow reserve(project: string, team: string) → name\n      Reserves an address for a \
+             team.\n",
+        );
 
     // A run begins with 1.0.0, and stops in the middle.
     machine
