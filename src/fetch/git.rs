@@ -294,11 +294,11 @@ fn reading(
 /// The last thing that git said, without what only git's own users need.
 fn words(err: &[u8]) -> String {
     let text = String::from_utf8_lossy(err);
-    let said = text.lines().map(str::trim).filter(|l| !l.is_empty());
+    let mut said = text.lines().map(str::trim).filter(|l| !l.is_empty());
     let telling = said
         .clone()
         .find(|l| l.starts_with("fatal:") || l.starts_with("error:"));
-    let line = telling.or(said.last()).unwrap_or("it said nothing");
+    let line = telling.or(said.next_back()).unwrap_or("it said nothing");
     let line: String = line.chars().filter(|c| !c.is_control()).take(400).collect();
     format!(
         "git says: {}",

@@ -4,7 +4,7 @@ use serde_json::{Value as Json, json};
 
 use super::{Look, clean, count, head, one_line};
 use crate::run::edit::FieldChange;
-use crate::run::plan_diff::Changed;
+use crate::run::plan_diff::{Changed, Side};
 
 pub struct Upgrade<'a> {
     pub file: &'a str,
@@ -26,18 +26,15 @@ impl Upgrade<'_> {
             self.old
         );
         for step in self.changed {
-            let word = match (step.old, step.new) {
-                (None, Some(new)) => look.green(&format!("new, {}", new.as_str())),
-                (Some(old), None) => look.yellow(&format!("gone, was {}", old.as_str())),
-                (Some(old), Some(new)) if old != new => {
-                    look.yellow(&format!("{} → {}", old.as_str(), new.as_str()))
-                }
-                _ => look.yellow("changes"),
+            let word = match (&step.old, &step.new) {
+                (Side::Absent, new) => look.green(&format!("new, {}", side(new))),
+                (old, Side::Absent) => look.yellow(&format!("gone, was {}", side(old))),
+                (Side::Does(old), Side::Does(new)) if old == new => look.yellow("changes"),
+                (old, new @ Side::Fails(_)) => look.red(&format!("{} → {}", side(old), side(new))),
+                (old, new) => look.yellow(&format!("{} → {}", side(old), side(new))),
             };
             out.push_str(&format!("  {}: {word}\n", clean(&step.address)));
-            if step.old.is_some() {
-                step.fields.iter().for_each(|field| line(field, &mut out));
-            }
+            step.fields.iter().for_each(|field| line(field, &mut out));
         }
         match self.changed.len() {
             0 => out.push_str("  nothing changes\n"),
@@ -67,8 +64,8 @@ impl Upgrade<'_> {
             json!({
                 "kind": "step",
                 "address": step.address,
-                "old": step.old.map(|a| a.as_str()),
-                "new": step.new.map(|a| a.as_str()),
+                "old": side(&step.old),
+                "new": side(&step.new),
                 "fields": fields,
             })
         };
@@ -77,6 +74,15 @@ impl Upgrade<'_> {
             .chain(self.changed.iter().map(step))
             .chain([last])
             .collect()
+    }
+}
+
+fn side(side: &Side) -> String {
+    match side {
+        Side::Absent => "absent".into(),
+        Side::Unreached => "not reached".into(),
+        Side::Does(action) => action.as_str().into(),
+        Side::Fails(why) => format!("fails: {}", one_line(why)),
     }
 }
 

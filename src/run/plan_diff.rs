@@ -22,14 +22,49 @@ pub struct Planned {
     notes: Json,
 }
 
+/// A plan as it is compared.
+#[derive(Clone, Debug, Default)]
+pub struct Plan {
+    pub steps: BTreeMap<String, Planned>,
+    /// Steps that fail already, each with why.
+    pub fails: BTreeMap<String, String>,
+}
+
+/// What one plan makes of a step.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Side {
+    /// There is no such step.
+    Absent,
+    /// Something before it fails already, so nobody knows.
+    Unreached,
+    Does(PlanAction),
+    Fails(String),
+}
+
 /// A step that one plan has otherwise than the other.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Changed {
     pub address: String,
-    /// `None`: that plan has no such step.
-    pub old: Option<PlanAction>,
-    pub new: Option<PlanAction>,
+    pub old: Side,
+    pub new: Side,
     pub fields: Vec<FieldChange>,
+}
+
+impl Plan {
+    fn side(&self, address: &str) -> Side {
+        if let Some(why) = self.fails.get(address) {
+            return Side::Fails(why.clone());
+        }
+        match self.steps.get(address) {
+            Some(step) => Side::Does(step.action),
+            None if self.fails.is_empty() => Side::Absent,
+            None => Side::Unreached,
+        }
+    }
+
+    fn addresses(&self) -> impl Iterator<Item = &String> {
+        self.steps.keys().chain(self.fails.keys())
+    }
 }
 
 impl Planned {
@@ -95,24 +130,24 @@ impl Planned {
 }
 
 /// The steps that differ, by their addresses.
-pub fn changes(old: &BTreeMap<String, Planned>, new: &BTreeMap<String, Planned>) -> Vec<Changed> {
-    let mut all: Vec<&String> = old.keys().chain(new.keys()).collect();
+pub fn changes(old: &Plan, new: &Plan) -> Vec<Changed> {
+    let mut all: Vec<&String> = old.addresses().chain(new.addresses()).collect();
     all.sort();
     all.dedup();
     let changed = |address: &String| {
-        let (before, after) = (old.get(address), new.get(address));
-        if before == after {
+        let sides = (old.side(address), new.side(address));
+        let steps = (old.steps.get(address), new.steps.get(address));
+        if sides.0 == sides.1 && steps.0 == steps.1 {
             return None;
         }
-        let fields = match (before, after) {
-            (Some(before), Some(after)) => before.unlike(after),
-            (None, Some(after)) => field_changes(&Json::Null, &after.body),
+        let fields = match (&sides, steps) {
+            ((Side::Does(_), Side::Does(_)), (Some(before), Some(after))) => before.unlike(after),
             _ => Vec::new(),
         };
         Some(Changed {
             address: address.clone(),
-            old: before.map(|p| p.action),
-            new: after.map(|p| p.action),
+            old: sides.0,
+            new: sides.1,
             fields: fields.into_iter().filter(|f| f.old != f.new).collect(),
         })
     };
@@ -134,13 +169,27 @@ mod tests {
         }
     }
 
+    fn plan(steps: &[(&str, Planned)]) -> Plan {
+        let steps = steps.iter().map(|(a, p)| ((*a).to_owned(), p.clone()));
+        Plan {
+            steps: steps.collect(),
+            fails: BTreeMap::new(),
+        }
+    }
+
     fn found(old: &[(&str, Planned)], new: &[(&str, Planned)]) -> Vec<Changed> {
-        let map = |all: &[(&str, Planned)]| {
-            all.iter()
-                .map(|(a, p)| ((*a).to_owned(), p.clone()))
-                .collect()
-        };
-        changes(&map(old), &map(new))
+        changes(&plan(old), &plan(new))
+    }
+
+    #[test]
+    fn a_step_that_fails_is_told_and_what_stands_behind_it_is_not_gone() {
+        let step = || planned(PlanAction::Create, Json::Null);
+        let old = plan(&[("x", step()), ("y", step())]);
+        let mut new = plan(&[]);
+        new.fails.insert("x".into(), "it differs".into());
+        let sides: Vec<Side> = changes(&old, &new).into_iter().map(|c| c.new).collect();
+        assert_eq!(sides, [Side::Fails("it differs".into()), Side::Unreached]);
+        assert_eq!(changes(&new, &new), []);
     }
 
     #[test]
@@ -165,7 +214,7 @@ mod tests {
             }]
         );
         let gone = found(&[("x", one.clone())], &[("y", one)]);
-        assert_eq!((gone[0].new, gone[1].old), (None, None));
+        assert_eq!((&gone[0].new, &gone[1].old), (&Side::Absent, &Side::Absent));
     }
 
     #[test]

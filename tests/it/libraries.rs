@@ -1,5 +1,7 @@
 //! Libraries that teams share: published, used, updated, compared, vendored, and outlived by runs.
 
+use serde_json::json;
+
 use crate::library_rig::{Machine, Published, manifest};
 
 /// What the platform team publishes.
@@ -433,4 +435,110 @@ fn init_makes_a_project_and_leaves_what_is_there() {
         .run("old", &["init", "--name", "Red"])
         .ends(64)
         .err_has("no name of a library");
+}
+
+/// A run that has used the library already is told what the upgrade makes of each of its steps.
+#[test]
+fn a_run_that_used_the_library_is_told_what_the_upgrade_makes_of_it() {
+    let machine = Machine::new();
+    let library = published(&machine);
+    let flow = SHOP.replace("  checkpoint begun\n", "").replace(
+        "\n  output",
+        "\n  checkpoint begun\n\n  step after = ensure compute.globalAddresses(\"after\", project: project)\n\n  output",
+    );
+    machine.project("shop", &[("shop.r5flow", &flow)]);
+    let add = ["lib", "add", &library.url(), "--version", "=1.0.0"];
+    machine.run("shop", &add).ends(0);
+    let run = words(&["run", "shop.r5flow", "-y", "--until", "begun"]);
+    machine.run("shop", &run).ends(6);
+    let before = machine.tree("shop/.r5flow/runs");
+    let diff = |new: &str| {
+        let diff = words(&[
+            "lib",
+            "diff",
+            "platform-red5@1.0.0",
+            new,
+            "--in",
+            "shop.r5flow",
+            "--json",
+        ]);
+        machine.run("shop", &diff).ends(0).lines()
+    };
+    let verdict = |lines: &[serde_json::Value], address: &str| {
+        let line = lines
+            .iter()
+            .find(|l| l["kind"] == "verdict" && l["address"] == address);
+        line.unwrap_or_else(|| panic!("{address}: {lines:#?}"))["verdict"].clone()
+    };
+    let same = diff("1.0.1");
+    assert_eq!(same[0]["kind"], "lib diff");
+    assert!(!same.iter().any(|l| l["kind"] == "step"), "{same:#?}");
+    for address in ["before", "taken/address", "taken/second"] {
+        assert_eq!(verdict(&same, address), "keep");
+    }
+    let last = same.last().expect("a line");
+    assert_eq!(
+        (&last["kind"], &last["outlook"]),
+        (&json!("run"), &json!("goes"))
+    );
+    let other = diff("1.1.0");
+    assert_eq!(verdict(&other, "taken/second"), "keep");
+    assert_ne!(verdict(&other, "taken/address"), "keep");
+    let step = |address: &str| {
+        let mut all = other.iter();
+        all.find(|l| l["kind"] == "step" && l["address"] == address)
+            .expect("a step")
+    };
+    assert_eq!(step("after")["new"], "not reached");
+    let step = step("taken/address");
+    assert_eq!(step["old"], "adopt");
+    let fails = step["new"].as_str().unwrap_or_default();
+    assert!(
+        fails.starts_with("fails: what is there differs: `description` is \"of shop\""),
+        "{step}"
+    );
+    // Looking changed nothing of the run.
+    assert_eq!(machine.tree("shop/.r5flow/runs"), before);
+    // An edited resume takes what the lock says now.
+    machine
+        .run(
+            "shop",
+            &["lib", "add", &library.url(), "--version", "=1.0.1"],
+        )
+        .ends(0);
+    machine
+        .run("shop", &["resume", "--edited", "-y"])
+        .ends(0)
+        .err_has("5 steps: 4 keep, 1 new");
+}
+
+/// What fails is told, and the project stays as it is.
+#[test]
+fn versions_that_cannot_be_compared() {
+    let machine = Machine::new();
+    let library = published(&machine);
+    shop(&machine, &library);
+    let diff = |old: &str, new: &str| {
+        let words = words(&["lib", "diff", old, new, "--in", "shop.r5flow"]);
+        machine.run("shop", &words)
+    };
+    diff("1.0.0", "1.1.0")
+        .ends(64)
+        .err_has("`1.0.0` names no library and version");
+    diff("platform-red5@1.0.0", "other@1.1.0")
+        .ends(64)
+        .err_has("are two libraries");
+    diff("platform-red5@1.0", "1.1.0")
+        .ends(64)
+        .err_has("`1.0` is no version");
+    diff("nobody@1.0.0", "1.1.0")
+        .ends(64)
+        .err_has("needs no library `nobody`");
+    diff("platform-red5@1.0.0", "3.0.0")
+        .ends(1)
+        .err_has("this project asks for =3.0.0; there are 1.0.0");
+    machine
+        .run("shop", &["lib", "update", "platform-red"])
+        .ends(64)
+        .err_has("did you mean `platform-red5`?");
 }

@@ -1,7 +1,5 @@
 //! `r5flow lib diff`
 
-use std::collections::BTreeMap;
-
 use semver::{Comparator, Op, Version, VersionReq};
 
 use super::args::Diff;
@@ -16,11 +14,10 @@ use crate::package::manifest::{At, Dependency, Source};
 use crate::package::select::select;
 use crate::report::edit::Review;
 use crate::report::upgrade::{Outlook, Upgrade, outlook_json, outlook_text};
-use crate::run::plan_diff::{Planned, changes};
+use crate::run::PlanItem;
+use crate::run::plan_diff::{Plan, Planned, changes};
 use crate::store::StateDir;
 use crate::world::Timestamp;
-
-type Steps = BTreeMap<String, Planned>;
 
 pub fn diff(args: &Diff, settings: &Settings) -> Result<Exit, Failure> {
     let files = Files::here(settings)?;
@@ -40,6 +37,7 @@ pub fn diff(args: &Diff, settings: &Settings) -> Result<Exit, Failure> {
         .pop()
         .ok_or_else(|| refused("nothing was planned".into()))?;
     let open: Vec<String> = after
+        .steps
         .iter()
         .filter(|(_, p)| p.is_open())
         .map(|(a, _)| a.clone())
@@ -149,30 +147,23 @@ fn ordered(
     Ok(order)
 }
 
-fn planned(order: &Order, args: &Diff, settings: &Settings) -> Result<Steps, Failure> {
+fn planned(order: &Order, args: &Diff, settings: &Settings) -> Result<Plan, Failure> {
     let speaker = Speaker::new(settings, args.driving.json, &order.world);
-    let mut found = Err(refused("nothing was planned".into()));
+    let mut plan = Plan::default();
     let show = |view: &PlanView<'_>| {
-        found = match view.end.failures.first() {
-            Some((address, failure)) => {
-                let told = view
-                    .mask
-                    .mask(&format!("`{address}` fails already: {}", failure.message));
-                Err(Failure::new(Exit::Failed, told))
-            }
-            None => {
-                let step = |item: &crate::run::PlanItem| {
-                    (
-                        view.mask.mask(&item.address),
-                        Planned::of(item, |json| view.mask.mask_json(json)),
-                    )
-                };
-                Ok(view.items.iter().map(step).collect())
-            }
+        let step = |item: &PlanItem| {
+            let address = view.mask.mask(&item.address);
+            (address, Planned::of(item, |json| view.mask.mask_json(json)))
         };
+        plan.steps = view.items.iter().map(step).collect();
+        let masked = |text: &str| view.mask.mask(text);
+        let fails = view.end.failures.iter();
+        plan.fails = fails
+            .map(|(address, failure)| (masked(address), masked(&failure.message)))
+            .collect();
     };
     session::plan(order, &speaker, None, show).map_err(|e| Failure::of(e, settings))?;
-    found
+    Ok(plan)
 }
 
 /// What the runs of this flow that are under way would make of it.
