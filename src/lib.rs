@@ -18,6 +18,7 @@ pub mod wire;
 pub mod syntax;
 pub mod fmt;
 pub mod package;
+pub mod fetch;
 pub mod catalog;
 pub mod types;
 pub mod check;

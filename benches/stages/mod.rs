@@ -12,7 +12,9 @@ use r5flow::cli::hooks;
 use r5flow::cli::session::{self, EditView, Options, Order, PlanView, Talk};
 use r5flow::cli::world::Choice;
 use r5flow::diag::Diagnostic;
+use r5flow::fetch::{Limits, Places, Project};
 use r5flow::journal::{RunStatus, Started, State};
+use r5flow::package::select::Here;
 use r5flow::package::{self, Program};
 use r5flow::plan::{Graph, Memo};
 use r5flow::run::edit::Drifted;
@@ -91,6 +93,15 @@ pub fn run_durably(file: &Path, state: &Path, catalog: &Catalog) {
             protection: Default::default(),
             marks: true,
             catalog: catalog.clone(),
+            files: Project::new(Places {
+                root: ".".into(),
+                cache: None,
+                here: Here {
+                    r5flow: semver::Version::new(0, 1, 0),
+                    catalog: BTreeMap::new(),
+                },
+                limits: Limits::default(),
+            }),
             state: state.to_owned(),
             environment: "default".into(),
             parallel: 16,

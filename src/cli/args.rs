@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
+use super::lib::args::{Init, Lib, LibCommand};
+
 /// Provision on Google Cloud by workflows that are checked, run in parallel, and resume after any
 /// crash.
 #[derive(Debug, Parser)]
@@ -70,6 +72,10 @@ pub enum Command {
     Graph(Graph),
     /// Tell the long story of a diagnostic
     Explain(Explain),
+    /// Make a project of the working directory
+    Init(Init),
+    /// Take in, update and compare libraries of flows
+    Lib(Lib),
     /// Serve the simulated cloud on a port
     Sim(Sim),
     /// Show what the API catalogue knows of a service, collection, method or type
@@ -89,6 +95,9 @@ impl Command {
             Command::Rollback(args) => args.driving.json,
             Command::Runs(args) => args.json,
             Command::Test(args) => args.json,
+            Command::Lib(Lib {
+                command: LibCommand::Diff(args),
+            }) => args.driving.json,
             _ => false,
         }
     }

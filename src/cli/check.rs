@@ -16,7 +16,7 @@ pub fn check(args: &Check, settings: &Settings) -> Result<Exit, Failure> {
         terminal.line(head("check"))?;
     }
     for file in &args.files {
-        let (program, parsed) = flow::read(file)?;
+        let (program, parsed) = flow::read(file, &settings.project()?)?;
         let checked = flow::check(&program, parsed, &catalog);
         let map = &program.sources;
         let fresh = findings.add(map, checked.diagnostics);

@@ -6,22 +6,28 @@ use super::{session, terminal};
 use crate::catalog::Catalog;
 use crate::check::Checked;
 use crate::diag::{Diagnostic, Severity, render};
-use crate::package::{Disk, Files, Program, load};
+use crate::fetch::Project;
+use crate::package::{Files, Program, Refused, load};
 
 /// How standard input is called in messages.
 pub const STDIN: &str = "<stdin>";
 
-/// The disk, and standard input where a command names it.
-struct DiskAndStdin {
+/// The project, and standard input where a command names it.
+struct ProjectAndStdin {
+    project: Project,
     stdin: Option<String>,
 }
 
-impl Files for DiskAndStdin {
+impl Files for ProjectAndStdin {
     fn read(&self, path: &str) -> Result<Vec<u8>, String> {
         match &self.stdin {
             Some(text) if path == STDIN => Ok(text.clone().into_bytes()),
-            _ => Disk.read(path),
+            _ => self.project.read(path),
         }
+    }
+
+    fn may_use(&self, from: Option<&str>, library: &str, module: &str) -> Result<(), Refused> {
+        self.project.may_use(from, library, module)
     }
 }
 
@@ -29,12 +35,13 @@ impl Files for DiskAndStdin {
 ///
 /// # Errors
 /// The file cannot be read; mistakes in it are findings.
-pub fn read(file: &str) -> Result<(Program, Vec<Diagnostic>), Failure> {
+pub fn read(file: &str, project: &Project) -> Result<(Program, Vec<Diagnostic>), Failure> {
     let (name, stdin) = match file {
         "-" => (STDIN, Some(terminal::stdin_text()?)),
         file => (file, None),
     };
-    load(name, &DiskAndStdin { stdin })
+    let project = project.clone();
+    load(name, &ProjectAndStdin { project, stdin })
         .map_err(|why| Failure::usage(format!("`{name}` cannot be read: {why}")))
 }
 

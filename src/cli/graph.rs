@@ -13,7 +13,7 @@ use crate::value::Value;
 
 pub fn graph(args: &Args, settings: &Settings) -> Result<Exit, Failure> {
     let catalog = settings.catalog()?;
-    let (program, parsed) = flow::read(&args.file)?;
+    let (program, parsed) = flow::read(&args.file, &settings.project()?)?;
     let checked = flow::check(&program, parsed, &catalog);
     flow::refuse_errors(&checked, settings)?;
     let id = session::choose(&checked, args.workflow.as_deref())

@@ -13,7 +13,9 @@ pub mod failure;
 pub mod flow;
 mod fmt;
 mod graph;
+mod init;
 pub mod inputs;
+mod lib;
 mod order;
 mod plan;
 mod project;
@@ -79,6 +81,8 @@ fn dispatch(args: &Args, settings: &Settings) -> Result<Exit, Failure> {
         Command::Test(args) => test::test(args, settings),
         Command::Graph(args) => graph::graph(args, settings),
         Command::Explain(args) => explain::explain(args, settings),
+        Command::Init(args) => init::init(args, settings),
+        Command::Lib(args) => lib::lib(args, settings),
         Command::Sim(args) => sim::sim(args, settings),
         Command::Catalog(args) => catalog::catalog(args, settings),
         Command::Completions(args) => completions::completions(args, settings),

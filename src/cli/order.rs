@@ -4,13 +4,14 @@ use std::collections::BTreeSet;
 
 use super::args::Driving;
 use super::failure::{Exit, Failure};
-use super::project::Project;
+use super::project;
 use super::session::{Options, Order, Protection, SavedPlan};
 use super::settings::Settings;
 use super::world::{self, Choice};
 use super::{flow, inputs, session};
 use crate::catalog::Catalog;
 use crate::cloud::Settings as Transport;
+use crate::fetch::Project;
 
 /// How many steps may talk to the cloud at one time when nobody says.
 pub const PARALLEL: usize = 16;
@@ -27,7 +28,24 @@ pub fn order(
     driving: &Driving,
     settings: &Settings,
 ) -> Result<Order, Failure> {
-    let options = options(driving, settings)?;
+    order_in(settings.project()?, file, workflow, driving, settings)
+}
+
+/// The same for the files of a project that need not be the one in the working directory.
+///
+/// # Errors
+/// A flow with errors, and every misuse of the options.
+pub fn order_in(
+    project: Project,
+    file: &str,
+    workflow: Option<&str>,
+    driving: &Driving,
+    settings: &Settings,
+) -> Result<Order, Failure> {
+    let options = Options {
+        files: project,
+        ..options(driving, settings)?
+    };
     let world = match chosen(driving, &options.catalog, settings)? {
         Some(choice) => choice,
         None => Choice::Google(
@@ -35,7 +53,7 @@ pub fn order(
             transport(driving)?,
         ),
     };
-    let (program, parsed) = flow::read(file)?;
+    let (program, parsed) = flow::read(file, &options.files)?;
     let checked = flow::check(&program, parsed, &options.catalog);
     flow::refuse_errors(&checked, settings)?;
     let id = session::choose(&checked, workflow).map_err(|e| Failure::of(e, settings))?;
@@ -106,9 +124,10 @@ pub fn of_plan(
 /// # Errors
 /// The catalogue of `--catalog` cannot be used.
 pub fn options(driving: &Driving, settings: &Settings) -> Result<Options, Failure> {
-    let project = Project::here()?;
+    let project = project::Project::here()?;
     Ok(Options {
         catalog: settings.catalog()?,
+        files: settings.project()?,
         state: settings.state.clone(),
         environment: driving
             .environment

@@ -96,7 +96,7 @@ fn edited_inputs(
     catalog: &Catalog,
     settings: &Settings,
 ) -> Result<BTreeMap<String, Given>, Failure> {
-    let (program, parsed) = flow::read(&started.file)?;
+    let (program, parsed) = flow::read(&started.file, &settings.project()?)?;
     let checked = flow::check(&program, parsed, catalog);
     flow::refuse_errors(&checked, settings)?;
     let id =

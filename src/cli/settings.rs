@@ -1,12 +1,16 @@
 //! What the environment of the process says; the only place that reads it.
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::args::{Color, Common};
 use super::failure::Failure;
 use super::terminal::Terminal;
+use super::world::revisions;
 use crate::catalog::Catalog;
+use crate::fetch::{Limits, Places, Project};
+use crate::package::select::Here;
 use crate::store::StateDir;
 
 const INPUT: &str = "R5FLOW_INPUT_";
@@ -29,6 +33,9 @@ impl Environment {
             "LOGNAME",
             "USERNAME",
             "GITHUB_ACTOR",
+            "XDG_CACHE_HOME",
+            "LOCALAPPDATA",
+            "HOME",
         ];
         let variables = std::env::vars_os()
             .filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)))
@@ -72,6 +79,15 @@ impl Environment {
         self.get("TERM") == Some("dumb")
     }
 
+    /// Where libraries are cached.
+    pub fn cache(&self) -> Option<PathBuf> {
+        let below = |name: &str, rest: &str| Some(Path::new(self.get(name)?).join(rest));
+        below("R5FLOW_CACHE", "")
+            .or_else(|| below("XDG_CACHE_HOME", "r5flow"))
+            .or_else(|| below("LOCALAPPDATA", "r5flow"))
+            .or_else(|| below("HOME", ".cache/r5flow"))
+    }
+
     /// Who runs this, for journals and approvals.
     pub fn user(&self) -> String {
         ["GITHUB_ACTOR", "USER", "LOGNAME", "USERNAME"]
@@ -90,6 +106,7 @@ pub struct Settings {
     /// The state directory; it need not exist.
     pub state: PathBuf,
     catalog: Option<PathBuf>,
+    project: OnceCell<Project>,
 }
 
 impl Settings {
@@ -109,6 +126,7 @@ impl Settings {
             environment,
             state: common.state.clone(),
             catalog,
+            project: OnceCell::new(),
         }
     }
 
@@ -121,6 +139,34 @@ impl Settings {
             Some(dir) => Ok(Catalog::with_dir(dir)?),
             None => Ok(Catalog::embedded()),
         }
+    }
+
+    /// The files of the project in the working directory, and of its libraries.
+    ///
+    /// # Errors
+    /// The directory of `--catalog` cannot be used.
+    pub fn project(&self) -> Result<Project, Failure> {
+        if let Some(project) = self.project.get() {
+            return Ok(project.clone());
+        }
+        let project = Project::new(self.places()?);
+        Ok(self.project.get_or_init(|| project).clone())
+    }
+
+    /// Where the project in the working directory and its libraries are.
+    ///
+    /// # Errors
+    /// The directory of `--catalog` cannot be used.
+    pub fn places(&self) -> Result<Places, Failure> {
+        Ok(Places {
+            root: PathBuf::from("."),
+            cache: self.environment.cache(),
+            here: Here {
+                r5flow: version(),
+                catalog: revisions(&self.catalog()?),
+            },
+            limits: Limits::default(),
+        })
     }
 
     /// The state directory of commands that look at runs; they make none.
@@ -139,6 +185,18 @@ impl Settings {
     pub fn has_state(&self) -> bool {
         Path::new(&self.state).is_dir()
     }
+}
+
+/// Of this r5flow.
+fn version() -> semver::Version {
+    let part = |text: &str| text.parse().unwrap_or(0);
+    let [major, minor, patch] = [
+        env!("CARGO_PKG_VERSION_MAJOR"),
+        env!("CARGO_PKG_VERSION_MINOR"),
+        env!("CARGO_PKG_VERSION_PATCH"),
+    ]
+    .map(part);
+    semver::Version::new(major, minor, patch)
 }
 
 #[cfg(test)]

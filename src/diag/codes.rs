@@ -2,7 +2,7 @@
 
 /// A diagnostic code such as `R0201`. The first two digits name the room that raises it:
 /// 01 text, 02 names, 03 types, 04 the API catalogue, 05 steps and their order, 06 inputs,
-/// 07 lints, 08 modules.
+/// 07 lints, 08 modules, 11 libraries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Code(pub u16);
 
@@ -92,6 +92,10 @@ codes! {
     UNUSED_IMPORT = 0703;
     LINKS_AS_TEXT = 0704;
     MISSING_MODULE = 0801;
+    LIBRARY_UNAVAILABLE = 1101;
+    NOT_EXPORTED = 1102;
+    LEAVES_LIBRARY = 1103;
+    NOT_NEEDED = 1104;
 }
 
 /// The long story of a code.

@@ -1,12 +1,17 @@
-//! Find and read modules: the flow itself, the files it uses, and the standard library.
+//! Find and read modules: the flow itself, the files it uses, libraries, and the standard library.
 //!
 //! `use ./x` and `use ../x` are files beside the one that says so; every other path names a module
-//! of the standard library, which is part of the binary.
+//! of the standard library, which is part of the binary, or of a library that the project needs.
 
+pub mod content;
+pub mod interface;
+pub mod lock;
+pub mod manifest;
+pub mod place;
+pub mod select;
 mod stdlib;
 
 use std::collections::BTreeMap;
-use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use crate::diag::{Code, Diagnostic};
@@ -25,6 +30,26 @@ pub const LARGEST: usize = 4 << 20;
 /// Where texts come from: the file system, or the copy that a run stored.
 pub trait Files {
     fn read(&self, path: &str) -> Result<Vec<u8>, String>;
+
+    /// Whether a module of a library may be used from another library, or from the project itself. What a
+    /// run stored was asked for before it was stored.
+    ///
+    /// # Errors
+    /// Why not.
+    fn may_use(&self, _from: Option<&str>, _library: &str, _module: &str) -> Result<(), Refused> {
+        Ok(())
+    }
+}
+
+/// Why a module of a library cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// Nobody said that it is needed; these libraries are.
+    NotNeeded(Vec<String>),
+    /// The library has it for itself; these are for others.
+    NotExported(Vec<String>),
+    /// The library cannot be had.
+    Unavailable(String),
 }
 
 /// The file system, relative to the working directory.
@@ -54,7 +79,8 @@ impl Files for BTreeMap<String, String> {
 #[derive(Debug)]
 pub struct Module {
     pub id: ModuleId,
-    /// The path by which it is found: a file's, or `stdlib/red5/stream_manager.r5flow`.
+    /// The path by which it is found: a file's, `stdlib/red5/stream_manager.r5flow`, or
+    /// `lib:platform/image.r5flow`.
     pub path: String,
     pub source: Arc<Source>,
     pub file: ast::File,
@@ -91,7 +117,7 @@ impl Program {
     /// The text of a hook that is declared `from "file"` in a module.
     pub fn hook_file(&self, module: ModuleId, file: &str) -> Option<&Arc<Source>> {
         self.hook_files
-            .get(&beside(&self.module(module).path, file))
+            .get(&place::beside(&self.module(module).path, file)?)
     }
 }
 
@@ -174,7 +200,13 @@ impl Loader<'_> {
     }
 
     fn find(&mut self, from: &str, wanted: &ast::Name) -> Option<ModuleId> {
-        let path = module_path(from, &wanted.text);
+        let path = match self.path(from, wanted) {
+            Ok(path) => path,
+            Err(finding) => {
+                self.findings.push(*finding);
+                return None;
+            }
+        };
         if let Some(id) = self.by_path.get(&path) {
             return Some(*id);
         }
@@ -190,9 +222,35 @@ impl Loader<'_> {
         }
     }
 
+    /// The path of the module that `from` calls `wanted`.
+    fn path(&self, from: &str, wanted: &ast::Name) -> Result<String, Box<Diagnostic>> {
+        let text = &wanted.text;
+        if text.starts_with('.') {
+            return place::beside(from, &format!("{text}.r5flow"))
+                .ok_or_else(|| leaves(wanted, from));
+        }
+        let standard = format!("stdlib/{text}.r5flow");
+        let Some((library, module)) = text.split_once('/') else {
+            return Ok(standard);
+        };
+        if manifest::is_name(library).is_err()
+            || module.split('/').any(|part| part.starts_with('.'))
+        {
+            return Ok(standard);
+        }
+        let path = place::in_library(library, &format!("{module}.r5flow"));
+        let home = place::library(from).map(|(name, _)| name);
+        match self.files.may_use(home, library, module) {
+            Ok(()) if self.files.read(&path).is_err() => Ok(standard),
+            Ok(()) => Ok(path),
+            Err(refused) => Err(refusal(wanted, home, library, &refused)),
+        }
+    }
+
     fn hooks_of(&mut self, index: usize) {
         let module = &self.program.modules[index];
-        let wanted: Vec<(ast::Name, String)> = module
+        let from = module.path.clone();
+        let wanted: Vec<ast::Name> = module
             .file
             .items
             .iter()
@@ -200,11 +258,15 @@ impl Loader<'_> {
                 ast::Item::Hook(ast::HookDef {
                     body: ast::HookBody::File(file),
                     ..
-                }) => Some((file.clone(), beside(&module.path, &file.text))),
+                }) => Some(file.clone()),
                 _ => None,
             })
             .collect();
-        for (name, path) in wanted {
+        for name in wanted {
+            let Some(path) = place::beside(&from, &name.text) else {
+                self.findings.push(*leaves(&name, &from));
+                continue;
+            };
             match self.text(&path) {
                 Ok(text) => {
                     let source = self.program.sources.add(path.clone(), text);
@@ -221,6 +283,78 @@ impl Loader<'_> {
             }
         }
     }
+}
+
+/// A path that leads out of the library in which it is written, or past `use` into one.
+fn leaves(wanted: &ast::Name, from: &str) -> Box<Diagnostic> {
+    let finding = Diagnostic::error(
+        Code::LEAVES_LIBRARY,
+        wanted.span,
+        match place::library(from) {
+            Some((library, _)) => format!("`{}` leaves the library `{library}`", wanted.text),
+            None => format!("`{}` is no file of this project", wanted.text),
+        },
+    );
+    Box::new(finding.help(match place::library(from) {
+        Some(_) => "a library sees its own files only; another library is named in its `r5flow.toml` and used by name",
+        None => "what a library exports is taken with `use library/module`",
+    }))
+}
+
+fn refusal(
+    wanted: &ast::Name,
+    home: Option<&str>,
+    library: &str,
+    refused: &Refused,
+) -> Box<Diagnostic> {
+    let list = |names: &[String]| {
+        names
+            .iter()
+            .map(|n| format!("`{n}`"))
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
+    let error = |code, message: String| Diagnostic::error(code, wanted.span, message);
+    Box::new(match refused {
+        Refused::NotNeeded(_) if home.is_none() => {
+            return Box::new(missing(wanted, "", "").label(format!(
+                "`{library}` is no library that `r5flow.toml` names"
+            )));
+        }
+        Refused::NotNeeded(known) => {
+            let home = home.unwrap_or_default();
+            let finding = error(
+                Code::NOT_NEEDED,
+                format!(
+                    "`{home}` uses the library `{library}`, which its `r5flow.toml` does not name"
+                ),
+            );
+            finding.help(match known.is_empty() {
+                true => format!("a library names what it needs; `{home}` names nothing"),
+                false => format!(
+                    "a library names what it needs; `{home}` names {}",
+                    list(known)
+                ),
+            })
+        }
+        Refused::NotExported(exports) => {
+            let finding = error(
+                Code::NOT_EXPORTED,
+                format!("`{library}` does not export `{}`", wanted.text),
+            );
+            match exports.is_empty() {
+                true => finding.help(format!(
+                    "`exports` of its `r5flow.toml` is empty: `{library}` offers nothing yet"
+                )),
+                false => finding.help(format!("it exports {}", list(exports))),
+            }
+        }
+        Refused::Unavailable(why) => error(
+            Code::LIBRARY_UNAVAILABLE,
+            format!("the library `{library}` cannot be used"),
+        )
+        .label(why.clone()),
+    })
 }
 
 fn missing(wanted: &ast::Name, path: &str, reason: &str) -> Diagnostic {
@@ -243,39 +377,14 @@ fn missing(wanted: &ast::Name, path: &str, reason: &str) -> Diagnostic {
             .help(format!("did you mean `{near}`?"))
             .fix(wanted.span, near),
         None => finding.help(format!(
-            "the standard library has {}; a file of your own is `./name`",
+            "the standard library has {}; a file of your own is `./name`, and a library's module is \
+             `library/module` once `r5flow lib add` brought it",
             known
                 .map(|n| format!("`{n}`"))
                 .collect::<Vec<_>>()
                 .join(", ")
         )),
     }
-}
-
-/// The path of the module that `from` calls `wanted`.
-fn module_path(from: &str, wanted: &str) -> String {
-    if wanted.starts_with('.') {
-        return beside(from, &format!("{wanted}.r5flow"));
-    }
-    format!("stdlib/{wanted}.r5flow")
-}
-
-/// A path relative to the folder of `from`, without `.` and needless `..`.
-fn beside(from: &str, relative: &str) -> String {
-    let folder = Path::new(from).parent().unwrap_or(Path::new(""));
-    let mut clean = PathBuf::new();
-    for part in folder.join(relative).components() {
-        match part {
-            Component::CurDir => {}
-            Component::ParentDir
-                if matches!(clean.components().next_back(), Some(Component::Normal(_))) =>
-            {
-                clean.pop();
-            }
-            part => clean.push(part),
-        }
-    }
-    clean.to_string_lossy().into_owned()
 }
 
 /// A place at the very start of a module.

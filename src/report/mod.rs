@@ -8,11 +8,13 @@ pub mod edit;
 pub mod end;
 pub mod failure;
 pub mod graph;
+pub mod libraries;
 pub mod plan;
 pub mod progress;
 pub mod rollback;
 pub mod runs;
 pub mod simulated;
+pub mod upgrade;
 mod style;
 
 pub use style::{Look, clean, count, elapsed, fit, moment, one_line, span};

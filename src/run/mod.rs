@@ -25,6 +25,7 @@ mod grants;
 mod ids;
 mod law;
 mod mutant;
+pub mod plan_diff;
 mod plan_item;
 mod rollback;
 mod settings;

@@ -57,9 +57,16 @@ impl Folder {
     }
 
     pub fn run_with(&self, words: &[&str], env: &[(&str, &str)], stdin: &str) -> Said {
-        let mut child = self
-            .command(words)
-            .envs(env.iter().copied())
+        let mut command = self.command(words);
+        command.envs(env.iter().copied());
+        Said::of(command, stdin)
+    }
+}
+
+impl Said {
+    /// Runs a command to its end.
+    pub fn of(mut command: Command, stdin: &str) -> Said {
+        let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -70,6 +77,7 @@ impl Folder {
         let _ = input.write_all(stdin.as_bytes());
         drop(input);
         let output = child.wait_with_output().expect("an end");
+        let words: Vec<_> = command.get_args().map(|w| w.to_string_lossy()).collect();
         Said(Words {
             code: output.status.code().expect("a code, not a signal"),
             out: String::from_utf8(output.stdout).expect("text"),
@@ -77,9 +85,7 @@ impl Folder {
             line: words.join(" "),
         })
     }
-}
 
-impl Said {
     #[track_caller]
     pub fn ends(self, code: i32) -> Words {
         self.ends_among(&[code])

@@ -17,7 +17,7 @@ use crate::cli::hooks::RhaiHooks;
 use crate::cli::until;
 use crate::cli::world::{self, Mailbox, Operator, RemoteOperator};
 use crate::journal::{self, Event, RunStatus, Started, State};
-use crate::package::{self, Program};
+use crate::package::Program;
 use crate::run::{Embedded, End, InboxSource, Mode, Parts, drive};
 use crate::store::{LockInfo, RunFolder, StateDir, Vault};
 use crate::value::Value;
@@ -25,7 +25,7 @@ use crate::world::{Machine, Timestamp};
 
 /// Plans, asks, and runs.
 pub fn run(order: &Order, talk: &dyn Talk) -> Result<Report, SessionError> {
-    let (program, findings) = load(&order.file, &package::Disk)?;
+    let (program, findings) = load(&order.file, &order.options.files)?;
     if let Some(saved) = &order.saved {
         saved.same_flow(&program)?;
     }

@@ -4,28 +4,31 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use tokio::runtime::Runtime;
+
 use super::drift::looked_after;
 use super::drive::Driving;
-use super::history::History;
+use super::history::{History, history};
 use super::load::{checked, choose, has_errors, load, runtime, secret_names};
 use super::plan::{Planner, Silent};
 use super::recorded::{plain, tagged, untagged};
-use super::resume::{held, world_of};
-use super::{EditView, Report, ResumeOrder, SessionError, Talk};
+use super::resume::{held, resumable, world_of};
+use super::{EditView, Order, Report, ResumeOrder, SessionError, Talk};
 use crate::check::names::FlowId;
 use crate::check::{self, Checked, Given};
 use crate::cli::until;
-use crate::cli::world;
+use crate::cli::world::{self, Choice};
+use crate::diag::Diagnostic;
 use crate::eval::Taint;
-use crate::journal::{CarriedOver, Edited, Event, Source, Started, State};
-use crate::package::{Disk, Program};
+use crate::journal::{CarriedOver, Edited, Event, RunStatus, Source, Started, State};
+use crate::package::Program;
 use crate::plan::{Graph, Memo};
 use crate::run::edit::{Compared, Reviewed, Side, Wishes, review};
 use crate::run::unsealed_as_known;
-use crate::store::{MemoryJournal, RunFolder, StateDir, Vault};
+use crate::store::{Entry, MemoryJournal, StateDir, Vault};
 use crate::syntax::ast::Item;
 use crate::value::Value;
-use crate::world::Machine;
+use crate::world::{Machine, Timestamp};
 
 type Inputs = BTreeMap<Arc<str>, Value>;
 
@@ -38,46 +41,162 @@ pub(super) fn resume_edited(
 ) -> Result<Report, SessionError> {
     let choice = world_of(order, &started)?;
     let (_lock, folder) = held(order, &state, &started, shown.folder)?;
+    let run = Run {
+        state: &state,
+        choice: &choice,
+        at: shown.state.at,
+        started: &started,
+        entries: folder.read()?.entries,
+    };
+    let warn = |program: &Program, findings: &[Diagnostic]| {
+        if order.edited {
+            talk.warnings(program, findings);
+        }
+    };
+    let (ended, program) = compared(order, &run, &warn, |runtime, editing, old| {
+        runtime.block_on(async {
+            looked_after(order, talk, old, editing.past, &editing.vault).await?;
+            let lines = editing.review(old).await?;
+            editing.consent(&lines, talk)?;
+            let edited = editing.event(&lines);
+            let machine = Machine::here();
+            let driving = Driving {
+                planner: editing.planner,
+                vault: Rc::clone(&editing.vault),
+                talk,
+                folder,
+                past: editing.past.clone(),
+                first: Event::Resumed {
+                    by: order.options.by.clone(),
+                    host: machine.host,
+                    pid: machine.pid,
+                },
+                edited: Some(edited),
+                resumed: true,
+            };
+            driving.drive().await
+        })
+    })?;
+    Ok(ended.report(program))
+}
+
+/// Whether a run of this flow has not come to its end.
+pub fn under_way(state: &StateDir, id: &str, order: &Order) -> bool {
+    let Ok(past) = history(state, id).map(|h| h.state) else {
+        return false;
+    };
+    let plain = |file: &str| file.trim_start_matches("./").to_owned();
+    let done = past
+        .ended
+        .as_ref()
+        .is_some_and(|e| e.status == RunStatus::Done);
+    let same = past.started.as_ref().is_some_and(|s| {
+        plain(&s.file) == plain(&order.file)
+            && order.workflow.as_ref().is_none_or(|w| *w == s.workflow)
+    });
+    same && !done && !past.is_rolled_back()
+}
+
+/// What a run would make of the flow as the order has it, and of how many steps only a person can say what
+/// they are. Nothing is held, recorded or changed.
+pub fn foresee(
+    order: &Order,
+    state: &StateDir,
+    id: &str,
+    show: impl FnOnce(&EditView<'_>),
+) -> Result<usize, SessionError> {
+    let (shown, started) = resumable(state, id)?;
+    if shown.state.is_rolling_back() {
+        return Err(SessionError::Usage("it is being rolled back".into()));
+    }
+    let mut given = order.given.clone();
+    given.retain(|name, _| started.secrets.contains(name));
+    let order = ResumeOrder {
+        run: Some(id.to_owned()),
+        given,
+        world: None,
+        settings: Default::default(),
+        take_over: false,
+        edited: true,
+        wishes: Wishes::default(),
+        refresh: false,
+        options: order.options.clone(),
+    };
+    let run = Run {
+        state,
+        choice: &world_of(&order, &started)?,
+        at: shown.state.at,
+        started: &started,
+        entries: shown.folder.read()?.entries,
+    };
+    let (undecided, _) = compared(&order, &run, &|_, _| {}, |runtime, editing, old| {
+        let lines = runtime.block_on(editing.review(old))?;
+        let view = EditView {
+            run: id,
+            lines: &lines,
+            mask: &editing.vault,
+        };
+        show(&view);
+        Ok(view.undecided())
+    })?;
+    Ok(undecided)
+}
+
+/// A run that has an end still before it.
+struct Run<'r> {
+    state: &'r StateDir,
+    choice: &'r Choice,
+    /// When it recorded last.
+    at: Timestamp,
+    started: &'r Started,
+    entries: Vec<Entry>,
+}
+
+/// Puts the recorded flow and the edited one side by side.
+fn compared<R>(
+    order: &ResumeOrder,
+    run: &Run<'_>,
+    warn: &dyn Fn(&Program, &[Diagnostic]),
+    work: impl FnOnce(&Runtime, &Editing<'_, '_>, &Planner<'_, '_>) -> Result<R, SessionError>,
+) -> Result<(R, Program), SessionError> {
+    let started = run.started;
     let catalog = &order.options.catalog;
     let (recorded, _) = load(&started.file, &started.program)?;
     let (program, findings) = match order.edited {
-        true => load(&started.file, &Disk)?,
+        true => load(&started.file, &order.options.files)?,
         false => load(&started.file, &started.program)?,
     };
-    let ended = {
+    let done = {
         let (old_checked, _) = checked(&recorded, Vec::new(), catalog);
         let (new_checked, findings) = checked(&program, findings, catalog);
         if has_errors(&findings) {
             drop(new_checked);
             return Err(SessionError::Findings(Box::new(program), findings));
         }
-        if order.edited {
-            talk.warnings(&program, &findings);
-        }
+        warn(&program, &findings);
         let old_flow = choose(&old_checked, Some(&started.workflow))?;
         let flow = choose(&new_checked, Some(&started.workflow))?;
         until::known(&new_checked, flow, order.options.until.as_deref())?;
-        let inputs = inputs(&new_checked, flow, &started, order)?;
+        let inputs = inputs(&new_checked, flow, started, order)?;
         let runtime = runtime()?;
         let _entered = runtime.enter();
-        let open = world::open(&choice, catalog, &state, shown.state.at)?;
+        let open = world::open(run.choice, catalog, run.state, run.at)?;
         let planner = Planner {
             program: &program,
             checked: &new_checked,
             flow,
             inputs,
             options: &order.options,
-            choice: &choice,
+            choice: run.choice,
             open: &open,
-            state: &state,
+            state: run.state,
             environment: started.environment.clone(),
             consented: false.into(),
         };
         let vault = Rc::new(planner.vault()?);
-        let past = known(&vault, &folder)?;
+        let past = known(&vault, &run.entries)?;
         let editing = Editing {
             order,
-            talk,
             planner: &planner,
             vault: Rc::clone(&vault),
             past: &past,
@@ -91,35 +210,13 @@ pub(super) fn resume_edited(
             consented: false.into(),
             ..planner
         };
-        runtime.block_on(async {
-            looked_after(order, talk, &old, &past, &editing.vault).await?;
-            let lines = editing.review(&old).await?;
-            editing.consent(&lines)?;
-            let edited = editing.event(&lines);
-            let machine = Machine::here();
-            let driving = Driving {
-                planner: &planner,
-                vault,
-                talk,
-                folder,
-                past: past.clone(),
-                first: Event::Resumed {
-                    by: order.options.by.clone(),
-                    host: machine.host,
-                    pid: machine.pid,
-                },
-                edited: Some(edited),
-                resumed: true,
-            };
-            driving.drive().await
-        })
+        work(&runtime, &editing, &old)
     }?;
-    Ok(ended.report(program))
+    Ok((done, program))
 }
 
 struct Editing<'a, 'p> {
     order: &'a ResumeOrder,
-    talk: &'a dyn Talk,
     planner: &'a Planner<'a, 'p>,
     vault: Rc<Vault>,
     past: &'a State,
@@ -167,7 +264,7 @@ impl Editing<'_, '_> {
     }
 
     /// Nothing that is recorded is given up, and nothing done again, without a person's yes.
-    fn consent(&self, lines: &[Reviewed]) -> Result<(), SessionError> {
+    fn consent(&self, lines: &[Reviewed], talk: &dyn Talk) -> Result<(), SessionError> {
         let run = self.past.started.as_ref().map_or("", |s| s.run.as_str());
         let view = EditView {
             run,
@@ -176,7 +273,7 @@ impl Editing<'_, '_> {
         };
         let undecided = view.undecided();
         let asks = undecided == 0 && view.changes() && !self.order.options.yes;
-        let answer = self.talk.review(&view, asks);
+        let answer = talk.review(&view, asks);
         if undecided > 0 {
             let steps = crate::report::count(undecided, "step");
             return Err(SessionError::Decision(format!(
@@ -228,10 +325,10 @@ pub(super) fn side<'a>(planner: &'a Planner<'_, '_>, memo: Memo) -> Result<Side<
 }
 
 /// The journal with its secrets put back as far as they are the same still.
-fn known(vault: &Vault, folder: &RunFolder) -> Result<State, SessionError> {
+fn known(vault: &Vault, entries: &[Entry]) -> Result<State, SessionError> {
     let mut past = State::default();
-    for entry in folder.read()?.entries {
-        let event = unsealed_as_known(vault, &entry).map_err(|why| {
+    for entry in entries {
+        let event = unsealed_as_known(vault, entry).map_err(|why| {
             SessionError::Journal(format!("entry {} of the journal: {why}", entry.seq))
         })?;
         past.apply(entry.seq, entry.at, &event)

@@ -13,6 +13,7 @@ mod saved;
 mod watch;
 
 pub use drive::run;
+pub use edit::{foresee, under_way};
 pub use history::{History, find_run, history, understood};
 pub use load::{checked, choose, load, secrets_of};
 pub use plan::plan;
@@ -29,6 +30,7 @@ use crate::catalog::Catalog;
 use crate::check::{Given, InputProblem};
 use crate::cli::world::Choice;
 use crate::diag::Diagnostic;
+use crate::fetch::Project;
 use crate::journal::{self, EditVerdict, Started};
 use crate::package::Program;
 use crate::plan::{CriticalPath, Graph};
@@ -100,6 +102,8 @@ pub struct Order {
 #[derive(Clone, Debug)]
 pub struct Options {
     pub catalog: Catalog,
+    /// The project's files, and those of its libraries.
+    pub files: Project,
     pub state: PathBuf,
     pub environment: String,
     pub parallel: usize,

@@ -17,7 +17,7 @@ use crate::cli::hooks::RhaiHooks;
 use crate::cli::world::{self, Choice, Open, Operator};
 use crate::eval::Taint;
 use crate::journal::{Event, RunStatus, Started, State};
-use crate::package::{self, Program};
+use crate::package::Program;
 use crate::plan::{CriticalPath, Graph, Memo, NodeId};
 use crate::run::{Core, Embedded, InboxSource, Mode, Observer, Parts, PlanItem, Settings, drive};
 use crate::store::{Journal, MemoryJournal, StateDir, Vault};
@@ -32,7 +32,7 @@ pub fn plan(
     out: Option<&Path>,
     show: impl FnOnce(&PlanView<'_>),
 ) -> Result<(), SessionError> {
-    let (program, findings) = load(&order.file, &package::Disk)?;
+    let (program, findings) = load(&order.file, &order.options.files)?;
     let (checked, findings) = checked(&program, findings, &order.options.catalog);
     if has_errors(&findings) {
         drop(checked);

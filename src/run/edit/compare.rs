@@ -68,7 +68,7 @@ pub fn unlike(catalog: &Catalog, old: &Meaning, new: &Meaning) -> Unlike {
     }
     match schema(catalog, &new.kind) {
         Some((schema, ensured)) => bodies(catalog, &schema, ensured, old, new, &mut found),
-        None => found.fields = plain(&old.body, &new.body),
+        None => found.fields = field_changes(&old.body, &new.body),
     }
     found
 }
@@ -101,7 +101,7 @@ fn bodies(
             new: d.wanted,
         })
         .collect();
-    let raw = plain(&old.body, &new.body);
+    let raw = field_changes(&old.body, &new.body);
     found.hidden = hidden(&raw, &forth.not_comparable);
     let back = compare(catalog, schema, &old.body, &new.body, &none);
     for difference in back.differences {
@@ -148,7 +148,7 @@ fn hidden(raw: &[FieldChange], not_comparable: &[String]) -> Vec<FieldChange> {
 
 /// The hidden fields of an ensured body that are not what was written last.
 pub fn hidden_changes(old: &Json, new: &Json, not_comparable: &[String]) -> Vec<FieldChange> {
-    hidden(&plain(old, new), not_comparable)
+    hidden(&field_changes(old, new), not_comparable)
 }
 
 fn without_positions(path: &str) -> String {
@@ -166,7 +166,7 @@ fn without_positions(path: &str) -> String {
 }
 
 /// Every leaf that differs, null standing for one that is missing.
-pub fn plain(old: &Json, new: &Json) -> Vec<FieldChange> {
+pub fn field_changes(old: &Json, new: &Json) -> Vec<FieldChange> {
     let (mut before, mut after) = (BTreeMap::new(), BTreeMap::new());
     leaves("", old, &mut before);
     leaves("", new, &mut after);

@@ -19,7 +19,7 @@ mod review;
 mod walk;
 mod wishes;
 
-pub use compare::{FieldChange, Unlike, hidden_changes, unlike};
+pub use compare::{FieldChange, Unlike, field_changes, hidden_changes, unlike};
 pub use drift::{Drift, Drifted, drift};
 pub use line::Reviewed;
 pub use review::{Compared, review};

@@ -1,0 +1,38 @@
+//! `r5flow lib list`
+
+use super::{Files, refused};
+use crate::cli::failure::{Exit, Failure};
+use crate::cli::settings::Settings;
+use crate::package::content::MANIFEST;
+use crate::package::interface::interface;
+use crate::package::manifest::Manifest;
+use crate::report::libraries::{Row, table};
+
+pub fn list(settings: &Settings) -> Result<Exit, Failure> {
+    let files = Files::here(settings)?;
+    let missing = files
+        .manifest
+        .dependencies
+        .keys()
+        .filter(|name| !files.lock.libraries.contains_key(*name));
+    let mut rows: Vec<Row> = missing.map(|name| Row::missing(name)).collect();
+    for (name, locked) in &files.lock.libraries {
+        let content = files.places.content(name, locked).map_err(refused)?;
+        let text = content.get(MANIFEST).unwrap_or_default();
+        let (_, _, manifest) = Manifest::of_library(text).map_err(refused)?;
+        let offers = |module: String| {
+            let offered = interface(&content, &module);
+            (module, offered)
+        };
+        let exports = manifest.exports.into_iter().map(offers).collect();
+        rows.push(Row {
+            name: name.clone(),
+            version: locked.version.to_string(),
+            source: locked.source.to_string(),
+            direct: files.manifest.dependencies.contains_key(name),
+            exports,
+        });
+    }
+    settings.terminal.print(&table(&rows))?;
+    Ok(Exit::Done)
+}

@@ -1,0 +1,67 @@
+//! `r5flow lib verify`
+
+use super::Files;
+use crate::cli::failure::{Exit, Failure};
+use crate::cli::settings::Settings;
+use crate::fetch::Asked;
+use crate::package::content::MANIFEST;
+use crate::package::lock::Locked;
+use crate::package::manifest::Manifest;
+use crate::report::libraries::{Verified, verified};
+
+pub fn verify(settings: &Settings) -> Result<Exit, Failure> {
+    let files = Files::here(settings)?;
+    let terminal = &settings.terminal;
+    let mut wrong = 0;
+    let missing = files
+        .manifest
+        .dependencies
+        .keys()
+        .filter(|name| !files.lock.libraries.contains_key(*name));
+    let names = files.lock.libraries.keys().chain(missing);
+    for name in names {
+        let found = match files.lock.wanted(&files.manifest, name) {
+            Ok(locked) => one(&files, name, locked),
+            Err(why) => Verified::wrong(name, why),
+        };
+        wrong += usize::from(found.wrong.is_some());
+        terminal.print(&verified(&found, terminal.out))?;
+    }
+    for (service, revision) in &files.places.here.catalog {
+        let then = files
+            .lock
+            .catalog
+            .get(service)
+            .filter(|then| *then != revision);
+        if let Some(then) = then {
+            terminal.line(format_args!(
+                "note: locked with the description of `{service}` of {then}; here it is of {revision}"
+            ))?;
+        }
+    }
+    Ok(match wrong {
+        0 => Exit::Done,
+        _ => Exit::Failed,
+    })
+}
+
+fn one(files: &Files, name: &str, locked: &Locked) -> Verified {
+    let content = match files.places.content(name, locked) {
+        Ok(content) => content,
+        Err(why) => return Verified::wrong(name, why),
+    };
+    let serves = Manifest::of_library(content.get(MANIFEST).unwrap_or_default())
+        .and_then(|(_, version, manifest)| files.places.here.serves(name, &version, &manifest));
+    let asked = serves.and_then(|()| files.places.asked(locked));
+    let note = match asked {
+        Err(why) => return Verified::wrong(name, why),
+        Ok(Asked::NoAnswer(why)) => Some(format!("its tag was not looked at: {why}")),
+        Ok(Asked::Same | Asked::NoTag) => None,
+    };
+    Verified {
+        name: name.to_owned(),
+        version: Some(locked.version.to_string()),
+        wrong: None,
+        note,
+    }
+}

@@ -1,0 +1,544 @@
+//! Libraries that teams share: published, used, updated, compared, vendored, and outlived by runs.
+
+use serde_json::json;
+
+use crate::library_rig::{Machine, Published, manifest};
+
+/// What the platform team publishes.
+const IMAGE: &str = "use ./names { full }
+
+/// Reserves an address for a team.
+workflow reserve {
+  input project: string
+  /// The team's short name.
+  input team: string
+
+  at { project }
+
+  let called = full(team)
+
+  step address = ensure compute.globalAddresses(called) { description: \"of ${team}\" }
+  step second = ensure compute.globalAddresses(\"${called}-2\") { description: \"second\" }
+
+  output name = address.name
+}
+";
+
+const NAMES: &str = "hook full(team: string) -> string from \"hooks/full.rhai\"\n";
+
+/// What the product team writes.
+const SHOP: &str = "use platform-red5/image { reserve }
+
+workflow shop {
+  input project: string
+
+  step before = ensure compute.globalAddresses(\"before\", project: project)
+
+  checkpoint begun
+
+  step taken = run reserve { project, team: \"shop\" }
+
+  output name = taken.name
+}
+";
+
+const SIM: [&str; 3] = ["--sim", "--input", "project=demo"];
+
+fn published(machine: &Machine) -> Published<'_> {
+    let library = machine.library("platform-red5", "");
+    library.write("names.r5flow", NAMES);
+    library.write("hooks/full.rhai", "\"r5-\" + team\n");
+    library.version("1.0.0", IMAGE);
+    library.publish("1.0.0");
+    let renamed = IMAGE.replace("called", "label");
+    let (first, second) = (
+        "  step address = ensure compute.globalAddresses(label) { description: \"of ${team}\" }\n",
+        "  step second = ensure compute.globalAddresses(\"${label}-2\") { description: \"second\" }\n",
+    );
+    assert!(renamed.contains(&format!("{first}{second}")));
+    let reordered = renamed.replace(&format!("{first}{second}"), &format!("{second}{first}"));
+    library.version("1.0.1", &reordered);
+    library.publish("1.0.1");
+    library.version(
+        "1.1.0",
+        &reordered.replace("\"of ${team}\"", "\"for ${team}, by ${len(team)}\""),
+    );
+    library.publish("1.1.0");
+    library.version("2.0.0", &reordered.replace("-2", "-b"));
+    library.publish("2.0.0");
+    library
+}
+
+fn shop(machine: &Machine, library: &Published<'_>) {
+    machine.project("shop", &[("shop.r5flow", SHOP)]);
+    let words = ["lib", "add", &library.url(), "--version", "^1"];
+    machine
+        .run("shop", &words)
+        .ends(0)
+        .out_has("added platform-red5 1.0.0 from ");
+}
+
+fn words<'a>(words: &[&'a str]) -> Vec<&'a str> {
+    [words, &SIM].concat()
+}
+
+/// The script of two teams, from the first publication to a run that outlives everything.
+#[test]
+fn two_teams() {
+    let machine = Machine::new();
+    let library = published(&machine);
+    shop(&machine, &library);
+    machine.run("shop", &["check", "shop.r5flow"]).ends(0);
+    machine
+        .run("shop", &["lib", "list"])
+        .ends(0)
+        .out_has("platform-red5 1.0.0: ")
+        .out_has(
+            "  use platform-red5/image\n    workflow reserve(project: string, team: string) → name\n      Reserves an address for a \
+             team.\n",
+        );
+
+    // A run begins with 1.0.0, and stops in the middle.
+    machine
+        .run(
+            "shop",
+            &words(&["run", "shop.r5flow", "-y", "--until", "begun"]),
+        )
+        .ends(6);
+    let lines = machine.run("shop", &["runs", "--json"]).ends(0).lines();
+    let run = lines[1]["id"].as_str().expect("an id").to_owned();
+
+    // The diff tells the computed field, on its step, and what the run would make of it.
+    let diff = |old: &str, new: &str| {
+        let old = format!("platform-red5@{old}");
+        machine
+            .run(
+                "shop",
+                &words(&["lib", "diff", &old, new, "--in", "shop.r5flow"]),
+            )
+            .ends(0)
+    };
+    diff("1.0.0", "1.0.1")
+        .out_has("platform-red5 1.0.1 instead of platform-red5 1.0.0:\n  nothing changes\n");
+    diff("1.0.0", "1.1.0")
+        .out_has("  taken/address: changes\n      description: \"of shop\" → \"for shop, by 4\"\n  1 step differently\n")
+        .out_has(&format!("r5flow resume {run} --edited"));
+    diff("1.0.0", "platform-red5@2.0.0")
+        .out_has("taken/second")
+        .out_has("\"r5-shop-2\" → \"r5-shop-b\"");
+
+    // The update stays within ^1, and the plan is the new one.
+    machine
+        .run("shop", &["lib", "update"])
+        .ends(0)
+        .out_has("platform-red5 1.0.0 → 1.1.0\n");
+    machine
+        .run("shop", &["lib", "update"])
+        .ends(0)
+        .out_has("nothing changes\n");
+    let plan = machine
+        .run("shop", &words(&["plan", "shop.r5flow", "--json"]))
+        .ends(0);
+    assert!(plan.out.contains("for shop, by 4"), "{}", plan.out);
+
+    // With its own copies the project needs neither the cache nor anybody.
+    machine
+        .run("shop", &["lib", "vendor"])
+        .ends(0)
+        .out_has("1 library, 4 files, in vendor/r5flow");
+    machine.remove("cache");
+    std::fs::rename(machine.path("repositories"), machine.path("gone")).expect("away");
+    let offline = machine
+        .run("shop", &words(&["plan", "shop.r5flow", "--json"]))
+        .ends(0);
+    assert_eq!(offline.out, plan.out);
+    machine
+        .run("shop", &["lib", "verify"])
+        .ends(0)
+        .out_has("its tag was not looked at");
+
+    // The run goes on with what it stored: library, copies, lock and manifest are gone.
+    for file in [
+        "shop/vendor",
+        "shop/r5flow.lock",
+        "shop/r5flow.toml",
+        "work",
+        "gone",
+    ] {
+        machine.remove(file);
+    }
+    machine
+        .run("shop", &["check", "shop.r5flow"])
+        .ends(3)
+        .out_has("R0801");
+    machine.run("shop", &["resume", &run, "-y"]).ends(0);
+    let detail = machine.run("shop", &["runs", &run, "--json"]).ends(0);
+    assert!(detail.out.contains("of shop"), "{}", detail.out);
+    assert!(!detail.out.contains("for shop"), "{}", detail.out);
+}
+
+#[test]
+fn offline_after_the_first_fetch() {
+    let machine = Machine::new();
+    let library = published(&machine);
+    shop(&machine, &library);
+    machine.remove("repositories");
+    machine.run("shop", &["check", "shop.r5flow"]).ends(0);
+    machine.remove("cache");
+    machine
+        .run("shop", &["check", "shop.r5flow"])
+        .ends(3)
+        .out_has("R1101")
+        .out_has("the library `platform-red5` cannot be used")
+        .out_has("git says:");
+}
+
+#[test]
+fn the_same_lock_gives_the_same_bytes() {
+    let machine = Machine::new();
+    let library = published(&machine);
+    shop(&machine, &library);
+    for copy in ["one", "other/deeper"] {
+        for file in ["shop.r5flow", "r5flow.toml", "r5flow.lock"] {
+            machine.write(
+                &format!("{copy}/{file}"),
+                &machine.read(&format!("shop/{file}")),
+            );
+        }
+    }
+    // The newest version is another one, and nobody takes it.
+    let plan = |folder: &str, cache: &str| {
+        let cache = machine.path(cache).display().to_string();
+        let words = words(&["plan", "shop.r5flow", "--json"]);
+        machine
+            .run_with(folder, &words, &[("R5FLOW_CACHE", &cache)])
+            .ends(0)
+            .out
+    };
+    let first = plan("one", "cache");
+    assert_eq!(first, plan("other/deeper", "another-cache"));
+    assert!(first.contains("of shop"), "{first}");
+    // What is kept of it holds on the other checkout, too.
+    machine
+        .run(
+            "one",
+            &words(&["plan", "shop.r5flow", "--out", "../p.json"]),
+        )
+        .ends(0);
+    assert!(
+        machine
+            .read("p.json")
+            .contains("lib:platform-red5/image.r5flow")
+    );
+}
+
+#[test]
+fn only_what_is_exported_can_be_used() {
+    let machine = Machine::new();
+    let library = published(&machine);
+    shop(&machine, &library);
+    let check = |text: &str| {
+        machine.write("shop/x.r5flow", text);
+        machine.run("shop", &["check", "x.r5flow"]).ends(3)
+    };
+    check("use platform-red5/names { full }\n")
+        .out_has("R1102")
+        .out_has("`platform-red5` does not export `platform-red5/names`")
+        .out_has("it exports `image`");
+    check("use platform-red/image { reserve }\n")
+        .out_has("R0801")
+        .out_has("`platform-red` is no library");
+    check("use platform-red5/image { full }\n").out_has("R0202");
+    check("hook h(a: int) -> int from \"lib:platform-red5/hooks/full.rhai\"\n").out_has("R1103");
+    let run = "use platform-red5/image { reserve }\nworkflow w {\n  step a = run reserve { project: \"demo\", team: 5 }\n}\n";
+    check(run).out_has("R0301");
+}
+
+#[test]
+fn a_library_sees_only_what_it_is_given() {
+    let machine = Machine::new();
+    let library = machine.library("platform-red5", "");
+    let spy = "workflow spy {\n  input project: string\n  output seen = password\n}\n\n\
+               workflow asks {\n  input password: string\n  output seen = password\n}\n";
+    library.version("1.0.0", spy);
+    library.publish("1.0.0");
+    machine.project("shop", &[]);
+    machine.run("shop", &["lib", "add", &library.url()]).ends(0);
+    let flow = "use platform-red5/image { spy, asks }\n\nworkflow shop {\n  secret input password: string\n  \
+                step a = run spy { project: \"demo\" }\n  step b = run asks { password }\n}\n";
+    machine.write("shop/x.r5flow", flow);
+    machine
+        .run("shop", &["check", "x.r5flow"])
+        .ends(3)
+        .out_has("lib:platform-red5/image.r5flow:3:")
+        .out_has("R0202")
+        .out_has("R0311");
+}
+
+#[test]
+fn libraries_need_libraries_by_their_own_manifests() {
+    let machine = Machine::new();
+    let base = machine.library("base", "");
+    base.version("1.0.0", "let word = \"base\"\n");
+    base.publish("v1.0.0");
+    base.version("1.1.0", "let word = \"newer\"\n");
+    base.publish("v1.1.0");
+    let middle = machine.library("middle", "");
+    let needs = format!(
+        "[dependencies]\nbase = {{ git = \"{}\", version = \"^1\" }}\n",
+        base.url()
+    );
+    middle.write("r5flow.toml", &manifest("middle", "1.0.0", &needs));
+    middle.write(
+        "image.r5flow",
+        "use base/image { word }\n\nlet said = word\n",
+    );
+    middle.publish("1.0.0");
+    machine.project(
+        "shop",
+        &[(
+            "x.r5flow",
+            "use middle/image { said }\n\nworkflow w {\n  output o = said\n}\n",
+        )],
+    );
+    machine
+        .run("shop", &["lib", "add", &middle.url()])
+        .ends(0)
+        .out_has("added base 1.0.0")
+        .out_has("added middle 1.0.0");
+    assert!(
+        machine
+            .read("shop/r5flow.toml")
+            .contains("version = \"^1.0.0\"")
+    );
+    machine.run("shop", &["check", "x.r5flow"]).ends(0);
+    machine
+        .run("shop", &["lib", "update", "base"])
+        .ends(0)
+        .out_has("base 1.0.0 → 1.1.0\n");
+    // What another one needs is not for the project.
+    machine.write("shop/y.r5flow", "use base/image { word }\n");
+    machine
+        .run("shop", &["check", "y.r5flow"])
+        .ends(3)
+        .out_has("R0801");
+    // Nor may a library use what only the project names.
+    middle.write("r5flow.toml", &manifest("middle", "1.1.0", ""));
+    middle.publish("1.1.0");
+    machine.run("shop", &["lib", "add", &base.url()]).ends(0);
+    machine
+        .run("shop", &["lib", "update", "middle"])
+        .ends(0)
+        .out_has("middle 1.0.0 → 1.1.0\n");
+    machine
+        .run("shop", &["check", "x.r5flow"])
+        .ends(3)
+        .out_has("R1104")
+        .out_has("`middle` uses the library `base`, which its `r5flow.toml` does not name");
+    machine
+        .run("shop", &["lib", "remove", "bose"])
+        .ends(64)
+        .err_has("did you mean `base`?");
+    machine
+        .run("shop", &["lib", "remove", "middle"])
+        .ends(0)
+        .out_has("removed middle 1.1.0\n");
+    machine
+        .run("shop", &["lib", "remove", "base"])
+        .ends(0)
+        .out_has("removed base 1.1.0\n");
+    assert!(!machine.read("shop/r5flow.lock").contains("[[library]]"));
+}
+
+#[test]
+fn a_folder_is_taken_as_it_was_locked() {
+    let machine = Machine::new();
+    machine.write(
+        "red/r5flow.toml",
+        &manifest(
+            "red",
+            "1.0.0",
+            "[dependencies]\nblue = { path = \"../blue\" }\n",
+        ),
+    );
+    machine.write(
+        "red/image.r5flow",
+        "use blue/image { word }\n\nlet said = word\n",
+    );
+    machine.write("blue/r5flow.toml", &manifest("blue", "0.1.0", ""));
+    machine.write("blue/image.r5flow", "let word = \"a\"\n");
+    machine.project(
+        "shop",
+        &[(
+            "x.r5flow",
+            "use red/image { said }\n\nworkflow w {\n  output o = said\n}\n",
+        )],
+    );
+    machine
+        .run("shop", &["lib", "add", "../red"])
+        .ends(0)
+        .out_has("added blue 0.1.0 from the folder ../blue\n");
+    machine.run("shop", &["check", "x.r5flow"]).ends(0);
+    machine.write("blue/README.md", "not a part of it\n");
+    machine.run("shop", &["check", "x.r5flow"]).ends(0);
+    machine.write("blue/image.r5flow", "let word = \"b\"\n");
+    machine
+        .run("shop", &["check", "x.r5flow"])
+        .ends(3)
+        .out_has("R1101")
+        .out_has("`../blue` changed since it was locked");
+    machine
+        .run("shop", &["lib", "verify"])
+        .ends(1)
+        .out_has("wrong blue")
+        .out_has("good  red 1.0.0");
+    machine
+        .run("shop", &["lib", "update", "blue"])
+        .ends(0)
+        .out_has("blue 0.1.0: another content\n");
+    machine.run("shop", &["check", "x.r5flow"]).ends(0);
+}
+
+#[test]
+fn init_makes_a_project_and_leaves_what_is_there() {
+    let machine = Machine::new();
+    machine.write("my shop/.gitignore", "target\n");
+    machine
+        .run("my shop", &["lib", "list"])
+        .ends(64)
+        .err_has("r5flow init");
+    machine
+        .run("my shop", &["init"])
+        .ends(0)
+        .out_has("wrote r5flow.toml\nwrote .gitignore\n");
+    assert!(
+        machine
+            .read("my shop/r5flow.toml")
+            .starts_with("name = \"my-shop\"\nversion = \"0.1.0\"\n")
+    );
+    assert_eq!(machine.read("my shop/.gitignore"), "target\n.r5flow/\n");
+    machine
+        .run("my shop", &["init"])
+        .ends(0)
+        .out_has("this is a project already");
+    machine.write(
+        "old/r5flow.toml",
+        "marks = false\n\n[environments.live]\nprotected = true\n",
+    );
+    machine.run("old", &["init"]).ends(0);
+    assert!(
+        machine
+            .read("old/r5flow.toml")
+            .contains("marks = false\nname = \"old\"")
+    );
+    machine
+        .run("old", &["init", "--name", "Red"])
+        .ends(64)
+        .err_has("no name of a library");
+}
+
+/// A run that has used the library already is told what the upgrade makes of each of its steps.
+#[test]
+fn a_run_that_used_the_library_is_told_what_the_upgrade_makes_of_it() {
+    let machine = Machine::new();
+    let library = published(&machine);
+    let flow = SHOP.replace("  checkpoint begun\n", "").replace(
+        "\n  output",
+        "\n  checkpoint begun\n\n  step after = ensure compute.globalAddresses(\"after\", project: project)\n\n  output",
+    );
+    machine.project("shop", &[("shop.r5flow", &flow)]);
+    let add = ["lib", "add", &library.url(), "--version", "=1.0.0"];
+    machine.run("shop", &add).ends(0);
+    let run = words(&["run", "shop.r5flow", "-y", "--until", "begun"]);
+    machine.run("shop", &run).ends(6);
+    let before = machine.tree("shop/.r5flow/runs");
+    let diff = |new: &str| {
+        let diff = words(&[
+            "lib",
+            "diff",
+            "platform-red5@1.0.0",
+            new,
+            "--in",
+            "shop.r5flow",
+            "--json",
+        ]);
+        machine.run("shop", &diff).ends(0).lines()
+    };
+    let verdict = |lines: &[serde_json::Value], address: &str| {
+        let line = lines
+            .iter()
+            .find(|l| l["kind"] == "verdict" && l["address"] == address);
+        line.unwrap_or_else(|| panic!("{address}: {lines:#?}"))["verdict"].clone()
+    };
+    let same = diff("1.0.1");
+    assert_eq!(same[0]["kind"], "lib diff");
+    assert!(!same.iter().any(|l| l["kind"] == "step"), "{same:#?}");
+    for address in ["before", "taken/address", "taken/second"] {
+        assert_eq!(verdict(&same, address), "keep");
+    }
+    let last = same.last().expect("a line");
+    assert_eq!(
+        (&last["kind"], &last["outlook"]),
+        (&json!("run"), &json!("goes"))
+    );
+    let other = diff("1.1.0");
+    assert_eq!(verdict(&other, "taken/second"), "keep");
+    assert_ne!(verdict(&other, "taken/address"), "keep");
+    let step = |address: &str| {
+        let mut all = other.iter();
+        all.find(|l| l["kind"] == "step" && l["address"] == address)
+            .expect("a step")
+    };
+    assert_eq!(step("after")["new"], "not reached");
+    let step = step("taken/address");
+    assert_eq!(step["old"], "adopt");
+    let fails = step["new"].as_str().unwrap_or_default();
+    assert!(
+        fails.starts_with("fails: what is there differs: `description` is \"of shop\""),
+        "{step}"
+    );
+    // Looking changed nothing of the run.
+    assert_eq!(machine.tree("shop/.r5flow/runs"), before);
+    // An edited resume takes what the lock says now.
+    machine
+        .run(
+            "shop",
+            &["lib", "add", &library.url(), "--version", "=1.0.1"],
+        )
+        .ends(0);
+    machine
+        .run("shop", &["resume", "--edited", "-y"])
+        .ends(0)
+        .err_has("5 steps: 4 keep, 1 new");
+}
+
+/// What fails is told, and the project stays as it is.
+#[test]
+fn versions_that_cannot_be_compared() {
+    let machine = Machine::new();
+    let library = published(&machine);
+    shop(&machine, &library);
+    let diff = |old: &str, new: &str| {
+        let words = words(&["lib", "diff", old, new, "--in", "shop.r5flow"]);
+        machine.run("shop", &words)
+    };
+    diff("1.0.0", "1.1.0")
+        .ends(64)
+        .err_has("`1.0.0` names no library and version");
+    diff("platform-red5@1.0.0", "other@1.1.0")
+        .ends(64)
+        .err_has("are two libraries");
+    diff("platform-red5@1.0", "1.1.0")
+        .ends(64)
+        .err_has("`1.0` is no version");
+    diff("nobody@1.0.0", "1.1.0")
+        .ends(64)
+        .err_has("needs no library `nobody`");
+    diff("platform-red5@1.0.0", "3.0.0")
+        .ends(1)
+        .err_has("this project asks for =3.0.0; there are 1.0.0");
+    machine
+        .run("shop", &["lib", "update", "platform-red"])
+        .ends(64)
+        .err_has("did you mean `platform-red5`?");
+}

@@ -1,0 +1,618 @@
+//! What a library, its repository, its copies or its address could be made to do, and does not.
+//!
+//! Every attack is tried on every way: a project that adds the library, one that updates it, one that keeps
+//! copies, and a run under way. Each is refused in words, and nothing outside of the cache changes.
+
+use std::path::PathBuf;
+
+use crate::harness::Words;
+use crate::library_rig::{Machine, Published, manifest};
+
+const FLOW: &str = "use red/image { word }
+
+workflow w {
+  input project: string
+  at { project }
+  step first = ensure compute.globalAddresses(\"first\")
+  checkpoint begun
+  step second = ensure compute.globalAddresses(word)
+}
+";
+
+const WORD: &str = "let word = \"one\"\n";
+
+/// A machine with the library `red` 1.0.0, a project that uses it, and a run of the project under way.
+fn prepared(machine: &Machine) -> Published<'_> {
+    let library = machine.library("red", "");
+    library.version("1.0.0", WORD);
+    library.publish("1.0.0");
+    machine.project("shop", &[("x.r5flow", FLOW)]);
+    machine.project("fresh", &[("x.r5flow", FLOW)]);
+    machine
+        .run("shop", &["lib", "add", &library.url(), "--version", "^1"])
+        .ends(0);
+    let words = [
+        "run",
+        "x.r5flow",
+        "-y",
+        "--sim",
+        "--input",
+        "project=demo",
+        "--until",
+        "begun",
+    ];
+    machine.run("shop", &words).ends(6);
+    library
+}
+
+/// Runs a command that must be refused, and looks that it changed nothing but the cache.
+#[track_caller]
+fn refused(machine: &Machine, folder: &str, words: &[&str], code: i32) -> Words {
+    let outside = || {
+        let mut all = machine.tree("");
+        let cache = machine.path("cache");
+        // The folder of the cache itself may be made.
+        all.retain(|path: &PathBuf, _| !path.starts_with(&cache));
+        all
+    };
+    let before = outside();
+    let said = machine.run(folder, words).ends(code);
+    let after = outside();
+    let changed: Vec<&PathBuf> = after
+        .iter()
+        .filter(|(path, bytes)| before.get(*path) != Some(*bytes))
+        .map(|(path, _)| path)
+        .chain(before.keys().filter(|path| !after.contains_key(*path)))
+        .collect();
+    assert!(changed.is_empty(), "{words:?} changed {changed:?}");
+    assert_only_copies(machine);
+    said
+}
+
+/// The cache holds packed libraries and nothing else: no name of a library became a file.
+#[track_caller]
+fn assert_only_copies(machine: &Machine) {
+    let cache = machine.path("cache");
+    if !cache.exists() {
+        return;
+    }
+    for (path, _) in machine.tree("cache") {
+        let name = path
+            .strip_prefix(&cache)
+            .expect("inside")
+            .to_string_lossy()
+            .into_owned();
+        let copy = name
+            .strip_prefix("libraries/")
+            .and_then(|n| n.strip_suffix(".json"))
+            .is_some_and(|n| n.len() == 64);
+        assert!(
+            copy || ["", "libraries", "fetching"].contains(&name.as_str()),
+            "{name}"
+        );
+    }
+}
+
+/// The run that began with 1.0.0 goes on with what it stored.
+#[track_caller]
+fn the_run_goes_on(machine: &Machine) {
+    machine.run("shop", &["resume", "-y"]).ends(0);
+    let told = machine.run("shop", &["runs", "--json"]).ends(0);
+    assert!(told.out.contains("\"done\""), "{}", told.out);
+}
+
+/// A bad version 1.1.0: nobody takes it, and those who have 1.0.0 keep it.
+#[track_caller]
+fn a_bad_version(machine: &Machine, library: &Published<'_>, told: &str) {
+    let url = library.url();
+    refused(
+        machine,
+        "fresh",
+        &["lib", "add", &url, "--version", "=1.1.0"],
+        1,
+    )
+    .err_has(told);
+    refused(machine, "fresh", &["lib", "add", &url, "--tag", "1.1.0"], 1).err_has(told);
+    refused(machine, "shop", &["lib", "update"], 1).err_has(told);
+    let words = [
+        "lib",
+        "diff",
+        "red@1.0.0",
+        "1.1.0",
+        "--in",
+        "x.r5flow",
+        "--sim",
+        "--input",
+        "project=demo",
+    ];
+    refused(machine, "shop", &words, 1).err_has(told);
+    machine.run("shop", &["lib", "vendor"]).ends(0);
+    machine.run("shop", &["check", "x.r5flow"]).ends(0);
+    the_run_goes_on(machine);
+}
+
+/// A tree of objects, as no honest git would write it, tagged 1.1.0.
+fn forged(machine: &Machine, library: &Published<'_>, entries: &[(&str, &str, &str)]) {
+    let work = library.work();
+    library.version("1.1.0", WORD);
+    library.commit("1.1.0");
+    let mut lines = library.git(&["ls-tree", "HEAD"]);
+    for (mode, name, text) in entries {
+        let id = match *mode {
+            "160000" => "1".repeat(40),
+            "040000" => {
+                let blob = machine.git_with(&work, &["hash-object", "-w", "--stdin"], text);
+                machine.git_with(
+                    &work,
+                    &["mktree"],
+                    &format!("100644 blob {blob}\timage.r5flow\n"),
+                )
+            }
+            _ => machine.git_with(&work, &["hash-object", "-w", "--stdin"], text),
+        };
+        let kind = match *mode {
+            "160000" => "commit",
+            "040000" => "tree",
+            _ => "blob",
+        };
+        lines.push_str(&format!("\n{mode} {kind} {id}\t{name}"));
+    }
+    let tree = machine.git_with(&work, &["mktree", "--missing"], &format!("{lines}\n"));
+    let commit = library.git(&["commit-tree", &tree, "-m", "forged"]);
+    library.git(&["tag", "-f", "1.1.0", &commit]);
+    library.push();
+}
+
+#[test]
+fn a_moved_tag() {
+    let machine = Machine::new();
+    let library = prepared(&machine);
+    library.write("image.r5flow", "let word = \"evil\"\n");
+    library.publish("1.0.0");
+    let told = "the tag 1.0.0 of ";
+    let url = library.url();
+    refused(&machine, "shop", &["lib", "update"], 1)
+        .err_has(told)
+        .err_has("was moved");
+    refused(
+        &machine,
+        "shop",
+        &["lib", "add", &url, "--version", "^1"],
+        1,
+    )
+    .err_has(told);
+    refused(&machine, "shop", &["lib", "verify"], 1)
+        .out_has(told)
+        .out_has("was moved");
+    // What is here already is the version that was published first.
+    refused(&machine, "shop", &["check", "x.r5flow"], 0);
+    machine.remove("cache");
+    refused(&machine, "shop", &["check", "x.r5flow"], 3)
+        .out_has("R1101")
+        .out_has("was moved");
+    refused(&machine, "shop", &["lib", "vendor"], 1).err_has(told);
+    refused(&machine, "shop", &["resume", "--edited", "-y"], 3).err_has("R1101");
+    the_run_goes_on(&machine);
+}
+
+#[test]
+fn a_tag_that_is_gone() {
+    let machine = Machine::new();
+    let library = prepared(&machine);
+    machine.git("repositories/red.git", &["tag", "-d", "1.0.0"]);
+    refused(&machine, "shop", &["lib", "update"], 1).err_has("is gone");
+    refused(&machine, "fresh", &["lib", "add", &library.url()], 1).err_has("no tag is a version");
+    the_run_goes_on(&machine);
+}
+
+#[test]
+fn an_edited_cache() {
+    let machine = Machine::new();
+    let library = prepared(&machine);
+    let copies = machine.tree("cache/libraries");
+    let (file, bytes) = copies
+        .iter()
+        .find(|(path, _)| path.is_file())
+        .expect("a copy");
+    let text = String::from_utf8(bytes.clone()).expect("text");
+    std::fs::write(file, text.replace("one", "two")).expect("written");
+    let told = "the copy in the cache was changed";
+    refused(&machine, "shop", &["check", "x.r5flow"], 3)
+        .out_has("R1101")
+        .out_has(told);
+    refused(&machine, "shop", &["lib", "vendor"], 1).err_has(told);
+    refused(&machine, "shop", &["lib", "verify"], 1).out_has(told);
+    refused(&machine, "shop", &["lib", "update"], 1).err_has(told);
+    refused(
+        &machine,
+        "shop",
+        &["lib", "add", &library.url(), "--version", "^1"],
+        1,
+    )
+    .err_has(told);
+    refused(&machine, "shop", &["resume", "--edited", "-y"], 3).err_has(told);
+    the_run_goes_on(&machine);
+    // As the message says: without that copy it is fetched again.
+    std::fs::remove_file(file).expect("removed");
+    machine.run("shop", &["check", "x.r5flow"]).ends(0);
+}
+
+#[test]
+fn an_edited_copy_of_the_project() {
+    let machine = Machine::new();
+    prepared(&machine);
+    machine.run("shop", &["lib", "vendor"]).ends(0);
+    machine.write(
+        "shop/vendor/r5flow/red/image.r5flow",
+        "let word = \"evil\"\n",
+    );
+    refused(&machine, "shop", &["check", "x.r5flow"], 3)
+        .out_has("R1101")
+        .out_has("is not what `r5flow.lock` says");
+    refused(&machine, "shop", &["lib", "verify"], 1).out_has("wrong red");
+    the_run_goes_on(&machine);
+    machine.run("shop", &["lib", "vendor"]).ends(0);
+    machine.run("shop", &["check", "x.r5flow"]).ends(0);
+}
+
+#[cfg(unix)]
+#[test]
+fn copies_that_would_leave_the_project_by_a_link() {
+    let machine = Machine::new();
+    prepared(&machine);
+    machine.write("elsewhere/precious", "");
+    std::os::unix::fs::symlink(machine.path("elsewhere"), machine.path("shop/vendor"))
+        .expect("a link");
+    refused(&machine, "shop", &["lib", "vendor"], 1).err_has("is a symbolic link");
+    the_run_goes_on(&machine);
+}
+
+#[test]
+fn a_symbolic_link_out_of_the_library() {
+    let machine = Machine::new();
+    let library = prepared(&machine);
+    forged(
+        &machine,
+        &library,
+        &[("120000", "passwd.r5flow", "/etc/passwd")],
+    );
+    a_bad_version(&machine, &library, "`passwd.r5flow` is a symbolic link");
+}
+
+#[test]
+fn a_submodule() {
+    let machine = Machine::new();
+    let library = prepared(&machine);
+    forged(&machine, &library, &[("160000", "more", "")]);
+    a_bad_version(&machine, &library, "`more` is a submodule");
+}
+
+#[test]
+fn names_that_lead_elsewhere() {
+    for name in ["..", ".git", ".GiT", "a\\..\\b", "c:"] {
+        let machine = Machine::new();
+        let library = prepared(&machine);
+        forged(&machine, &library, &[("040000", name, "let a = 1\n")]);
+        let told = format!(
+            "`{}/image.r5flow` is no name for a file of a library",
+            name.escape_debug()
+        );
+        a_bad_version(&machine, &library, &told);
+    }
+}
+
+#[test]
+fn names_that_differ_in_case_only() {
+    let machine = Machine::new();
+    let library = prepared(&machine);
+    forged(
+        &machine,
+        &library,
+        &[("100644", "Image.r5flow", "let a = 1\n")],
+    );
+    a_bad_version(&machine, &library, "differ in capital letters only");
+}
+
+#[test]
+fn paths_in_the_text_that_leave_the_library() {
+    let machine = Machine::new();
+    let library = prepared(&machine);
+    machine.write("shop/secret.r5flow", "let word = \"stolen\"\n");
+    machine.write("shop/secret.rhai", "1\n");
+    let spying = [
+        "use ../../shop/secret { word }\n",
+        "hook word() -> int from \"../../../shop/secret.rhai\"\n",
+        "hook word() -> int from \"/etc/passwd\"\n",
+        "hook word() -> int from \"../lib:blue/x.rhai\"\n",
+    ];
+    for (n, text) in spying.iter().enumerate() {
+        let version = format!("1.{}.0", n + 1);
+        library.version(&version, text);
+        library.publish(&version);
+        machine.run("shop", &["lib", "update"]).ends(0);
+        let said = refused(&machine, "shop", &["check", "x.r5flow"], 3);
+        said.out_has("R1103")
+            .out_has("leaves the library `red`")
+            .never_has("stolen");
+    }
+    refused(&machine, "shop", &["resume", "--edited", "-y"], 3).err_has("R1103");
+    the_run_goes_on(&machine);
+}
+
+#[test]
+fn a_repository_that_is_too_much() {
+    let machine = Machine::new();
+    let library = prepared(&machine);
+    for n in 0..1001 {
+        library.write(&format!("many/m{n}.r5flow"), "");
+    }
+    library.version("1.1.0", WORD);
+    library.publish("1.1.0");
+    a_bad_version(&machine, &library, "1000 are the most");
+    let machine = Machine::new();
+    let library = prepared(&machine);
+    library.write("large.r5flow", &"// x\n".repeat(1 << 20));
+    library.version("1.1.0", WORD);
+    library.publish("1.1.0");
+    a_bad_version(&machine, &library, "`large.r5flow` is larger than 4 MiB");
+}
+
+#[test]
+fn libraries_in_a_circle() {
+    let machine = Machine::new();
+    let red = prepared(&machine);
+    let blue = machine.library("blue", "");
+    let needs = |other: &Published<'_>, name: &str| {
+        format!(
+            "[dependencies]\n{name} = {{ git = \"{}\", version = \"^1.1\" }}\n",
+            other.url()
+        )
+    };
+    blue.write(
+        "r5flow.toml",
+        &manifest("blue", "1.1.0", &needs(&red, "red")),
+    );
+    blue.write("image.r5flow", WORD);
+    blue.publish("1.1.0");
+    red.write(
+        "r5flow.toml",
+        &manifest("red", "1.1.0", &needs(&blue, "blue")),
+    );
+    red.publish("1.1.0");
+    let told = "need each other in a circle: `blue` → `red` → `blue`";
+    refused(&machine, "fresh", &["lib", "add", &red.url()], 1).err_has(told);
+    not_taken(&machine, told);
+}
+
+/// A version that is good and does not fit: the update says so and goes on without it.
+#[track_caller]
+fn not_taken(machine: &Machine, told: &str) {
+    let before = machine.read("shop/r5flow.lock");
+    machine
+        .run("shop", &["lib", "update"])
+        .ends(0)
+        .out_has("nothing changes")
+        .err_has("note: red 1.1.0 is passed over: ")
+        .err_has(told);
+    assert_eq!(machine.read("shop/r5flow.lock"), before);
+    machine.run("shop", &["lib", "vendor"]).ends(0);
+    the_run_goes_on(machine);
+}
+
+#[test]
+fn two_versions_that_cannot_meet() {
+    let machine = Machine::new();
+    let red = prepared(&machine);
+    let base = machine.library("base", "");
+    for version in ["1.0.0", "2.0.0"] {
+        base.version(version, WORD);
+        base.publish(version);
+    }
+    let needs = format!(
+        "[dependencies]\nbase = {{ git = \"{}\", version = \"^2\" }}\n",
+        base.url()
+    );
+    red.write("r5flow.toml", &manifest("red", "1.1.0", &needs));
+    red.publish("1.1.0");
+    for project in ["shop", "fresh"] {
+        machine
+            .run(project, &["lib", "add", &base.url(), "--version", "^1"])
+            .ends(0);
+    }
+    let told = "no version of `base` suits everybody: this project asks for ^1, `red` 1.1.0 asks for ^2; there are 1.0.0, \
+                2.0.0";
+    refused(&machine, "fresh", &["lib", "add", &red.url()], 1).err_has(told);
+    not_taken(&machine, told);
+}
+
+#[test]
+fn a_library_that_needs_what_is_not_here() {
+    for (needs, told) in [
+        (
+            "[catalog]\ncompute = \"20991231\"\n",
+            "needs the description of `compute` of 20991231 or later",
+        ),
+        ("[catalog]\nnovel = \"1\"\n", "needs the service `novel`"),
+    ] {
+        let machine = Machine::new();
+        let red = prepared(&machine);
+        red.write("r5flow.toml", &manifest("red", "1.1.0", needs));
+        red.publish("1.1.0");
+        refused(&machine, "fresh", &["lib", "add", &red.url()], 1).err_has(told);
+        not_taken(&machine, told);
+    }
+    let machine = Machine::new();
+    let red = prepared(&machine);
+    red.write("r5flow.toml", &manifest("red", "1.1.0", ""));
+    let text = machine.read(&format!("{}/r5flow.toml", red.work()));
+    red.write(
+        "r5flow.toml",
+        &text.replace("exports", "r5flow = \">=99\"\nexports"),
+    );
+    red.publish("1.1.0");
+    refused(&machine, "fresh", &["lib", "add", &red.url()], 1)
+        .err_has("needs r5flow >=99, and this is 0.1.0");
+    not_taken(&machine, "needs r5flow >=99");
+}
+
+#[test]
+fn an_address_that_git_would_read_as_something_else() {
+    let touch = |machine: &Machine| machine.path("pwned").display().to_string();
+    let addresses: [fn(&str) -> String; 5] = [
+        |file| format!("--upload-pack=touch {file}"),
+        |file| format!("ext::sh -c touch% {file}"),
+        |file| format!("ext::touch\u{a0}{file}"),
+        |file| format!("ssh://-oProxyCommand=touch,{file}/x"),
+        |file| format!("-oProxyCommand=touch,{file}:x"),
+    ];
+    for address in addresses {
+        let machine = Machine::new();
+        prepared(&machine);
+        let address = address(&touch(&machine));
+        let pwned = machine.path("pwned");
+        refused(
+            &machine,
+            "fresh",
+            &["lib", "add", &address, "--version", "^1"],
+            64,
+        )
+        .err_has("error: ");
+        refused(
+            &machine,
+            "fresh",
+            &["lib", "add", "--tag", "1", "--", &address],
+            64,
+        );
+        // What the command refuses, somebody may have written by hand.
+        let written = machine.read("shop/r5flow.toml");
+        let (before, after) = written.split_once("git = \"").expect("a source");
+        let (_, after) = after.split_once('"').expect("its end");
+        machine.write(
+            "shop/r5flow.toml",
+            &format!("{before}git = \"{address}\"{after}"),
+        );
+        for words in [
+            &["lib", "update"][..],
+            &["lib", "vendor"],
+            &["lib", "verify"],
+        ] {
+            refused(&machine, "shop", words, 64).err_has("the dependency `red`");
+        }
+        refused(&machine, "shop", &["check", "x.r5flow"], 3).out_has("R1101");
+        machine.write("shop/r5flow.toml", &written);
+        let lock = machine.read("shop/r5flow.lock");
+        let (before, after) = lock.split_once("git = \"").expect("a source");
+        let (_, after) = after.split_once('"').expect("its end");
+        machine.write(
+            "shop/r5flow.lock",
+            &format!("{before}git = \"{address}\"{after}"),
+        );
+        refused(&machine, "shop", &["lib", "update"], 64).err_has("`r5flow.lock`: `red`");
+        refused(&machine, "shop", &["check", "x.r5flow"], 3).out_has("R1101");
+        the_run_goes_on(&machine);
+        assert!(!pwned.exists());
+    }
+}
+
+#[test]
+fn refs_that_git_would_read_as_options() {
+    let machine = Machine::new();
+    let library = prepared(&machine);
+    let url = library.url();
+    let option = format!("--upload-pack=touch {}", machine.path("pwned").display());
+    for flag in ["--tag", "--branch", "--revision"] {
+        refused(&machine, "fresh", &["lib", "add", &url, flag, &option], 64);
+    }
+    refused(
+        &machine,
+        "fresh",
+        &["lib", "add", &url, "--tag", "1.0.0", "--folder", "../x"],
+        64,
+    )
+    .err_has("no folder");
+    assert!(!machine.path("pwned").exists());
+}
+
+#[cfg(unix)]
+#[test]
+fn no_hook_and_no_template_of_git_runs() {
+    use std::os::unix::fs::PermissionsExt;
+    let machine = Machine::new();
+    let library = machine.library("red", "");
+    library.version("1.0.0", WORD);
+    library.publish("1.0.0");
+    let pwned = machine.path("pwned").display().to_string();
+    for folder in ["evil", "template/hooks"] {
+        for hook in [
+            "reference-transaction",
+            "post-checkout",
+            "post-merge",
+            "pre-auto-gc",
+        ] {
+            let file = format!("{folder}/{hook}");
+            machine.write(&file, &format!("#!/bin/sh\ntouch {pwned}\n"));
+            let rights = std::fs::Permissions::from_mode(0o755);
+            std::fs::set_permissions(machine.path(&file), rights).expect("rights");
+        }
+    }
+    let config = format!(
+        "[core]\n\thooksPath = {}\n[init]\n\ttemplateDir = {}\n",
+        machine.path("evil").display(),
+        machine.path("template").display()
+    );
+    machine.project("shop", &[]);
+    machine.write("home/.gitconfig", &config);
+    machine.run("shop", &["lib", "add", &library.url()]).ends(0);
+    assert!(!machine.path("pwned").exists());
+    assert_only_copies(&machine);
+}
+
+#[test]
+fn a_password_in_an_address_is_not_written_down() {
+    let machine = Machine::new();
+    machine.project("shop", &[]);
+    for address in [
+        "https://ada:sesame@example.com/x",
+        "ssh://ada:sesame@example.com/x",
+    ] {
+        refused(&machine, "shop", &["lib", "add", address], 64)
+            .err_has("it is written into files that everybody reads")
+            .never_has("sesame");
+    }
+    for address in ["http://example.com/x", "git://example.com/x"] {
+        refused(&machine, "shop", &["lib", "add", address], 64)
+            .err_has("is no way to fetch a library");
+    }
+}
+
+#[test]
+fn a_lock_that_somebody_made_up() {
+    let machine = Machine::new();
+    prepared(&machine);
+    let lock = machine.read("shop/r5flow.lock");
+    for (old, new, told) in [
+        (
+            "name = \"red\"",
+            "name = \"../../red\"",
+            "no name of a library",
+        ),
+        (
+            "version = \"1.0.0\"",
+            "version = \"9.0.0\"",
+            "asks for `red` ^1",
+        ),
+        ("blake3:", "blake3:0000", "its `content` is no hash"),
+        ("format = 1", "format = 7", "its form is 7"),
+    ] {
+        machine.write("shop/r5flow.lock", &lock.replacen(old, new, 1));
+        refused(&machine, "shop", &["check", "x.r5flow"], 3)
+            .out_has("R1101")
+            .out_has(told);
+    }
+    // Another content under the right name is not what the source gives.
+    let at = lock.find("blake3:").expect("a hash") + 7;
+    let other = format!("{}{}{}", &lock[..at], "0".repeat(64), &lock[at + 64..]);
+    machine.write("shop/r5flow.lock", &other);
+    refused(&machine, "shop", &["check", "x.r5flow"], 3).out_has("is not what was locked");
+    the_run_goes_on(&machine);
+}

@@ -1,0 +1,208 @@
+//! Libraries from repositories of many kinds.
+
+use crate::library_rig::{Machine, Published, manifest};
+
+const WORD: &str = "let word = \"one\"\n";
+const FLOW: &str = "use red/image { word }\n\nworkflow w {\n  output o = word\n}\n";
+
+fn made<'m>(machine: &'m Machine, folder: &'static str, format: &str) -> Published<'m> {
+    let library = machine.library_of("red", folder, format);
+    library.version("1.0.0", WORD);
+    library.publish("1.0.0");
+    library.version("1.1.0", "let word = \"two\"\n");
+    library.commit("1.1.0");
+    library
+}
+
+/// Takes the library by these words, uses it, and uses it again with an empty cache.
+#[track_caller]
+fn taken(machine: &Machine, words: &[&str], version: &str) {
+    machine.project("shop", &[("x.r5flow", FLOW)]);
+    let words: Vec<&str> = ["lib", "add"].iter().chain(words).copied().collect();
+    machine
+        .run("shop", &words)
+        .ends(0)
+        .out_has(&format!("added red {version}"));
+    machine.run("shop", &["check", "x.r5flow"]).ends(0);
+    machine.remove("cache");
+    machine.run("shop", &["check", "x.r5flow"]).ends(0);
+    machine
+        .run("shop", &["lib", "verify"])
+        .ends(0)
+        .out_has(&format!("good  red {version}"));
+}
+
+#[test]
+fn a_bare_repository_and_a_work_tree() {
+    let machine = Machine::new();
+    let library = made(&machine, "", "sha1");
+    taken(&machine, &[&library.url()], "1.0.0");
+    machine.remove("shop");
+    taken(&machine, &["../work/red", "--version", "=1.0.0"], "1.0.0");
+    machine.remove("shop");
+    taken(&machine, &[&format!("file://{}", library.url())], "1.0.0");
+}
+
+#[test]
+fn annotated_tags_and_signs_before_the_version() {
+    let machine = Machine::new();
+    let library = made(&machine, "", "sha1");
+    library.git(&["tag", "-a", "-m", "the second", "v1.1.0"]);
+    library.git(&["tag", "latest"]);
+    library.push();
+    taken(&machine, &[&library.url(), "--version", "^1.1"], "1.1.0");
+    let lock = machine.read("shop/r5flow.lock");
+    let commit = library.git(&["rev-parse", "v1.1.0^{commit}"]);
+    assert!(lock.contains(&commit) && lock.contains("v1.1.0"), "{lock}");
+}
+
+#[test]
+fn ids_of_sha256() {
+    let machine = Machine::new();
+    let library = made(&machine, "", "sha256");
+    taken(&machine, &[&library.url()], "1.0.0");
+    let commit = library.git(&["rev-parse", "1.0.0^{commit}"]);
+    assert_eq!(commit.len(), 64);
+    assert!(machine.read("shop/r5flow.lock").contains(&commit));
+}
+
+#[test]
+fn a_shallow_clone() {
+    let machine = Machine::new();
+    let library = made(&machine, "", "sha1");
+    library.git(&["tag", "1.1.0"]);
+    library.push();
+    let from = format!("file://{}", library.url());
+    machine.git(
+        "repositories",
+        &[
+            "clone",
+            "-q",
+            "--bare",
+            "--depth=1",
+            "--branch=1.1.0",
+            &from,
+            "shallow.git",
+        ],
+    );
+    let shallow = machine
+        .path("repositories/shallow.git")
+        .display()
+        .to_string();
+    taken(&machine, &[&shallow], "1.1.0");
+}
+
+#[test]
+fn a_tag_a_branch_a_commit_and_a_folder() {
+    let machine = Machine::new();
+    let library = made(&machine, "libs/red", "sha1");
+    library.git(&["branch", "next"]);
+    library.git(&["tag", "stable"]);
+    library.push();
+    let url = library.url();
+    let folder = ["--folder", "libs/red"];
+    let add = |more: &[&str], version: &str| {
+        taken(
+            &machine,
+            &[&[url.as_str()], more, &folder].concat(),
+            version,
+        );
+        let lock = machine.read("shop/r5flow.lock");
+        machine.remove("shop");
+        lock
+    };
+    add(&["--version", "^1"], "1.0.0");
+    assert!(add(&["--tag", "stable"], "1.1.0").contains("stable"));
+    assert!(add(&["--branch", "next"], "1.1.0").contains("next"));
+    let first = library.git(&["rev-parse", "1.0.0^{commit}"]);
+    assert!(add(&["--revision", &first], "1.0.0").contains(&first));
+    machine.project("shop", &[]);
+    machine
+        .run(
+            "shop",
+            &[
+                "lib",
+                "add",
+                &url,
+                "--tag",
+                "stable",
+                "--folder",
+                "libs/blue",
+            ],
+        )
+        .ends(1)
+        .err_has("it has no folder `libs/blue`");
+}
+
+#[test]
+fn a_branch_moves_when_it_is_updated_only() {
+    let machine = Machine::new();
+    let library = made(&machine, "", "sha1");
+    library.push();
+    machine.project("shop", &[("x.r5flow", FLOW)]);
+    machine
+        .run("shop", &["lib", "add", &library.url(), "--branch", "main"])
+        .ends(0)
+        .out_has("added red 1.1.0");
+    library.version("1.2.0", WORD);
+    library.commit("1.2.0");
+    library.push();
+    machine.run("shop", &["lib", "verify"]).ends(0);
+    machine.write("blue/r5flow.toml", &manifest("blue", "1.0.0", ""));
+    machine.write("blue/image.r5flow", WORD);
+    let added = machine.run("shop", &["lib", "add", "../blue"]).ends(0);
+    assert_eq!(added.out, "added blue 1.0.0 from the folder ../blue\n");
+    machine
+        .run("shop", &["lib", "update"])
+        .ends(0)
+        .out_has("red 1.1.0 → 1.2.0\n");
+}
+
+#[test]
+fn a_surrounding_git_changes_nothing() {
+    let machine = Machine::new();
+    let library = made(&machine, "", "sha1");
+    machine.project("shop", &[]);
+    machine.git("shop", &["init", "-q"]);
+    let other = machine.path("shop/.git").display().to_string();
+    let before = machine.tree("shop/.git");
+    let env = [
+        ("GIT_DIR", other.as_str()),
+        ("GIT_WORK_TREE", other.as_str()),
+        ("GIT_INDEX_FILE", "/nonexistent"),
+    ];
+    machine
+        .run_with("shop", &["lib", "add", &library.url()], &env)
+        .ends(0)
+        .out_has("added red 1.0.0");
+    assert_eq!(before, machine.tree("shop/.git"));
+}
+
+#[test]
+fn what_is_no_library_is_told() {
+    let machine = Machine::new();
+    let library = machine.library("red", "");
+    library.write("r5flow.toml", &manifest("red", "1.0.0", ""));
+    library.publish("1.0.0");
+    library.version("1.0.0", WORD);
+    library.publish("1.1.0");
+    library.write("r5flow.toml", "marks = true\n");
+    library.publish("1.2.0");
+    machine.project("shop", &[]);
+    let url = library.url();
+    let add = |version: &str| {
+        machine
+            .run("shop", &["lib", "add", &url, "--version", version])
+            .ends(1)
+    };
+    add("=1.0.0").err_has("it exports `image`, and has no `image.r5flow`");
+    add("=1.1.0").err_has("the tag 1.1.0 says 1.1.0, and its `r5flow.toml` 1.0.0");
+    add("=1.2.0").err_has("says no `name` and `version`");
+    add("^3").err_has("no tag is a version that ^3 allows");
+    let nowhere = machine.path("nowhere.git").display().to_string();
+    machine
+        .run("shop", &["lib", "add", &nowhere])
+        .ends(1)
+        .err_has("git says:");
+    assert!(!machine.path("shop/r5flow.lock").exists());
+}
