@@ -13,6 +13,8 @@ pub use codes::{CODES, Code, story};
 pub enum Severity {
     Error,
     Warning,
+    /// Worth a thought; nothing is wrong.
+    Advice,
 }
 
 /// A second place that explains the first one.
@@ -62,6 +64,13 @@ impl Diagnostic {
     pub fn warning(code: Code, span: Span, message: impl Into<String>) -> Self {
         Diagnostic {
             severity: Severity::Warning,
+            ..Diagnostic::error(code, span, message)
+        }
+    }
+
+    pub fn advice(code: Code, span: Span, message: impl Into<String>) -> Self {
+        Diagnostic {
+            severity: Severity::Advice,
             ..Diagnostic::error(code, span, message)
         }
     }

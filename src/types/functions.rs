@@ -35,6 +35,7 @@ functions! {
     Fill "fill" ("text", "values") "The text with each `@NAME@` replaced; every placeholder must have a value, and every value a placeholder.";
     Flatten "flatten" ("lists") "One list of all elements of the lists.";
     Floor "floor" ("number") "The largest whole number that is not above it.";
+    Found "found" ("type") "In a policy: every resource of the type that the run read.";
     Fresh "fresh" ("step") "The step's resource, read again just before the request is sent.";
     Int "int" ("value") "A whole number from a number without fraction or from text such as \"16\".";
     Join "join" ("list", "between") "The elements as one text.";
@@ -44,6 +45,7 @@ functions! {
     Matches "matches" ("text", "pattern") "Whether the whole text matches the regular expression.";
     MergeBy "merge_by" ("key", "list", "more") "The list with the elements of `more` added, each replacing the one that has the same key; a missing list counts as empty.";
     Number "number" ("value") "A number from text.";
+    Planned "planned" ("type") "In a policy: every body of the type that the program sends.";
     Range "range" ("from", "to") "The whole numbers from the first up to, but without, the second.";
     Replace "replace" ("text", "what", "by") "The text with every occurrence replaced.";
     Reverse "reverse" ("list") "The list from its end.";

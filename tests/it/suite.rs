@@ -59,6 +59,7 @@ fn line(program: &Program, found: &Diagnostic) -> String {
     let severity = match found.severity {
         Severity::Error => "error",
         Severity::Warning => "warning",
+        Severity::Advice => "advice",
     };
     let underlined = program.sources.slice(found.span);
     let first = underlined.lines().next().unwrap_or("");
