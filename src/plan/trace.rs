@@ -4,7 +4,7 @@
 //! through, or in what a `run` step gives to its workflow. As far as the text tells, the place is the
 //! innermost of these.
 
-use super::graph::{Graph, ScopeId};
+use super::graph::{Given, Graph, ScopeId};
 use crate::check::names::{BlockKind, Flow, Global, Meaning};
 use crate::source::Span;
 use crate::syntax::ast::{self, ApiCall, Expr, ExprKind, Field, Key, Object};
@@ -163,12 +163,14 @@ impl<'p> Trace<'_, 'p> {
         match graph.names.resolve(flow, graph.scope(scope).block, name) {
             Some(Meaning::Let(l)) => self.exactly(&l.value, path, Home::Scope(scope)),
             Some(Meaning::Input(input)) => {
-                let caller = graph.frame(graph.scope(scope).frame).caller();
+                let frame = graph.frame(graph.scope(scope).frame);
+                let caller = frame.caller();
+                let told = matches!(&frame.inputs, Given::Values(all) if all.contains_key(name));
                 let given = caller
                     .and_then(|(scope, inputs)| self.object(inputs?, &longer, Home::Scope(scope)));
                 // Nobody gave it: the default stands.
                 let default = || {
-                    let default = input.default.as_ref().filter(|_| caller.is_some())?;
+                    let default = input.default.as_ref().filter(|_| !told)?;
                     self.exactly(default, path, Home::Module(flow.module))
                 };
                 given.or_else(default).or(Some(input.name.span))

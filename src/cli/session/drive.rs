@@ -18,6 +18,7 @@ use crate::cli::until;
 use crate::cli::world::{self, Mailbox, Operator, RemoteOperator};
 use crate::journal::{self, Event, RunStatus, Started, State};
 use crate::package::{self, Program};
+use crate::policy;
 use crate::run::{Embedded, End, InboxSource, Mode, Parts, drive};
 use crate::store::{LockInfo, RunFolder, StateDir, Vault};
 use crate::value::Value;
@@ -39,7 +40,13 @@ pub fn run(order: &Order, talk: &dyn Talk) -> Result<Report, SessionError> {
         let flow = choose(&checked, order.workflow.as_deref())?;
         until::known(&checked, flow, order.options.until.as_deref())?;
         match check::inputs(&checked.names, flow, order.given.clone()) {
-            Ok(inputs) => run_checked(order, talk, &program, &checked, flow, inputs),
+            Ok(inputs) => match run_checked(order, talk, &program, &checked, flow, inputs) {
+                Err(SessionError::Refused(findings)) => {
+                    drop(checked);
+                    return Err(SessionError::Findings(Box::new(program), findings));
+                }
+                ended => ended,
+            },
             Err(problems) => {
                 drop(checked);
                 return Err(SessionError::Inputs(Box::new(program), problems));
@@ -167,7 +174,7 @@ async fn consent(
     agreed: bool,
 ) -> Result<(), SessionError> {
     let agreed = agreed || planner.options.yes;
-    if agreed && planner.spares().is_none() {
+    if agreed && planner.spares().is_none() && !policy::any(planner.checked) {
         return Ok(());
     }
     let mut answer = Ok(None);
@@ -175,7 +182,12 @@ async fn consent(
     planner
         .plan(|view| {
             destroys = view.items.iter().filter(|i| i.destroys()).count();
+            let refused = has_errors(&view.findings);
+            if !refused {
+                talk.warnings(view.program, &view.findings);
+            }
             answer = match (first_failure(view), agreed) {
+                _ if refused => Err(SessionError::Refused(view.findings.clone())),
                 (Some(failure), _) => Err(failure),
                 (None, true) => Ok(Some(true)),
                 (None, false) => Ok(talk.confirm(view)),

@@ -1,0 +1,84 @@
+//! A body as the API will hold it: units converted, and filled in where the flow says nothing.
+
+use std::sync::Arc;
+
+use crate::catalog::coerce::leaf;
+use crate::catalog::{Catalog, Kind, Schema, SchemaId, Unit};
+use crate::value::{Fields, Value};
+
+/// What stands in the fields that the flow does not write.
+#[derive(Clone, Copy)]
+pub enum Rest<'v> {
+    /// The documented defaults: the resource is made by this body.
+    Defaults,
+    /// What was read.
+    Read(&'v Value),
+    /// Nobody can tell yet.
+    Unknown,
+}
+
+pub struct Completer<'c> {
+    pub catalog: &'c Catalog,
+    /// Stands for what only the run brings.
+    pub later: Value,
+}
+
+impl Completer<'_> {
+    pub fn body(&self, ty: &SchemaId, written: &Value, rest: Rest<'_>) -> Value {
+        match self.catalog.schema(ty) {
+            Some(schema) => self.object(&schema, written, rest),
+            None => written.clone(),
+        }
+    }
+
+    fn object(&self, schema: &Arc<Schema>, written: &Value, rest: Rest<'_>) -> Value {
+        let (None, Value::Map(fields)) = (&schema.other, written) else {
+            return written.clone();
+        };
+        let mut out = Fields::with_capacity(schema.fields.len());
+        for (name, field) in &schema.fields {
+            let inner = match rest {
+                Rest::Read(read) => read.get(name).map_or(Rest::Defaults, Rest::Read),
+                other => other,
+            };
+            let value = match fields.get(name) {
+                Some(Value::Unset) | None => match inner {
+                    Rest::Unknown => self.later.clone(),
+                    Rest::Read(read) => self.kind(&field.kind, field.unit, read, Rest::Read(read)),
+                    Rest::Defaults if field.output_only => self.later.clone(),
+                    Rest::Defaults => match &field.default {
+                        Some(default) => Value::from_json(default),
+                        None => continue,
+                    },
+                },
+                Some(value) => self.kind(&field.kind, field.unit, value, inner),
+            };
+            out.insert(Arc::clone(name), value);
+        }
+        Value::map(out)
+    }
+
+    fn kind(&self, kind: &Kind, unit: Option<Unit>, value: &Value, rest: Rest<'_>) -> Value {
+        match (kind, value) {
+            (_, Value::Later(_) | Value::Null) | (Kind::Any, _) => value.clone(),
+            (Kind::Schema(id), _) => self.body(id, value, rest),
+            (Kind::Inline(schema), _) => self.object(schema, value, rest),
+            // An element is written as a whole.
+            (Kind::List(element), Value::List(items)) => Value::list(
+                items
+                    .iter()
+                    .filter(|item| **item != Value::Unset)
+                    .map(|item| self.kind(element, unit, item, Rest::Defaults))
+                    .collect(),
+            ),
+            (Kind::Map(element), Value::Map(fields)) => Value::map(
+                fields
+                    .iter()
+                    .map(|(k, v)| (Arc::clone(k), self.kind(element, None, v, Rest::Defaults)))
+                    .collect(),
+            ),
+            (Kind::List(_) | Kind::Map(_), _) => value.clone(),
+            (scalar, _) => leaf(scalar, unit, value),
+        }
+    }
+}
