@@ -65,7 +65,7 @@ impl<'p> Checker<'_, 'p> {
             }
             _ => match Function::by_name(&name) {
                 Some(Function::Fresh) => self.fresh(args, span, scope),
-                Some(function @ (Function::Found | Function::Planned)) => {
+                Some(function @ (Function::Found | Function::Planned | Function::Sources)) => {
                     self.bodies(function, callee, args, scope)
                 }
                 Some(function) => self.function(function, args, span, scope),

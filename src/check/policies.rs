@@ -134,8 +134,8 @@ impl<'p> Checker<'_, 'p> {
         &mut self,
         function: Function,
         callee: &Expr,
-        args: &[Arg],
-        scope: &Scope,
+        args: &'p [Arg],
+        scope: &mut Scope,
     ) -> Type {
         let name = function.name();
         if !scope.bodies {
@@ -149,8 +149,12 @@ impl<'p> Checker<'_, 'p> {
             );
             return Type::Unknown;
         }
-        let path = match args {
-            [Arg { name: None, value }] => type_path(value),
+        let path = match (function, args) {
+            (Function::Sources, [value, Arg { name: None, value: ty }]) => {
+                self.infer(&value.value, scope);
+                type_path(ty)
+            }
+            (Function::Found | Function::Planned, [Arg { name: None, value: ty }]) => type_path(ty),
             _ => None,
         };
         let Some((path, span)) = path else {
@@ -158,9 +162,12 @@ impl<'p> Checker<'_, 'p> {
                 Diagnostic::error(
                     Code::BAD_ARGUMENTS,
                     callee.span,
-                    format!("`{name}` takes the name of one type"),
+                    format!("`{name}` takes the name of a type"),
                 )
-                .help(format!("write `{name}(compute.Firewall)`")),
+                .help(format!(
+                    "write `{name}({})`",
+                    function.params().join(", ").replace("type", "compute.Firewall")
+                )),
             );
             return Type::Unknown;
         };

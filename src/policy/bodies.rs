@@ -252,7 +252,9 @@ impl<'p> Scene<'_, 'p> {
         let mut fields = (**fields).clone();
         let id = collection.and_then(|c| c.id.as_ref());
         let name = id.and_then(|id| args.get(id));
-        let places = ["region", "zone"].map(|place| (place, args.get(place)));
+        // What has no place is in none: a global address has no region.
+        let nowhere = Value::Null;
+        let places = ["region", "zone"].map(|place| (place, args.get(place).or(Some(&nowhere))));
         for (field, value) in std::iter::once(("name", name)).chain(places) {
             if let (Some(value), Some(_), None) = (value, schema.field(field), fields.get(field)) {
                 fields.insert(Arc::from(field), value.clone());
@@ -282,6 +284,31 @@ impl<'p> Scene<'_, 'p> {
             found.push(Value::later("the run"));
         }
         found
+    }
+
+    /// The resources of a type that steps read, with what their steps address them by.
+    pub fn reads(&self, ty: &SchemaId) -> Vec<(NodeId, Value)> {
+        let nodes = self.graph.nodes();
+        nodes
+            .filter_map(|node| {
+                let step = self.step(node)?;
+                let (ActionKind::Read(call), Some(Target::Collection(collection))) =
+                    (&step.action.kind, self.target(node, step))
+                else {
+                    return None;
+                };
+                if collection.resource.as_ref() != Some(ty) {
+                    return None;
+                }
+                let args = self.args(node, call, Some(collection), None);
+                let named = self.named(ty, Value::map(Fields::new()), &args, Some(collection));
+                let completer = Completer {
+                    catalog: self.catalog,
+                    later: self.later(node),
+                };
+                Some((node, completer.body(ty, &named, Rest::Unknown)))
+            })
+            .collect()
     }
 
     fn read(&self, node: NodeId, target: &Target, ty: &SchemaId, found: &mut Vec<Value>) {

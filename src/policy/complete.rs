@@ -17,6 +17,74 @@ pub enum Rest<'v> {
     Unknown,
 }
 
+/// What is of some type in a body: the body itself, or a field at a path.
+pub struct Part {
+    pub path: Vec<String>,
+    pub ty: SchemaId,
+    pub value: Value,
+}
+
+/// Every part of a body that has a type of its own, the body first.
+pub fn parts(catalog: &Catalog, ty: &SchemaId, value: &Value) -> Vec<Part> {
+    let mut found = Vec::new();
+    Finder {
+        catalog,
+        path: Vec::new(),
+        found: &mut found,
+    }
+    .kind(&Kind::Schema(ty.clone()), value);
+    found
+}
+
+struct Finder<'c, 'f> {
+    catalog: &'c Catalog,
+    path: Vec<String>,
+    found: &'f mut Vec<Part>,
+}
+
+impl Finder<'_, '_> {
+    fn kind(&mut self, kind: &Kind, value: &Value) {
+        match (kind, value) {
+            (Kind::Schema(ty), Value::Map(_)) => {
+                self.found.push(Part {
+                    path: self.path.clone(),
+                    ty: ty.clone(),
+                    value: value.clone(),
+                });
+                if let Some(schema) = self.catalog.schema(ty) {
+                    self.fields(&schema, value);
+                }
+            }
+            (Kind::Inline(schema), Value::Map(_)) => self.fields(schema, value),
+            (Kind::List(element), Value::List(items)) => {
+                for (n, item) in items.iter().enumerate() {
+                    self.below(n.to_string(), element, item);
+                }
+            }
+            (Kind::Map(element), Value::Map(fields)) => {
+                for (key, item) in fields.iter() {
+                    self.below(key.to_string(), element, item);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn fields(&mut self, schema: &Schema, value: &Value) {
+        for (name, field) in &schema.fields {
+            if let Some(value) = value.get(name) {
+                self.below(name.to_string(), &field.kind, value);
+            }
+        }
+    }
+
+    fn below(&mut self, part: String, kind: &Kind, value: &Value) {
+        self.path.push(part);
+        self.kind(kind, value);
+        self.path.pop();
+    }
+}
+
 pub struct Completer<'c> {
     pub catalog: &'c Catalog,
     /// Stands for what only the run brings.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::Scene;
 use super::bodies::Body;
+use super::complete::{Part, parts};
 use super::waits::Wait;
 use crate::catalog::SchemaId;
 use crate::check::type_path;
@@ -20,6 +21,8 @@ use crate::value::Value;
 pub struct Room<'s, 'p> {
     scene: &'s Scene<'s, 'p>,
     bodies: Vec<Body<'p>>,
+    /// What is of some type, with the position of its body.
+    parts: Vec<(usize, Part)>,
     grows: bool,
 }
 
@@ -33,8 +36,8 @@ pub struct Subject {
 
 #[derive(Clone, Copy)]
 enum What {
-    /// By its position.
-    Body(usize),
+    /// A part of a body, by its position.
+    Part(usize),
     /// The place of its condition.
     Wait(Span),
 }
@@ -62,9 +65,15 @@ struct Local {
 
 impl<'s, 'p> Room<'s, 'p> {
     pub fn of(scene: &'s Scene<'s, 'p>) -> Self {
+        let bodies = scene.bodies();
+        let of_body = |(at, body): (usize, &Body<'_>)| {
+            let parts = parts(scene.catalog, &body.ty, &body.value);
+            parts.into_iter().map(move |part| (at, part))
+        };
         Room {
             scene,
-            bodies: scene.bodies(),
+            parts: bodies.iter().enumerate().flat_map(of_body).collect(),
+            bodies,
             grows: scene.grows(),
         }
     }
@@ -85,16 +94,30 @@ impl<'s, 'p> Room<'s, 'p> {
                 })
                 .collect();
         }
-        let bodies = self.bodies.iter().enumerate();
-        bodies
-            .filter(|(_, body)| body.ty == ty)
-            .map(|(at, body)| Subject {
-                node: body.node,
-                what: What::Body(at),
-                value: body.value.clone(),
-                it: body.it.clone(),
+        let parts = self.parts.iter().enumerate();
+        parts
+            .filter(|(_, (_, part))| part.ty == ty)
+            .map(|(n, (at, part))| Subject {
+                node: self.bodies[*at].node,
+                what: What::Part(n),
+                value: part.value.clone(),
+                it: self.read_part(*at, &part.path),
             })
             .collect()
+    }
+
+    /// What was read in the place of a part; of an element nobody can tell which it was.
+    fn read_part(&self, at: usize, path: &[String]) -> Value {
+        let body = &self.bodies[at];
+        let mut it = &body.it;
+        for part in path {
+            it = match it {
+                Value::Map(fields) => fields.get(&**part).unwrap_or(&Value::Null),
+                Value::Null => it,
+                _ => return self.scene.later(body.node),
+            };
+        }
+        it.clone()
     }
 
     pub fn rules(&self, module: ModuleId, policy: &Policy, subject: &Subject) -> Told {
@@ -117,11 +140,11 @@ impl<'s, 'p> Room<'s, 'p> {
     }
 
     fn planned(&self, ty: &SchemaId) -> Vec<Value> {
-        let of_type = self.bodies.iter().filter(|body| body.ty == *ty);
+        let of_type = self.parts.iter().filter(|(_, part)| part.ty == *ty);
         let mut all: Vec<Value> = of_type
-            .map(|body| match body.sure {
-                true => body.value.clone(),
-                false => self.scene.later(body.node),
+            .map(|(at, part)| match self.bodies[*at].sure {
+                true => part.value.clone(),
+                false => self.scene.later(self.bodies[*at].node),
             })
             .collect();
         if self.grows {
@@ -130,13 +153,24 @@ impl<'s, 'p> Room<'s, 'p> {
         all
     }
 
-    /// The position of an element of `planned(T)`.
-    fn nth(&self, ty: &SchemaId, n: usize) -> Option<usize> {
-        let bodies = self.bodies.iter().enumerate();
-        bodies
-            .filter(|(_, body)| body.ty == *ty)
-            .map(|(at, _)| at)
-            .nth(n)
+    /// The resources, written or read, of the steps that a value waits for.
+    fn sources(&self, value: &Value, ty: &SchemaId) -> Vec<Value> {
+        let Value::Later(steps) = value else {
+            return Vec::new();
+        };
+        let sent = self.bodies.iter().filter(|body| body.ty == *ty);
+        let sent = sent.map(|body| (body.node, body.value.clone()));
+        sent.chain(self.scene.reads(ty))
+            .filter(|(node, _)| steps.contains(&self.scene.graph.node(*node).address))
+            .map(|(_, value)| value)
+            .collect()
+    }
+
+    /// The place of an element of `planned(T)`.
+    fn nth(&self, ty: &SchemaId, n: usize) -> Option<Place> {
+        let of_type = self.parts.iter().filter(|(_, part)| part.ty == *ty);
+        let (at, part) = of_type.skip(n).next()?;
+        Some((*at, part.path.clone()))
     }
 
     /// What the flow wrote for a field, or else the name of what it addresses.
@@ -240,7 +274,7 @@ impl Asked<'_, '_, '_> {
     fn finding(&self, locals: &[Local]) -> Result<Diagnostic, Fault> {
         let span = match self.subject.what {
             What::Wait(until) => until,
-            What::Body(_) => match self.place(&self.rule.place, locals) {
+            What::Part(_) => match self.place(&self.rule.place, locals) {
                 Some(place) => self.room.span(&place),
                 None => self.room.addressed(self.subject.node),
             },
@@ -316,7 +350,10 @@ impl Asked<'_, '_, '_> {
                     return local.place.clone();
                 }
                 match self.subject.what {
-                    What::Body(at) if *name == self.policy.binder.text => Some((at, Vec::new())),
+                    What::Part(n) if *name == self.policy.binder.text => {
+                        let (at, part) = &self.room.parts[n];
+                        Some((*at, part.path.clone()))
+                    }
                     _ => None,
                 }
             }
@@ -345,7 +382,7 @@ impl Asked<'_, '_, '_> {
         let (Function::Planned, ty) = bodies_call(source)? else {
             return None;
         };
-        Some((self.room.nth(&ty, n)?, Vec::new()))
+        self.room.nth(&ty, n)
     }
 }
 
@@ -359,7 +396,7 @@ struct RuleNames<'n> {
 trait RuleRoom {
     fn named(&self, name: &str, span: Span) -> Evaluated;
     fn library(&self, library: &str, name: &str) -> Option<Evaluated>;
-    fn bodies(&self, function: Function, ty: &SchemaId) -> Vec<Value>;
+    fn bodies(&self, function: Function, value: &Value, ty: &SchemaId) -> Vec<Value>;
 }
 
 impl RuleRoom for Asked<'_, '_, '_> {
@@ -375,9 +412,10 @@ impl RuleRoom for Asked<'_, '_, '_> {
         self.view().of_library(self.module, library, name)
     }
 
-    fn bodies(&self, function: Function, ty: &SchemaId) -> Vec<Value> {
+    fn bodies(&self, function: Function, value: &Value, ty: &SchemaId) -> Vec<Value> {
         match function {
             Function::Planned => self.room.planned(ty),
+            Function::Sources => self.room.sources(value, ty),
             _ => self.room.scene.found(ty),
         }
     }
@@ -410,9 +448,9 @@ impl eval::Scope for RuleNames<'_> {
         Err(EvalError::new(step.span, "a policy reads nothing").into())
     }
 
-    fn bodies(&self, function: Function, ty: &Expr) -> Option<Evaluated> {
+    fn bodies(&self, function: Function, value: &Value, ty: &Expr) -> Option<Evaluated> {
         let ty = SchemaId::parse(&type_path(ty)?.0)?;
-        Some(Ok(Value::list(self.asked.bodies(function, &ty))))
+        Some(Ok(Value::list(self.asked.bodies(function, value, &ty))))
     }
 }
 
