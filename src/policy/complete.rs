@@ -1,5 +1,6 @@
 //! A body as the API will hold it: units converted, and filled in where the flow says nothing.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::catalog::coerce::leaf;
@@ -24,12 +25,14 @@ pub struct Part {
     pub value: Value,
 }
 
-/// Every part of a body that has a type of its own, the body first.
+/// Every part of a body that has a type of its own, the body first. Of what is known only later each type
+/// that may stand in it is a part that is known only later, too.
 pub fn parts(catalog: &Catalog, ty: &SchemaId, value: &Value) -> Vec<Part> {
     let mut found = Vec::new();
     Finder {
         catalog,
         path: Vec::new(),
+        hidden: BTreeSet::new(),
         found: &mut found,
     }
     .kind(&Kind::Schema(ty.clone()), value);
@@ -39,6 +42,8 @@ pub fn parts(catalog: &Catalog, ty: &SchemaId, value: &Value) -> Vec<Part> {
 struct Finder<'c, 'f> {
     catalog: &'c Catalog,
     path: Vec<String>,
+    /// Types that were met in what is known only later.
+    hidden: BTreeSet<SchemaId>,
     found: &'f mut Vec<Part>,
 }
 
@@ -56,6 +61,20 @@ impl Finder<'_, '_> {
                 }
             }
             (Kind::Inline(schema), Value::Map(_)) => self.fields(schema, value),
+            (Kind::Schema(ty), Value::Later(_)) => {
+                if self.hidden.insert(ty.clone()) {
+                    self.found.push(Part {
+                        path: self.path.clone(),
+                        ty: ty.clone(),
+                        value: value.clone(),
+                    });
+                    if let Some(schema) = self.catalog.schema(ty) {
+                        self.hidden(&schema, value);
+                    }
+                }
+            }
+            (Kind::Inline(schema), Value::Later(_)) => self.hidden(schema, value),
+            (Kind::List(element) | Kind::Map(element), Value::Later(_)) => self.kind(element, value),
             (Kind::List(element), Value::List(items)) => {
                 for (n, item) in items.iter().enumerate() {
                     self.below(n.to_string(), element, item);
@@ -72,9 +91,17 @@ impl Finder<'_, '_> {
 
     fn fields(&mut self, schema: &Schema, value: &Value) {
         for (name, field) in &schema.fields {
-            if let Some(value) = value.get(name) {
+            let shown = value.get(name);
+            if let Some(value) = shown.filter(|v| !v.is_later() || !field.output_only) {
                 self.below(name.to_string(), &field.kind, value);
             }
+        }
+    }
+
+    fn hidden(&mut self, schema: &Schema, later: &Value) {
+        let written = schema.fields.values().filter(|field| !field.output_only);
+        for field in written {
+            self.kind(&field.kind, later);
         }
     }
 

@@ -18,7 +18,8 @@ const GROWTHS: usize = 2_000;
 
 type Block = (FlowId, BlockId);
 
-/// Every workflow of the flow's own file, as often as it takes to see all of its blocks.
+/// Every workflow of the flow's own file, as often as it takes to see all of its blocks: with the
+/// defaults of its inputs, and with nothing given at all.
 pub fn each<'p>(
     checked: &'p Checked<'p>,
     catalog: &Catalog,
@@ -32,11 +33,13 @@ pub fn each<'p>(
         ])),
         ..Memo::default()
     };
-    for flow in checked.names.flows_of(root) {
+    let flows = checked.names.flows_of(root);
+    let ways = flows.flat_map(|flow| [(flow, true), (flow, false)]);
+    for (flow, defaults) in ways {
         let mut been = HashSet::new();
         for _ in 0..SKETCHES {
             let before = been.len();
-            let Some((graph, unsure)) = sketch(checked, flow, &memo, &mut been) else {
+            let Some((graph, unsure)) = sketch(checked, (flow, defaults), &memo, &mut been) else {
                 break;
             };
             see(&Scene {
@@ -56,11 +59,12 @@ pub fn each<'p>(
 
 fn sketch<'p>(
     checked: &'p Checked<'p>,
-    flow: &Flow<'p>,
+    (flow, defaults): (&Flow<'p>, bool),
     memo: &Memo,
     been: &mut HashSet<Block>,
 ) -> Option<(Graph<'p>, BTreeSet<ScopeId>)> {
-    let unknown = flow.inputs.iter().filter(|i| i.default.is_none());
+    let inputs = flow.inputs.iter();
+    let unknown = inputs.filter(|i| !defaults || i.default.is_none());
     let inputs = unknown
         .map(|i| (Arc::clone(&i.name.text), Value::later(&i.name.text)))
         .collect();
