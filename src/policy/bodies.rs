@@ -31,6 +31,13 @@ pub struct Body<'p> {
 /// What addresses one resource, as far as two steps can be compared by it.
 type Address = (Arc<str>, Vec<(Arc<str>, String)>);
 
+/// What a step made of a resource; the next one that writes it adds to that.
+struct Written {
+    address: Address,
+    ty: SchemaId,
+    value: Value,
+}
+
 impl<'p> Scene<'_, 'p> {
     /// The step of a node, when it is one.
     pub fn step(&self, node: NodeId) -> Option<&'p Step> {
@@ -59,12 +66,12 @@ impl<'p> Scene<'_, 'p> {
     }
 
     pub fn bodies(&self) -> Vec<Body<'p>> {
-        let mut before: Vec<Address> = Vec::new();
+        let mut before: Vec<Written> = Vec::new();
         let nodes = self.graph.nodes();
         nodes.filter_map(|node| self.body(node, &mut before)).collect()
     }
 
-    fn body(&self, node: NodeId, before: &mut Vec<Address>) -> Option<Body<'p>> {
+    fn body(&self, node: NodeId, before: &mut Vec<Written>) -> Option<Body<'p>> {
         let step = self.step(node)?;
         let (call, ensures) = match &step.action.kind {
             ActionKind::Ensure(call) => (call, true),
@@ -91,17 +98,17 @@ impl<'p> Scene<'_, 'p> {
         };
         let args = self.args(node, call, collection.as_deref(), method.as_deref());
         let address = address(collection.as_deref(), &args);
-        let again = address.as_ref().is_some_and(|a| before.contains(a));
-        before.extend(address);
+        let earlier = before.iter().rev().find(|w| Some(&w.address) == address.as_ref());
+        let earlier = earlier.filter(|w| w.ty == ty).map(|w| w.value.clone());
         if resource.as_ref() == Some(&ty) {
             written = self.named(&ty, written, &args, collection.as_deref());
         }
         let creates = match &method {
             Some(method) => matches!(&*method.name, "insert" | "create"),
-            None => ensures && !stops_when_absent(step) && !again,
+            None => ensures && !stops_when_absent(step),
         };
-        // What two steps change one after the other was read before either.
-        let rest = match seen.filter(|_| !again) {
+        let rest = match earlier.as_ref().or(seen) {
+            // What an earlier step wrote, or what is there.
             Some(read @ Value::Map(_)) => Rest::Read(read),
             Some(Value::Null) => Rest::Defaults,
             _ if creates => Rest::Defaults,
@@ -112,10 +119,16 @@ impl<'p> Scene<'_, 'p> {
             catalog: self.catalog,
             later: self.later(node),
         };
+        let value = completer.body(&ty, &written, rest);
+        before.extend(address.map(|address| Written {
+            address,
+            ty: ty.clone(),
+            value: value.clone(),
+        }));
         Some(Body {
             node,
             call,
-            value: completer.body(&ty, &written, rest),
+            value,
             ty,
             it: seen.cloned().unwrap_or_else(|| self.later(node)),
             sure: sent && self.is_sure(node),
