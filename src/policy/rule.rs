@@ -11,7 +11,7 @@ use crate::check::type_path;
 use crate::diag::{Code, Diagnostic};
 use crate::eval::{self, EvalError, Evaluated, Fault, Pairs, Truth};
 use crate::package::ModuleId;
-use crate::plan::{NodeId, View, written};
+use crate::plan::{NodeId, Trace, View};
 use crate::source::Span;
 use crate::syntax::ast::{Binder, Expr, ExprKind, Policy, Rule, StrPart, TypeExpr, TypeKind};
 use crate::types::functions::Function;
@@ -176,10 +176,17 @@ impl<'s, 'p> Room<'s, 'p> {
     /// What the flow wrote for a field, or else the name of what it addresses.
     fn span(&self, (at, path): &Place) -> Span {
         let body = &self.bodies[*at];
-        let scope = self.scene.graph.node(body.node).scope;
+        let trace = Trace {
+            graph: self.scene.graph,
+            memo: self.scene.memo,
+            scope: self.scene.graph.node(body.node).scope,
+            call: body.call,
+            it: Some(&body.it),
+            id: body.id.as_deref(),
+        };
         let found = (1..=path.len()).rev().find_map(|n| {
             let path: Vec<&str> = path[..n].iter().map(String::as_str).collect();
-            written(self.scene.graph, scope, body.call, &path, body.id.as_deref())
+            trace.place(&path)
         });
         found.unwrap_or_else(|| self.addressed(body.node))
     }

@@ -1,7 +1,7 @@
 //! The place in the flow that brought the field an API complains about.
 
 use super::cx::Cx;
-use crate::plan::{Work, written};
+use crate::plan::{Trace, Work};
 use crate::syntax::ast::{ActionKind, ApiCall, Step};
 use crate::wire::error::ApiError;
 use crate::wire::named;
@@ -19,15 +19,22 @@ pub fn place(cx: &Cx<'_>, error: &ApiError) -> Option<String> {
         .and_then(|m| catalog.collection(&m.collection))
         .or_else(|| catalog.collection(&words));
     let id = collection.and_then(|c| c.id.clone());
-    let graph = cx.shared.graph.borrow();
+    let (graph, memo) = (cx.shared.graph.borrow(), cx.shared.memo.borrow());
+    let trace = Trace {
+        graph: &graph,
+        memo: &memo,
+        scope: cx.scope,
+        call,
+        it: None,
+        id: id.as_deref(),
+    };
     let span = named::fields(error).iter().find_map(|field| {
         let path: Vec<&str> = field
             .split(['.', '['])
             .map(|part| part.trim_end_matches(']'))
             .collect();
-        written(&graph, cx.scope, call, &path, id.as_deref())
+        trace.place(&path)
     });
-    drop(graph);
     Some(cx.shared.stretch(span?))
 }
 
