@@ -39,6 +39,7 @@ mod reference;
 mod rig;
 mod rollback;
 mod rolling;
+mod rules;
 mod saved_plan;
 mod scheduling;
 mod seams;
