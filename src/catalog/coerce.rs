@@ -76,7 +76,9 @@ pub fn leaf(kind: &Kind, unit: Option<Unit>, value: &Value) -> Value {
         return value.clone();
     };
     match (kind, Value::from_json(&json)) {
-        (Kind::Int { .. }, Value::Str(digits)) => digits.parse().map_or(Value::Str(digits), Value::Int),
+        (Kind::Int { .. }, Value::Str(digits)) => {
+            digits.parse().map_or(Value::Str(digits), Value::Int)
+        }
         (_, other) => other,
     }
 }

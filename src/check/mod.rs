@@ -43,9 +43,9 @@ use crate::source::Span;
 use crate::syntax::ast;
 use crate::types::Type;
 
-pub use policies::{in_force, type_path};
 pub use inputs::{Given, InputProblem, inputs, inputs_known};
 use names::{BlockId, FlowId, Names};
+pub use policies::{in_force, type_path};
 use scope::Scope;
 pub use target::Target;
 

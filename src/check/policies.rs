@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::Checker;
-use super::scope::{Hooks, It, Local, Scope};
+use super::scope::{Hooks, It, Local, Phase, Scope};
 use super::target::joined;
 use crate::catalog::{NameKind, SchemaId};
 use crate::diag::{Code, Diagnostic, nearest};
@@ -48,6 +48,7 @@ impl<'p> Checker<'_, 'p> {
             it: It::Is(on.clone().nullable()),
             hooks: Hooks::Repeated("a policy"),
             bodies: true,
+            phase: Phase::Any,
             ..self.module_scope(module)
         };
         let ty = match policy.waits {
@@ -125,7 +126,9 @@ impl<'p> Checker<'_, 'p> {
         let texts = std::iter::once((&rule.message, "a message"));
         let texts = texts.chain(rule.hint.iter().map(|hint| (hint, "a hint")));
         for (text, what) in texts {
-            self.under(&rule.condition, true, scope, |c, s| c.message(text, s, what));
+            self.under(&rule.condition, true, scope, |c, s| {
+                c.message(text, s, what)
+            });
         }
     }
 
@@ -150,11 +153,28 @@ impl<'p> Checker<'_, 'p> {
             return Type::Unknown;
         }
         let path = match (function, args) {
-            (Function::Sources, [value, Arg { name: None, value: ty }]) => {
+            (
+                Function::Sources,
+                [
+                    value,
+                    Arg {
+                        name: None,
+                        value: ty,
+                    },
+                ],
+            ) => {
                 self.infer(&value.value, scope);
                 type_path(ty)
             }
-            (Function::Found | Function::Planned, [Arg { name: None, value: ty }]) => type_path(ty),
+            (
+                Function::Found | Function::Planned,
+                [
+                    Arg {
+                        name: None,
+                        value: ty,
+                    },
+                ],
+            ) => type_path(ty),
             _ => None,
         };
         let Some((path, span)) = path else {
@@ -166,7 +186,10 @@ impl<'p> Checker<'_, 'p> {
                 )
                 .help(format!(
                     "write `{name}({})`",
-                    function.params().join(", ").replace("type", "compute.Firewall")
+                    function
+                        .params()
+                        .join(", ")
+                        .replace("type", "compute.Firewall")
                 )),
             );
             return Type::Unknown;

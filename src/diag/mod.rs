@@ -6,6 +6,8 @@
 mod codes;
 pub mod render;
 
+use std::collections::HashSet;
+
 use crate::source::Span;
 pub use codes::{CODES, Code, story};
 
@@ -124,8 +126,9 @@ impl Sink {
     /// Findings in the order of the text, each place and code once.
     pub fn into_sorted(mut self) -> Vec<Diagnostic> {
         self.items.sort_by_key(|d| (d.span, d.code));
+        let mut seen = HashSet::new();
         self.items
-            .dedup_by(|a, b| a.span == b.span && a.code == b.code && a.message == b.message);
+            .retain(|d| seen.insert((d.span, d.code, d.message.clone())));
         self.items
     }
 

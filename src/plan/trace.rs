@@ -283,12 +283,7 @@ impl<'p> Walk<'_, '_, 'p> {
         }
     }
 
-    fn constant(
-        &mut self,
-        module: ModuleId,
-        name: &str,
-        path: &[&str],
-    ) -> Option<Span> {
+    fn constant(&mut self, module: ModuleId, name: &str, path: &[&str]) -> Option<Span> {
         match self.trace.graph.names.global(module, name)? {
             Global::Let(module, l) => self.exactly(&l.value, path, &Home::Module(module)),
             _ => None,

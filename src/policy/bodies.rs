@@ -68,7 +68,9 @@ impl<'p> Scene<'_, 'p> {
     pub fn bodies(&self) -> Vec<Body<'p>> {
         let mut before: Vec<Written> = Vec::new();
         let nodes = self.graph.nodes();
-        nodes.filter_map(|node| self.body(node, &mut before)).collect()
+        nodes
+            .filter_map(|node| self.body(node, &mut before))
+            .collect()
     }
 
     fn body(&self, node: NodeId, before: &mut Vec<Written>) -> Option<Body<'p>> {
@@ -98,7 +100,10 @@ impl<'p> Scene<'_, 'p> {
         };
         let args = self.args(node, call, collection.as_deref(), method.as_deref());
         let address = address(collection.as_deref(), &args);
-        let earlier = before.iter().rev().find(|w| Some(&w.address) == address.as_ref());
+        let earlier = before
+            .iter()
+            .rev()
+            .find(|w| Some(&w.address) == address.as_ref());
         let earlier = earlier.filter(|w| w.ty == ty).map(|w| w.value.clone());
         if resource.as_ref() == Some(&ty) {
             written = self.named(&ty, written, &args, collection.as_deref());

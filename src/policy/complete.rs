@@ -74,7 +74,9 @@ impl Finder<'_, '_> {
                 }
             }
             (Kind::Inline(schema), Value::Later(_)) => self.hidden(schema, value),
-            (Kind::List(element) | Kind::Map(element), Value::Later(_)) => self.kind(element, value),
+            (Kind::List(element) | Kind::Map(element), Value::Later(_)) => {
+                self.kind(element, value)
+            }
             (Kind::List(element), Value::List(items)) => {
                 for (n, item) in items.iter().enumerate() {
                     self.below(n.to_string(), element, item);

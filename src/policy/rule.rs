@@ -328,7 +328,10 @@ impl Asked<'_, '_, '_> {
         let finding = Diagnostic::warning(
             Code::BAD_POLICY,
             error.span,
-            format!("`{}` cannot be asked here: {}", self.policy.name.text, error.message),
+            format!(
+                "`{}` cannot be asked here: {}",
+                self.policy.name.text, error.message
+            ),
         )
         .related(self.room.addressed(self.subject.node), "of this step");
         match &error.help {
@@ -380,7 +383,13 @@ impl Asked<'_, '_, '_> {
     }
 
     /// The place of an element of what a loop goes through.
-    fn element(&self, source: &Expr, place: Option<&Place>, key: &Value, n: usize) -> Option<Place> {
+    fn element(
+        &self,
+        source: &Expr,
+        place: Option<&Place>,
+        key: &Value,
+        n: usize,
+    ) -> Option<Place> {
         if let Some((body, path)) = place {
             let mut path = path.clone();
             path.push(key.to_string());

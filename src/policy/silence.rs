@@ -34,7 +34,8 @@ impl<'p> Silences<'p> {
     /// All steps of a graph have been looked at.
     pub fn visited(&mut self, graph: &Graph<'p>) {
         for node in graph.nodes() {
-            self.met.extend(allows(graph, node).map(|(name, span)| (span, name)));
+            self.met
+                .extend(allows(graph, node).map(|(name, span)| (span, name)));
         }
     }
 
@@ -63,10 +64,7 @@ impl<'p> Silences<'p> {
 }
 
 /// The `allow`s of a node's step and of the `run` steps around it.
-fn allows<'p>(
-    graph: &Graph<'p>,
-    node: NodeId,
-) -> impl Iterator<Item = (&'p Name, Span)> {
+fn allows<'p>(graph: &Graph<'p>, node: NodeId) -> impl Iterator<Item = (&'p Name, Span)> {
     let here = graph.node(node);
     let mut steps: Vec<&'p Step> = match here.work {
         Work::Step(step) | Work::Enter(step) => vec![step],
@@ -80,7 +78,9 @@ fn allows<'p>(
             steps.push(step);
         }
     }
-    steps.into_iter().flat_map(|step| step.clauses.iter().filter_map(allow))
+    steps
+        .into_iter()
+        .flat_map(|step| step.clauses.iter().filter_map(allow))
 }
 
 fn allow(clause: &Clause) -> Option<(&Name, Span)> {

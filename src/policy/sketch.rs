@@ -20,11 +20,7 @@ type Block = (FlowId, BlockId);
 
 /// Every workflow of the flow's own file, as often as it takes to see all of its blocks: with the
 /// defaults of its inputs, and with nothing given at all.
-pub fn each<'p>(
-    checked: &'p Checked<'p>,
-    catalog: &Catalog,
-    see: &mut dyn FnMut(&Scene<'_, 'p>),
-) {
+pub fn each<'p>(checked: &'p Checked<'p>, catalog: &Catalog, see: &mut dyn FnMut(&Scene<'_, 'p>)) {
     let root = checked.names.program.root().id;
     let memo = Memo {
         run: Some(Value::record([
@@ -114,4 +110,3 @@ fn assumed(graph: &Graph<'_>, node: NodeId, been: &mut HashSet<Block>) -> Answer
         _ => Answer::Taken(true),
     }
 }
-

@@ -68,7 +68,11 @@ impl<'p> Scene<'_, 'p> {
         match self.target(node, step)? {
             Target::Collection(collection) => collection.resource.clone(),
             Target::Method(method) if method.reads => method.response.clone(),
-            Target::Method(method) => self.catalog.collection(&method.collection)?.resource.clone(),
+            Target::Method(method) => self
+                .catalog
+                .collection(&method.collection)?
+                .resource
+                .clone(),
         }
     }
 

@@ -13,6 +13,7 @@ use r5flow::syntax::ast::{ActionKind, Item, Stmt, Workflow};
 use serde_json::Value as Json;
 
 use crate::harness::Folder;
+use crate::suite::Bare;
 
 const EXAMPLES: [&str; 3] = ["through_let", "through_input", "in_a_workflow"];
 const NEAR: &str = "near_";
@@ -25,13 +26,15 @@ fn library() -> Vec<String> {
     let names = modules.iter().flat_map(|path| {
         let (program, findings) = load(path, &Disk).expect("a module of the library");
         assert!(findings.is_empty(), "{findings:#?}");
-        in_force(&program).map(|(_, p)| p.name.text.to_string()).collect::<Vec<_>>()
+        in_force(&program)
+            .map(|(_, p)| p.name.text.to_string())
+            .collect::<Vec<_>>()
     });
     names.collect()
 }
 
 fn program(path: &str) -> Program {
-    let (program, findings) = load(path, &Disk).unwrap_or_else(|e| panic!("{path}: {e}"));
+    let (program, findings) = load(path, &Bare).unwrap_or_else(|e| panic!("{path}: {e}"));
     assert!(findings.is_empty(), "{findings:#?}");
     program
 }
@@ -67,7 +70,9 @@ fn reach(all: &BTreeMap<&str, &Workflow>, workflow: &Workflow) -> Vec<Span> {
 
 fn concerns(found: &Diagnostic, spans: &[Span]) -> bool {
     let places = std::iter::once(found.span).chain(found.related.iter().map(|r| r.span));
-    places.into_iter().any(|p| spans.iter().any(|s| s.contains(p)))
+    places
+        .into_iter()
+        .any(|p| spans.iter().any(|s| s.contains(p)))
 }
 
 /// A near miss that has a finding, or an example that has none.
@@ -98,12 +103,20 @@ fn planned(path: &str, workflow: &str) -> Vec<(String, String, String)> {
     let root = env!("CARGO_MANIFEST_DIR");
     let folder = Folder::new(&[]);
     let path = format!("{root}/{path}");
-    let said = folder.run(&["plan", &path, workflow, "--sim", "--json"]).ends_among(&[0, 3]);
+    let said = folder
+        .run(&["plan", &path, workflow, "--sim", "--json"])
+        .ends_among(&[0, 3]);
     let text = |line: &Json, key: &str| line[key].as_str().unwrap_or_default().to_owned();
     let lines = said.lines().into_iter();
     lines
         .filter(|line| line["kind"] == "diagnostic")
-        .map(|line| (text(&line, "label"), text(&line, "severity"), text(&line, "text")))
+        .map(|line| {
+            (
+                text(&line, "label"),
+                text(&line, "severity"),
+                text(&line, "text"),
+            )
+        })
         .collect()
 }
 
@@ -116,7 +129,10 @@ fn wrong_of_plan(name: &str) -> Vec<String> {
             continue;
         }
         let label = format!("policy `{name}`");
-        let hits = planned(&path, flow).iter().filter(|(l, ..)| *l == label).count();
+        let hits = planned(&path, flow)
+            .iter()
+            .filter(|(l, ..)| *l == label)
+            .count();
         if hits != usize::from(EXAMPLES.contains(&flow)) {
             wrong.push(format!("{name}: {flow} has {hits} findings in its plan"));
         }
@@ -132,7 +148,9 @@ fn each_policy_finds_its_examples_and_lets_its_near_misses_pass() {
         let flows = workflows(&program);
         let near = flows.keys().filter(|f| f.starts_with(NEAR)).count();
         if near < 3 || EXAMPLES.iter().any(|e| !flows.contains_key(e)) {
-            wrong.push(format!("{name}: needs three examples and three near misses"));
+            wrong.push(format!(
+                "{name}: needs three examples and three near misses"
+            ));
         }
         wrong.extend(match OF_A_PLAN.contains(&&*name) {
             true => wrong_of_plan(&name),
@@ -169,14 +187,18 @@ workflow third {
 "#;
     let folder = Folder::new(&[("flow.r5flow", text)]);
     folder.run(&["check", "flow.r5flow"]).ends(0);
-    let _ = folder.run(&["run", "flow.r5flow", "first", "--sim", "--yes"]).ends(0);
+    let _ = folder
+        .run(&["run", "flow.r5flow", "first", "--sim", "--yes"])
+        .ends(0);
     let plan = |words: &[&str]| {
         let mut all = vec!["plan", "flow.r5flow"];
         all.extend(words);
         all.push("--sim");
         folder.run(&all)
     };
-    let _ = plan(&["second", "--input", "life=60"]).ends(0).never_has("R0901");
+    let _ = plan(&["second", "--input", "life=60"])
+        .ends(0)
+        .never_has("R0901");
     let _ = plan(&["third"]).ends(0).never_has("R0901");
     let _ = plan(&["second", "--input", "life=5"])
         .ends(3)
@@ -206,7 +228,9 @@ workflow main {
     ] {
         let flow = text.replace("SEVERITY", severity).replace("CLAUSE", clause);
         let folder = Folder::new(&[("flow.r5flow", &*flow)]);
-        let said = folder.run(&["run", "flow.r5flow", "--sim", "--yes"]).ends(code);
+        let said = folder
+            .run(&["run", "flow.r5flow", "--sim", "--yes"])
+            .ends(code);
         let told = said.err.contains("That is no name");
         assert_eq!(told, clause.is_empty(), "{severity} {clause}\n{}", said.err);
         let runs = folder.run(&["runs"]).ends(0);
@@ -228,13 +252,19 @@ workflow main {
 }
 "#;
     let folder = Folder::new(&[("flow.r5flow", text)]);
-    let lines = folder.run(&["check", "flow.r5flow", "--json"]).ends(0).lines();
+    let lines = folder
+        .run(&["check", "flow.r5flow", "--json"])
+        .ends(0)
+        .lines();
     assert_eq!(lines[1]["code"], "R0901");
     assert_eq!(lines[1]["severity"], "advice");
     assert_eq!(lines[1]["text"], "\"front\"");
     assert_eq!(lines[1]["help"], "Think of a better one.");
     assert_eq!(lines[2]["advice"], 1);
-    for command in [&["check", "flow.r5flow"][..], &["plan", "flow.r5flow", "--sim"]] {
+    for command in [
+        &["check", "flow.r5flow"][..],
+        &["plan", "flow.r5flow", "--sim"],
+    ] {
         let github = [("GITHUB_ACTIONS", "true")];
         let said = folder.run_with(command, &github, "").ends(0);
         let _ = said.out_has("::notice file=flow.r5flow,line=9,");
@@ -258,7 +288,9 @@ workflow main {
 "#;
     let folder = Folder::new(&[("flow.r5flow", text)]);
     let secret = [("R5FLOW_INPUT_PASSWORD", "tr0ub4dor&3")];
-    let plan = folder.run_with(&["plan", "flow.r5flow", "--sim"], &secret, "").ends(0);
+    let plan = folder
+        .run_with(&["plan", "flow.r5flow", "--sim"], &secret, "")
+        .ends(0);
     let _ = plan.out_has("is known to everybody").never_has("tr0ub4dor");
 }
 
@@ -269,9 +301,17 @@ const AS_WRITTEN: [(&str, &str, &str); 8] = [
     ("probes_blocked", "warning", "compute.healthChecks"),
     ("only_up", "warning", "\"ONLY_UP\""),
     ("timeout_above_a_day", "warning", "315_316_000"),
-    ("balancer_as_network", "warning", "\"${address.address}/32\""),
+    (
+        "balancer_as_network",
+        "warning",
+        "\"${address.address}/32\"",
+    ),
     ("restart_is_outage", "error", "\"RESTART\""),
-    ("builder_on_database", "warning", "\"global/images/sm-4-1-2\""),
+    (
+        "builder_on_database",
+        "warning",
+        "\"global/images/sm-4-1-2\"",
+    ),
 ];
 
 #[test]
@@ -279,16 +319,29 @@ fn the_manual_as_written_is_told_its_mistakes() {
     let path = "workflows/red5/as-written.r5flow";
     let first_line = |text: &str| text.lines().next().unwrap_or_default().to_owned();
     let wanted = AS_WRITTEN.map(|(policy, severity, text)| {
-        (format!("policy `{policy}`"), severity.to_owned(), text.to_owned())
+        (
+            format!("policy `{policy}`"),
+            severity.to_owned(),
+            text.to_owned(),
+        )
     });
     let program = program(path);
     let found = of_text(&program);
-    assert!(found.iter().all(|d| d.code == Code::POLICY && d.help.is_some()), "{found:#?}");
+    assert!(
+        found
+            .iter()
+            .all(|d| d.code == Code::POLICY && d.help.is_some()),
+        "{found:#?}"
+    );
     let told: Vec<_> = found
         .iter()
         .map(|d| {
             let severity = format!("{:?}", d.severity).to_lowercase();
-            (d.label.clone(), severity, first_line(program.sources.slice(d.span)))
+            (
+                d.label.clone(),
+                severity,
+                first_line(program.sources.slice(d.span)),
+            )
         })
         .collect();
     assert_eq!(told, wanted);

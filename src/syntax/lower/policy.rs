@@ -44,7 +44,8 @@ impl Lower<'_> {
             loops.extend(parts(bound).map(|b| self.binder(b, 0)));
         }
         let condition = self.optional(inner.next(), span, 0);
-        let mut text = |pair: Option<Pair>| self.optional(pair.and_then(|p| parts(p).next()), span, 0);
+        let mut text =
+            |pair: Option<Pair>| self.optional(pair.and_then(|p| parts(p).next()), span, 0);
         let message = text(inner.next());
         let hint = inner.next().map(|p| text(Some(p)));
         Rule {
