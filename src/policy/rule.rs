@@ -1,5 +1,7 @@
 //! The rules of a policy over one body or one wait, and the place that a finding underlines.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::Scene;
@@ -9,7 +11,7 @@ use super::waits::Wait;
 use crate::catalog::SchemaId;
 use crate::check::type_path;
 use crate::diag::{Code, Diagnostic};
-use crate::eval::{self, EvalError, Evaluated, Fault, Pairs, Truth};
+use crate::eval::{self, EvalError, Evaluated, Fault, Pairs, Taint, Truth};
 use crate::package::ModuleId;
 use crate::plan::{NodeId, Trace, View};
 use crate::source::Span;
@@ -24,6 +26,8 @@ pub struct Room<'s, 'p> {
     /// What is of some type, with the position of its body.
     parts: Vec<(usize, Part)>,
     grows: bool,
+    /// What `planned` and `found` gave, by function and type.
+    lists: RefCell<HashMap<(Function, SchemaId), Value>>,
 }
 
 /// What a policy looks at, one at a time.
@@ -75,6 +79,7 @@ impl<'s, 'p> Room<'s, 'p> {
             parts: bodies.iter().enumerate().flat_map(of_body).collect(),
             bodies,
             grows: scene.grows(),
+            lists: RefCell::default(),
         }
     }
 
@@ -137,6 +142,20 @@ impl<'s, 'p> Room<'s, 'p> {
             }
         }
         told
+    }
+
+    /// `planned(T)` or `found(T)`.
+    fn list(&self, function: Function, ty: &SchemaId) -> Value {
+        let key = (function, ty.clone());
+        if let Some(known) = self.lists.borrow().get(&key) {
+            return known.clone();
+        }
+        let list = Value::list(match function {
+            Function::Planned => self.planned(ty),
+            _ => self.scene.found(ty),
+        });
+        self.lists.borrow_mut().insert(key, list.clone());
+        list
     }
 
     fn planned(&self, ty: &SchemaId) -> Vec<Value> {
@@ -412,7 +431,8 @@ struct RuleNames<'n> {
 trait RuleRoom {
     fn named(&self, name: &str, span: Span) -> Evaluated;
     fn library(&self, library: &str, name: &str) -> Option<Evaluated>;
-    fn bodies(&self, function: Function, value: &Value, ty: &SchemaId) -> Vec<Value>;
+    fn taint(&self) -> Option<&dyn Taint>;
+    fn bodies(&self, function: Function, value: &Value, ty: &SchemaId) -> Value;
 }
 
 impl RuleRoom for Asked<'_, '_, '_> {
@@ -428,11 +448,15 @@ impl RuleRoom for Asked<'_, '_, '_> {
         self.view().of_library(self.module, library, name)
     }
 
-    fn bodies(&self, function: Function, value: &Value, ty: &SchemaId) -> Vec<Value> {
+    fn taint(&self) -> Option<&dyn Taint> {
+        let taint = self.room.scene.memo.taint.as_deref();
+        taint.filter(|taint| !taint.is_idle())
+    }
+
+    fn bodies(&self, function: Function, value: &Value, ty: &SchemaId) -> Value {
         match function {
-            Function::Planned => self.room.planned(ty),
-            Function::Sources => self.room.sources(value, ty),
-            _ => self.room.scene.found(ty),
+            Function::Sources => Value::list(self.room.sources(value, ty)),
+            list => self.room.list(list, ty),
         }
     }
 }
@@ -456,6 +480,10 @@ impl eval::Scope for RuleNames<'_> {
         (!bound).then(|| self.asked.library(base, member)).flatten()
     }
 
+    fn taint(&self) -> Option<&dyn Taint> {
+        self.asked.taint()
+    }
+
     fn hook(&self, _: &str, _: &[Value]) -> Option<Evaluated> {
         None
     }
@@ -466,7 +494,7 @@ impl eval::Scope for RuleNames<'_> {
 
     fn bodies(&self, function: Function, value: &Value, ty: &Expr) -> Option<Evaluated> {
         let ty = SchemaId::parse(&type_path(ty)?.0)?;
-        Some(Ok(Value::list(self.asked.bodies(function, value, &ty))))
+        Some(Ok(self.asked.bodies(function, value, &ty)))
     }
 }
 

@@ -136,7 +136,7 @@ fn check_speaks_json_and_annotates() {
     );
     assert_eq!(
         lines[2],
-        json!({ "kind": "summary", "files": 1, "errors": 1, "warnings": 0 })
+        json!({ "kind": "summary", "files": 1, "errors": 1, "warnings": 0, "advice": 0 })
     );
     f.run_with(
         &["check", "wrong.r5flow"],
@@ -201,7 +201,7 @@ fn explain_tells_the_story_of_a_code() {
     f.run(&["explain", "R9999"])
         .ends(64)
         .err_has("there is no diagnostic `R9999`")
-        .err_has("codes run from R0101 to R0801");
+        .err_has("codes run from R0101 to R0905");
 }
 
 #[test]
