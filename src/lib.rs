@@ -24,6 +24,7 @@ pub mod types;
 pub mod check;
 pub mod eval;
 pub mod plan;
+pub mod policy;
 pub mod journal;
 pub mod store;
 pub mod run;

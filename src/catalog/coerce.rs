@@ -70,6 +70,19 @@ pub fn field(
     finish(json, problems)
 }
 
+/// One plain value as its field holds it, whole numbers as such; what does not fit stays as it is.
+pub fn leaf(kind: &Kind, unit: Option<Unit>, value: &Value) -> Value {
+    let Ok(json) = scalar::scalar(kind, unit, value) else {
+        return value.clone();
+    };
+    match (kind, Value::from_json(&json)) {
+        (Kind::Int { .. }, Value::Str(digits)) => {
+            digits.parse().map_or(Value::Str(digits), Value::Int)
+        }
+        (_, other) => other,
+    }
+}
+
 /// The text of one parameter. Booleans are `true` and `false`.
 ///
 /// # Errors

@@ -97,6 +97,7 @@ impl<'p> Checker<'_, 'p> {
                     | ClauseKind::Expect(_)
                     | ClauseKind::When(_)
                     | ClauseKind::Patience { .. }
+                    | ClauseKind::Allow { .. }
             );
             if single && let Some(first) = seen.get(word) {
                 self.report(
@@ -197,6 +198,9 @@ impl<'p> Checker<'_, 'p> {
             scope
         };
         match &clause.kind {
+            ClauseKind::Allow { policy, reason } => {
+                self.allow(place.flow.module, policy, reason.as_ref());
+            }
             ClauseKind::After(refs) => self.after(place.flow, place.block, refs),
             // Checked before the body, which knows it.
             ClauseKind::When(_) => {}
@@ -435,6 +439,7 @@ fn word(kind: &ClauseKind) -> &'static str {
         ClauseKind::RepeatSafe => "repeat safe",
         ClauseKind::Undo(_) => "undo",
         ClauseKind::Protect => "protect",
+        ClauseKind::Allow { .. } => "allow",
     }
 }
 
@@ -456,7 +461,7 @@ fn illegal(kind: StepKind, clause: &ClauseKind) -> Option<&'static str> {
         return None;
     }
     let (legal, help) = match clause {
-        ClauseKind::After(_) | ClauseKind::When(_) => (true, ""),
+        ClauseKind::After(_) | ClauseKind::When(_) | ClauseKind::Allow { .. } => (true, ""),
         ClauseKind::Require(_) => (
             matches!(kind, Ensure | Call),
             "put `require` at the `ensure` or `call` that changes something, or write an `assert`",

@@ -73,6 +73,7 @@ impl Checker<'_, '_> {
                 Some(Global::Let(_, l)) => l.name.span,
                 Some(Global::Type(_, t)) => t.name.span,
                 Some(Global::Hook(_, h)) => h.name.span,
+                Some(Global::Policy(..)) => continue,
                 Some(Global::Workflow(id)) => self.names.flow(id).ast.name.span,
                 Some(Global::Module(_) | Global::Unknown) | None => continue,
             };

@@ -20,6 +20,7 @@ mod moved;
 pub mod names;
 mod operators;
 mod order;
+mod policies;
 mod repeated;
 mod scope;
 mod signatures;
@@ -44,6 +45,7 @@ use crate::types::Type;
 
 pub use inputs::{Given, InputProblem, inputs, inputs_known};
 use names::{BlockId, FlowId, Names};
+pub use policies::{in_force, type_path};
 use scope::Scope;
 pub use target::Target;
 
@@ -241,6 +243,7 @@ impl<'c, 'p> Checker<'c, 'p> {
                     ast::Item::Hook(hook) => {
                         self.hook(module.id, hook, hook_syntax);
                     }
+                    ast::Item::Policy(policy) => self.policy(module.id, policy),
                     ast::Item::Moved(moved) => self.moved(module.id, moved),
                     ast::Item::Use(_) | ast::Item::Workflow(_) | ast::Item::Broken(_) => {}
                 }

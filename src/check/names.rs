@@ -29,6 +29,7 @@ pub enum Global<'p> {
     Type(ModuleId, &'p ast::TypeDef),
     Workflow(FlowId),
     Hook(ModuleId, &'p ast::HookDef),
+    Policy(ModuleId, &'p ast::Policy),
     /// `use red5/image as image`
     Module(ModuleId),
     /// Declared, but unreadable: never a reason for a second finding.
@@ -231,6 +232,7 @@ fn declare_item<'p>(names: &mut Names<'p>, module: ModuleId, item: &'p ast::Item
         ast::Item::Let(l) => (&l.name, Global::Let(module, l)),
         ast::Item::Type(t) => (&t.name, Global::Type(module, t)),
         ast::Item::Hook(h) => (&h.name, Global::Hook(module, h)),
+        ast::Item::Policy(p) => (&p.name, Global::Policy(module, p)),
         ast::Item::Broken(ast::Broken {
             name: Some(name), ..
         }) => (name, Global::Unknown),

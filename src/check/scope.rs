@@ -60,6 +60,8 @@ pub(super) struct Scope {
     pub fresh: bool,
     pub phase: Phase,
     pub hooks: Hooks,
+    /// Whether other bodies can be seen: `planned(T)`, `found(T)`.
+    pub bodies: bool,
 }
 
 impl Scope {
@@ -75,6 +77,7 @@ impl Scope {
             fresh: false,
             phase: Phase::Text("a `let` outside a workflow"),
             hooks: Hooks::Allowed,
+            bodies: false,
         }
     }
 

@@ -129,6 +129,7 @@ impl<'p> Checker<'_, 'p> {
                 self.used.insert(hook.name.span);
                 "a hook: call it with its arguments in parentheses"
             }
+            Global::Policy(..) => "a policy: it is in force by being there",
             Global::Type(..) => "a type, no value",
             Global::Workflow(_) => "a workflow: `step x = run` runs it",
             Global::Module(_) => "a module: write the name behind a dot",

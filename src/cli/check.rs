@@ -5,6 +5,7 @@ use super::failure::{Exit, Failure};
 use super::flow;
 use super::settings::Settings;
 use crate::diag::render;
+use crate::policy;
 use crate::report::check::{Findings, finding_json};
 use crate::report::head;
 
@@ -17,7 +18,12 @@ pub fn check(args: &Check, settings: &Settings) -> Result<Exit, Failure> {
     }
     for file in &args.files {
         let (program, parsed) = flow::read(file, &settings.project()?)?;
-        let checked = flow::check(&program, parsed, &catalog);
+        let mut checked = flow::check(&program, parsed, &catalog);
+        if !checked.has_errors() {
+            let found = policy::of_text(&checked, &catalog);
+            checked.diagnostics.extend(found);
+            checked.diagnostics.sort_by_key(|d| (d.span, d.code));
+        }
         let map = &program.sources;
         let fresh = findings.add(map, checked.diagnostics);
         if args.json {

@@ -94,6 +94,7 @@ impl Failure {
             SessionError::Findings(program, findings) => {
                 flow::refusal(&program, &findings, settings)
             }
+            SessionError::Refused(_) => Failure::flow_errors(),
             SessionError::Inputs(program, problems) => inputs::refusal(&problems, &program.sources),
             SessionError::Flow {
                 place,

@@ -6,7 +6,9 @@ use super::order;
 use super::session::{self, PlanView};
 use super::settings::Settings;
 use super::talk::{Speaker, view};
+use crate::diag::render;
 use crate::journal::Reason;
+use crate::report::check::finding_json;
 use crate::report::progress::is_assertion;
 
 pub fn plan(args: &Args, settings: &Settings) -> Result<Exit, Failure> {
@@ -35,11 +37,29 @@ fn show(found: &PlanView<'_>, args: &Args, settings: &Settings) -> Result<Exit, 
     } else {
         terminal.print(&plan.text(terminal.out))?;
     }
+    tell(found, args, settings)?;
     Ok(match failing(found) {
+        _ if session::has_errors(&found.findings) => Exit::Flow,
         Some(exit) => exit,
         None if args.detailed_exitcode && found.changes() => Exit::Changes,
         None => Exit::Done,
     })
+}
+
+/// What the policies say of what would be sent.
+fn tell(found: &PlanView<'_>, args: &Args, settings: &Settings) -> Result<(), Failure> {
+    let (terminal, map) = (&settings.terminal, &found.program.sources);
+    if !args.driving.json {
+        terminal.print(&render::text(map, &found.findings, terminal.out.into()))?;
+    }
+    for finding in &found.findings {
+        if args.driving.json {
+            terminal.line(finding_json(map, finding))?;
+        } else if terminal.github {
+            terminal.line(render::github(map, finding))?;
+        }
+    }
+    Ok(())
 }
 
 /// The code of the worst thing that fails in the plan already.

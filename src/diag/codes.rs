@@ -2,7 +2,7 @@
 
 /// A diagnostic code such as `R0201`. The first two digits name the room that raises it:
 /// 01 text, 02 names, 03 types, 04 the API catalogue, 05 steps and their order, 06 inputs,
-/// 07 lints, 08 modules, 11 libraries.
+/// 07 lints, 08 modules, 09 policies, 11 libraries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Code(pub u16);
 
@@ -92,6 +92,11 @@ codes! {
     UNUSED_IMPORT = 0703;
     LINKS_AS_TEXT = 0704;
     MISSING_MODULE = 0801;
+    POLICY = 0901;
+    BAD_POLICY = 0902;
+    UNKNOWN_POLICY = 0903;
+    NO_REASON = 0904;
+    IDLE_ALLOW = 0905;
     LIBRARY_UNAVAILABLE = 1101;
     NOT_EXPORTED = 1102;
     LEAVES_LIBRARY = 1103;

@@ -6,6 +6,8 @@
 mod codes;
 pub mod render;
 
+use std::collections::HashSet;
+
 use crate::source::Span;
 pub use codes::{CODES, Code, story};
 
@@ -13,6 +15,8 @@ pub use codes::{CODES, Code, story};
 pub enum Severity {
     Error,
     Warning,
+    /// Worth a thought; nothing is wrong.
+    Advice,
 }
 
 /// A second place that explains the first one.
@@ -66,6 +70,13 @@ impl Diagnostic {
         }
     }
 
+    pub fn advice(code: Code, span: Span, message: impl Into<String>) -> Self {
+        Diagnostic {
+            severity: Severity::Advice,
+            ..Diagnostic::error(code, span, message)
+        }
+    }
+
     pub fn label(mut self, text: impl Into<String>) -> Self {
         self.label = text.into();
         self
@@ -115,8 +126,9 @@ impl Sink {
     /// Findings in the order of the text, each place and code once.
     pub fn into_sorted(mut self) -> Vec<Diagnostic> {
         self.items.sort_by_key(|d| (d.span, d.code));
+        let mut seen = HashSet::new();
         self.items
-            .dedup_by(|a, b| a.span == b.span && a.code == b.code && a.message == b.message);
+            .retain(|d| seen.insert((d.span, d.code, d.message.clone())));
         self.items
     }
 

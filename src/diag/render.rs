@@ -96,7 +96,10 @@ pub fn github(map: &SourceMap, diagnostic: &Diagnostic) -> String {
     }
     format!(
         "::{} file={},line={line},endLine={end_line},col={column},title={}::{}",
-        severity(diagnostic.severity),
+        match diagnostic.severity {
+            Severity::Advice => "notice",
+            other => severity(other),
+        },
         escape(name, true),
         diagnostic.code,
         escape(&message, false)
@@ -132,6 +135,7 @@ fn severity(severity: Severity) -> &'static str {
     match severity {
         Severity::Error => "error",
         Severity::Warning => "warning",
+        Severity::Advice => "advice",
     }
 }
 
@@ -214,6 +218,7 @@ impl miette::Diagnostic for Report<'_> {
         Some(match self.diagnostic.severity {
             Severity::Error => miette::Severity::Error,
             Severity::Warning => miette::Severity::Warning,
+            Severity::Advice => miette::Severity::Advice,
         })
     }
 

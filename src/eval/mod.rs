@@ -81,6 +81,10 @@ pub trait Scope {
     fn hook(&self, name: &str, args: &[Value]) -> Option<Evaluated>;
     /// The resource of the step that `fresh(step)` names.
     fn fresh(&self, step: &Expr) -> Evaluated;
+    /// `planned(T)`, `found(T)` or `sources(value, T)`; only the rules of policies see other bodies.
+    fn bodies(&self, _function: Function, _value: &Value, _ty: &Expr) -> Option<Evaluated> {
+        None
+    }
     /// Who is told what is made of secrets; `None` when there are none.
     fn taint(&self) -> Option<&dyn Taint> {
         None
@@ -406,6 +410,18 @@ impl Evaluator<'_> {
                 EvalError::new(callee.span, "only functions and hooks can be called").into(),
             );
         };
+        if let Some(function @ (Function::Found | Function::Planned | Function::Sources)) =
+            Function::by_name(name)
+            && let Some((ty, before)) = args.split_last()
+        {
+            let value = match before.first() {
+                Some(value) => self.expr(&value.value, env)?,
+                None => Value::Null,
+            };
+            if let Some(bodies) = self.scope.bodies(function, &value, &ty.value) {
+                return bodies;
+            }
+        }
         if let (Some(Function::Fresh), [step]) = (Function::by_name(name), args) {
             return self.scope.fresh(&step.value);
         }

@@ -139,7 +139,7 @@ impl Printer<'_> {
         self.text(close);
     }
 
-    fn binder(&mut self, binder: &Binder, indent: usize) {
+    pub(super) fn binder(&mut self, binder: &Binder, indent: usize) {
         self.text(&binder.first.text);
         if let Some(second) = &binder.second {
             self.text(", ");

@@ -8,6 +8,7 @@ mod containers;
 mod diff;
 mod exprs;
 mod flat;
+mod policies;
 mod printer;
 mod steps;
 mod stmts;

@@ -141,6 +141,7 @@ impl Printer<'_> {
                 }
             },
             ClauseKind::Protect => self.text("protect"),
+            ClauseKind::Allow { policy, reason } => self.allow(policy, reason, indent),
             ClauseKind::Settle { http, when } => {
                 self.text("settle ");
                 self.http(http, indent);

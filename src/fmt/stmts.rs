@@ -18,6 +18,7 @@ impl Printer<'_> {
                 self.block(&item.body, 0);
             }
             Item::Hook(item) => self.hook_def(item),
+            Item::Policy(item) => self.policy(item),
             Item::Moved(item) => {
                 self.text(&format!("moved {} to {}", item.old.text, item.new.text));
             }
@@ -218,6 +219,7 @@ pub(super) fn item_span(_: &Printer, item: &Item) -> Span {
         Item::Type(i) => i.span,
         Item::Workflow(i) => i.span,
         Item::Hook(i) => i.span,
+        Item::Policy(i) => i.span,
         Item::Moved(i) => i.span,
         Item::Broken(i) => i.span,
     }

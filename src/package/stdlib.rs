@@ -12,6 +12,8 @@ pub const STDLIB: &[(&str, &str)] = modules![
     "gcp/group.r5flow",
     "gcp/machine.r5flow",
     "gcp/services.r5flow",
+    "policies/gcp.r5flow",
+    "policies/red5.r5flow",
     "red5/build.r5flow",
     "red5/database.r5flow",
     "red5/dns.r5flow",

@@ -450,6 +450,7 @@ impl<'p> Builder<'_, 'p> {
             apart: false,
         };
         let inputs = Given::Call {
+            step,
             scope,
             inputs: inputs.as_ref(),
         };

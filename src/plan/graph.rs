@@ -130,11 +130,19 @@ pub struct Frame<'p> {
 }
 
 impl<'p> Frame<'p> {
+    /// The `run` step that runs it, and where that stands; `None` for the flow itself.
+    pub fn run_step(&self) -> Option<(&'p ast::Step, ScopeId)> {
+        match self.inputs {
+            Given::Values(_) => None,
+            Given::Call { step, scope, .. } => Some((step, scope)),
+        }
+    }
+
     /// Where the `run` step stands that gives the inputs, and what it writes; `None` for the flow itself.
     pub fn caller(&self) -> Option<(ScopeId, Option<&'p ast::Object>)> {
         match self.inputs {
             Given::Values(_) => None,
-            Given::Call { scope, inputs } => Some((scope, inputs)),
+            Given::Call { scope, inputs, .. } => Some((scope, inputs)),
         }
     }
 }
@@ -144,6 +152,7 @@ impl<'p> Frame<'p> {
 pub(super) enum Given<'p> {
     Values(BTreeMap<Arc<str>, Value>),
     Call {
+        step: &'p ast::Step,
         scope: ScopeId,
         inputs: Option<&'p ast::Object>,
     },
@@ -218,6 +227,20 @@ impl<'p> Graph<'p> {
 
     pub fn scope(&self, id: ScopeId) -> &Scope<'p> {
         &self.scopes[id.0 as usize]
+    }
+
+    /// How many scopes there are; they are numbered in the order in which the graph grew.
+    pub fn scope_count(&self) -> u32 {
+        self.scopes.len() as u32
+    }
+
+    /// The scopes around a scope, itself first, those of the `run` steps around it included.
+    pub fn outward(&self, from: ScopeId) -> impl Iterator<Item = ScopeId> + '_ {
+        std::iter::successors(Some(from), |id| {
+            let scope = self.scope(*id);
+            let caller = || self.frame(scope.frame).run_step().map(|(_, scope)| scope);
+            scope.parent.or_else(caller)
+        })
     }
 
     /// The scope of a block, seen from a scope inside it.

@@ -14,6 +14,7 @@ mod build;
 mod graph;
 mod need;
 mod order;
+mod trace;
 mod undo;
 mod view;
 #[cfg(test)]
@@ -23,5 +24,6 @@ pub use build::{Answer, BuildError, Entry};
 pub use graph::{Edge, Frame, FrameId, Graph, Node, NodeId, PoolId, Scope, ScopeId, Work};
 pub use need::step_name;
 pub use order::{CriticalPath, Cycle};
+pub use trace::Trace;
 pub use undo::Span;
 pub use view::{Memo, View, hook_declaration, hook_id};

@@ -269,7 +269,7 @@ impl<'p> Finder<'_, 'p> {
             self.found.extend(known.iter());
             return Ok(());
         }
-        let Given::Call { scope, inputs } = &self.graph.frame(frame).inputs else {
+        let Given::Call { scope, inputs, .. } = &self.graph.frame(frame).inputs else {
             return Ok(());
         };
         let (scope, inputs) = (*scope, *inputs);

@@ -98,6 +98,7 @@ impl<'g, 'p> View<'g, 'p> {
         };
         let source = eval::eval(&f.source, &self.at(parent))?;
         let value = match (&source, first) {
+            (Value::Later(_), _) => Some(&source),
             (Value::List(items), Value::Int(at)) => {
                 usize::try_from(*at).ok().and_then(|at| items.get(at))
             }
@@ -128,7 +129,7 @@ impl<'g, 'p> View<'g, 'p> {
                 Some(value) => Ok(value.clone()),
                 None => default(),
             },
-            Given::Call { scope, inputs } => {
+            Given::Call { scope, inputs, .. } => {
                 match inputs.and_then(|o| input_expr(o, &input.name.text)) {
                     Some(given) => eval::eval(given, &self.at(*scope)),
                     None => match inputs {
@@ -243,6 +244,20 @@ impl<'g, 'p> View<'g, 'p> {
             .iter()
             .find(|o| &*o.name.text == name)?;
         Some(eval::eval(&output.value, &self.at(root)))
+    }
+
+    /// The value that a module calls `name`.
+    pub fn of_module(&self, module: ModuleId, name: &str, span: Span) -> Evaluated {
+        let view = self;
+        Constants { view, module }.name(name, span)
+    }
+
+    /// The value that a module calls `library.name`.
+    pub fn of_library(&self, module: ModuleId, library: &str, name: &str) -> Option<Evaluated> {
+        match self.graph.names.global(module, library)? {
+            Global::Module(library) => Some(self.of_module(library, name, Span::default())),
+            _ => None,
+        }
     }
 
     fn constant(&self, global: Global<'p>, name: &str, span: Span) -> Evaluated {

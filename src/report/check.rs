@@ -15,6 +15,7 @@ pub struct Findings {
     pub files: usize,
     pub errors: usize,
     pub warnings: usize,
+    pub advice: usize,
 }
 
 impl Findings {
@@ -34,6 +35,7 @@ impl Findings {
             match finding.severity {
                 Severity::Error => self.errors += 1,
                 Severity::Warning => self.warnings += 1,
+                Severity::Advice => self.advice += 1,
             }
             fresh.push(finding);
         }
@@ -63,6 +65,7 @@ impl Findings {
             "files": self.files,
             "errors": self.errors,
             "warnings": self.warnings,
+            "advice": self.advice,
         })
     }
 }

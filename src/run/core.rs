@@ -104,6 +104,15 @@ impl<'p> Core<'p> {
         self.shared.plan.borrow().clone()
     }
 
+    /// What a plan read of the resources that steps address.
+    pub fn seen(&self) -> std::cell::Ref<'_, BTreeMap<NodeId, Value>> {
+        self.shared.seen.borrow()
+    }
+
+    pub fn memo(&self) -> std::cell::Ref<'_, Memo> {
+        self.shared.memo.borrow()
+    }
+
     pub fn graph(&self) -> std::cell::Ref<'_, Graph<'p>> {
         self.shared.graph.borrow()
     }

@@ -13,8 +13,9 @@ use super::settings::Settings;
 use super::traffic::{Domains, Flights, Pace, Place};
 use crate::catalog::Catalog;
 use crate::journal::{Made, State};
-use crate::plan::{Graph, Memo};
+use crate::plan::{Graph, Memo, NodeId};
 use crate::source::Span;
+use crate::value::Value;
 use crate::world::Timestamp;
 
 /// One thread owns all of it: the cells are for tasks that take turns, not for threads.
@@ -40,6 +41,8 @@ pub struct Shared<'p> {
     /// Addresses of steps whose resource can be read again, with the request that does it.
     pub resources: RefCell<HashMap<Arc<str>, crate::wire::Request>>,
     pub plan: RefCell<Vec<PlanItem>>,
+    /// In a plan: what was read of the resource that a step addresses; `null` when it is absent.
+    pub seen: RefCell<BTreeMap<NodeId, Value>>,
     /// In a plan: what reads the resources that steps so far would change.
     pub would_change: RefCell<BTreeSet<String>>,
     /// What reads a resource that a step protects, with the step's address.
@@ -101,6 +104,7 @@ impl<'p> Shared<'p> {
             observer: observer.into(),
             resources: Default::default(),
             plan: Default::default(),
+            seen: Default::default(),
             would_change: Default::default(),
             protected: Default::default(),
             removed: Default::default(),

@@ -30,6 +30,7 @@ pub enum Item {
     Type(TypeDef),
     Workflow(Workflow),
     Hook(HookDef),
+    Policy(Policy),
     Moved(Moved),
     Broken(Broken),
 }
@@ -115,6 +116,34 @@ pub enum HookBody {
     Inline(Arc<str>, Span),
     /// `from "hooks/naming.rhai"`, relative to the file.
     File(Name),
+}
+
+/// `policy open_database on sqladmin.DatabaseInstance as db { … }`: rules over what a program sends.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    pub name: Name,
+    /// `on wait T`: the policy looks at what steps wait for.
+    pub waits: bool,
+    /// The type of the bodies: `compute.BackendService`.
+    pub on: TypeExpr,
+    pub binder: Name,
+    pub rules: Vec<Rule>,
+    pub doc: Doc,
+    pub span: Span,
+}
+
+/// `error at n.value for n in networks when n.value == "0.0.0.0/0" "It is open." hint "Close it."`
+#[derive(Clone, Debug)]
+pub struct Rule {
+    /// `error`, `warning` or `advice`, if it is right.
+    pub severity: Name,
+    /// The field that a finding underlines.
+    pub place: Expr,
+    pub loops: Vec<Binder>,
+    pub condition: Expr,
+    pub message: Expr,
+    pub hint: Option<Expr>,
+    pub span: Span,
 }
 
 #[derive(Clone, Debug)]
@@ -427,6 +456,11 @@ pub enum ClauseKind {
     Undo(Undo),
     /// Nothing of r5flow deletes or replaces what the step keeps.
     Protect,
+    /// `allow open_database "the reason"`: the policy has nothing to say here.
+    Allow {
+        policy: Name,
+        reason: Option<Expr>,
+    },
 }
 
 /// What takes a step back when its run is rolled back.

@@ -8,6 +8,7 @@ use pest_derive::Parser;
 #[grammar = "grammar/3-types.pest"]
 #[grammar = "grammar/4-steps.pest"]
 #[grammar = "grammar/5-files.pest"]
+#[grammar = "grammar/6-policies.pest"]
 pub struct Grammar;
 
 pub type Pair<'t> = pest::iterators::Pair<'t, Rule>;
@@ -47,6 +48,7 @@ pub fn is_keyword(rule: Rule) -> bool {
     matches!(
         rule,
         kw_after
+            | kw_allow
             | kw_approve
             | kw_as
             | kw_assert
@@ -62,6 +64,7 @@ pub fn is_keyword(rule: Rule) -> bool {
             | kw_fail
             | kw_for
             | kw_from
+            | kw_hint
             | kw_hook
             | kw_http
             | kw_if
@@ -73,6 +76,7 @@ pub fn is_keyword(rule: Rule) -> bool {
             | kw_moved
             | kw_on
             | kw_output
+            | kw_policy
             | kw_protect
             | kw_read
             | kw_repeat

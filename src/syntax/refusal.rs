@@ -136,7 +136,7 @@ impl Refusal {
             _ if place.first_on_line && never_continues(word) => out.help(format!(
                 "a line that begins with `{word}` never continues the one above: put the operator or bracket at the end of that line"
             )),
-            "undo" | "protect" | "allow" => out.help("this version of the language has no such clause"),
+            "undo" | "protect" => out.help("this version of the language has no such clause"),
             _ => self.hint_word(source, place, out),
         }
     }
@@ -342,6 +342,7 @@ fn is_clause(rule: Rule) -> bool {
             | settle_c
             | undo_c
             | protect_c
+            | allow_c
             | approve_c
             | kw_after
             | kw_unless
@@ -357,6 +358,7 @@ fn is_clause(rule: Rule) -> bool {
             | kw_settle
             | kw_undo
             | kw_protect
+            | kw_allow
     )
 }
 
@@ -393,6 +395,8 @@ fn is_item(rule: Rule) -> bool {
             | type_def
             | workflow
             | hook_def
+            | policy
+            | policy_head
             | moved
             | workflow_head
             | one_item
@@ -400,6 +404,7 @@ fn is_item(rule: Rule) -> bool {
             | kw_use
             | kw_type
             | kw_workflow
+            | kw_policy
             | kw_moved
     )
 }
@@ -460,7 +465,7 @@ fn describe(rule: Rule) -> Option<String> {
         r if is_operator(r) => "an operator",
         r if is_clause(r) => "a clause (`after`, `when`, `until`, …)",
         r if is_statement(r) => "a statement (`step`, `let`, `input`, …)",
-        r if is_item(r) => "an item (`use`, `type`, `let`, `workflow`, `hook`)",
+        r if is_item(r) => "an item (`use`, `type`, `let`, `workflow`, `hook`, `policy`)",
         r if is_action(r) => {
             "an action (`read`, `ensure`, `call`, `wait`, `approve`, `http`, `run`, `hook`)"
         }
@@ -497,7 +502,12 @@ fn describe(rule: Rule) -> Option<String> {
         range | low | high => "a range such as `1..10`",
         use_path => "a path such as `red5/image`",
         reference => "the name of a step",
-        binder => "a name",
+        binder | on_wait => "a name",
+        severity => "`error`, `warning` or `advice`",
+        rule_def => "a rule (`error at … when … \"…\"`)",
+        rule_text => "a message",
+        rule_for => "`for`",
+        hint => "`hint`",
         else_text => "`else`",
         by => "`by`",
         limit => "`limit`",

@@ -87,6 +87,8 @@ fields! {
     TypeDef { name, ty, doc, span }
     Workflow { name, body, doc, span }
     Moved { old, new, span }
+    Policy { name, waits, on, binder, rules, doc, span }
+    Rule { severity, place, loops, condition, message, hint, span }
     HookDef { name, params, result, body, doc, span }
     Param { name, ty }
     TypeExpr { kind, span }
@@ -163,7 +165,7 @@ impl<A: Same, B: Same> SameParts for (&A, &B) {
 }
 
 variants! {
-    Item { Use(a), Let(a), Type(a), Workflow(a), Hook(a), Moved(a), Broken(a), ; ; }
+    Item { Use(a), Let(a), Type(a), Workflow(a), Hook(a), Policy(a), Moved(a), Broken(a), ; ; }
     HookBody { Inline(a, b), File(a), ; ; }
     TypeKind {
         Literal(a), List(a), Map(a), Record(a), Path(a), Nullable(a), Union(a), ;
@@ -183,7 +185,8 @@ variants! {
     ClauseKind {
         After(a), When(a), Unless(a), Require(a), Until(a), FailWhen(a), Timeout(a), Every(a), Expires(a), Expect(a),
         Undo(a), ;
-        Retry { times, every }, Patience { class, limit }, On { outcome, decision }, Settle { http, when }, ;
+        Retry { times, every }, Patience { class, limit }, On { outcome, decision }, Settle { http, when },
+        Allow { policy, reason }, ;
         RepeatSafe, Protect
     }
     Undo { Call(a), Http(a), ; ; Delete }

@@ -74,7 +74,8 @@ pub fn clause<'p>(clause: &'p Clause, visit: &mut Visit<'_, 'p>) {
         ClauseKind::After(_)
         | ClauseKind::On { .. }
         | ClauseKind::RepeatSafe
-        | ClauseKind::Protect => {}
+        | ClauseKind::Protect
+        | ClauseKind::Allow { .. } => {}
         ClauseKind::When(e)
         | ClauseKind::Unless(e)
         | ClauseKind::Until(e)

@@ -16,12 +16,12 @@ pub const STATEMENTS: &[&str] = &[
 ];
 
 /// Begin an item of a file.
-pub const ITEMS: &[&str] = &["use", "type", "let", "workflow", "hook", "moved"];
+pub const ITEMS: &[&str] = &["use", "type", "let", "workflow", "hook", "policy", "moved"];
 
 /// Begin a clause of a step or a checkpoint.
 pub const CLAUSES: &[&str] = &[
     "after", "when", "unless", "require", "until", "fail", "timeout", "every", "retry", "repeat",
-    "on", "expires", "expect", "settle", "undo", "protect", "approve",
+    "on", "expires", "expect", "settle", "undo", "protect", "allow", "approve",
 ];
 
 /// Begin what a step does.

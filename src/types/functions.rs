@@ -35,6 +35,7 @@ functions! {
     Fill "fill" ("text", "values") "The text with each `@NAME@` replaced; every placeholder must have a value, and every value a placeholder.";
     Flatten "flatten" ("lists") "One list of all elements of the lists.";
     Floor "floor" ("number") "The largest whole number that is not above it.";
+    Found "found" ("type") "In a policy: every resource of the type that the run read.";
     Fresh "fresh" ("step") "The step's resource, read again just before the request is sent.";
     Int "int" ("value") "A whole number from a number without fraction or from text such as \"16\".";
     Join "join" ("list", "between") "The elements as one text.";
@@ -44,6 +45,7 @@ functions! {
     Matches "matches" ("text", "pattern") "Whether the whole text matches the regular expression.";
     MergeBy "merge_by" ("key", "list", "more") "The list with the elements of `more` added, each replacing the one that has the same key; a missing list counts as empty.";
     Number "number" ("value") "A number from text.";
+    Planned "planned" ("type") "In a policy: every body of the type that the program sends, and every part of one.";
     Range "range" ("from", "to") "The whole numbers from the first up to, but without, the second.";
     Replace "replace" ("text", "what", "by") "The text with every occurrence replaced.";
     Reverse "reverse" ("list") "The list from its end.";
@@ -51,6 +53,7 @@ functions! {
     SameResource "same_resource" ("a", "b") "Whether two links name one resource, whatever their host, version or form.";
     Seconds "seconds" ("duration") "The duration as a number of seconds.";
     Sort "sort" ("list") "The list in ascending order, of numbers or of text.";
+    Sources "sources" ("value", "type") "In a policy: the bodies of the type that the value comes from, as far as it is not known yet.";
     Split "split" ("text", "between") "The parts of the text.";
     StartsWith "starts_with" ("text", "start") "Whether the text begins so.";
     Text "text" ("value") "The value as interpolation prints it.";

@@ -6,7 +6,8 @@ use r5flow::catalog::Catalog;
 use r5flow::check::check_with;
 use r5flow::cli::hooks;
 use r5flow::diag::Diagnostic;
-use r5flow::package::{Files, load};
+use r5flow::package::{Files, Program, load};
+use r5flow::policy;
 
 /// Files of every ending below a folder, or the file itself.
 pub fn files(place: &str, ending: &str) -> Vec<PathBuf> {
@@ -56,9 +57,20 @@ impl Files for Shelf {
 pub fn findings(text: &str) -> Vec<Diagnostic> {
     let shelf = Shelf(text.to_owned());
     let (program, mut all) = load("page.r5flow", &shelf).expect("it is there");
-    let catalog = Catalog::embedded();
-    all.extend(check_with(&program, &catalog, &hooks::syntax).diagnostics);
+    all.extend(judged(&program));
     all
+}
+
+/// What `r5flow check` finds in a program that was read.
+pub fn judged(program: &Program) -> Vec<Diagnostic> {
+    let catalog = Catalog::embedded();
+    let checked = check_with(program, &catalog, &hooks::syntax);
+    let mut found = match checked.has_errors() {
+        true => Vec::new(),
+        false => policy::of_text(&checked, &catalog),
+    };
+    found.extend(checked.diagnostics);
+    found
 }
 
 pub fn listed(found: &[Diagnostic]) -> String {

@@ -136,7 +136,7 @@ fn check_speaks_json_and_annotates() {
     );
     assert_eq!(
         lines[2],
-        json!({ "kind": "summary", "files": 1, "errors": 1, "warnings": 0 })
+        json!({ "kind": "summary", "files": 1, "errors": 1, "warnings": 0, "advice": 0 })
     );
     f.run_with(
         &["check", "wrong.r5flow"],

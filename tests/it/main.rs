@@ -43,6 +43,7 @@ mod reference;
 mod rig;
 mod rollback;
 mod rolling;
+mod rules;
 mod saved_plan;
 mod scheduling;
 mod seams;

@@ -319,14 +319,8 @@ workflow main {
     let cases = [
         ("resource.description", "\"of the house\""),
         ("resource.name", "\"n-${label}\""),
-        (
-            "routingConfig.routingMode",
-            "if label == \"x\" then \"GLOBAL\" else \"REGIONAL\"",
-        ),
-        (
-            "routing_config.routing_mode",
-            "if label == \"x\" then \"GLOBAL\" else \"REGIONAL\"",
-        ),
+        ("routingConfig.routingMode", "\"REGIONAL\""),
+        ("routing_config.routing_mode", "\"REGIONAL\""),
         ("resource.mtu", "1460"),
         ("project", "\"demo\""),
         // Nothing of the text brought it: the step itself.
@@ -353,7 +347,7 @@ fn items_of_lists_are_followed() {
         ("resource.allowed[1].IPProtocol", "\"icmp\""),
         ("resource.allowed[0].ports[1]", "\"80\""),
         ("allowed[0].ports[0].far.below", "\"443\""),
-        ("resource.sourceRanges[0]", "r"),
+        ("resource.sourceRanges[0]", "\"10.0.0.0/8\""),
         ("resource.name", "\"wall\""),
         ("firewall", "\"wall\""),
     ];

@@ -182,7 +182,8 @@ fn every_flow_is_formatted_and_without_findings_and_has_example_inputs() {
     let site = Site::sound();
     let flows = flows();
     assert!(flows.len() >= 8, "{flows:?}");
-    for flow in &flows {
+    // The manual with its mistakes is there to be found wrong.
+    for flow in flows.iter().filter(|flow| *flow != "as-written") {
         let file = format!("{flow}.r5flow");
         let _ = site.folder.run(&["fmt", "--check", &file]).ends(0);
         let said = site.folder.run(&["check", &file]).ends(0);

@@ -75,12 +75,15 @@ const MADE: &[(Function, &str, &str)] = &[
 /// What these give says next to nothing: yes or no, a count, or nothing of what went in.
 const HARMLESS: &[Function] = &[
     Function::EndsWith,
+    Function::Found,
     Function::Fresh,
     Function::Len,
     Function::Matches,
+    Function::Planned,
     Function::Range,
     Function::SameResource,
     Function::Seconds,
+    Function::Sources,
     Function::StartsWith,
 ];
 

@@ -16,8 +16,10 @@ use crate::check::{self, Checked};
 use crate::cli::hooks::RhaiHooks;
 use crate::cli::until;
 use crate::cli::world::{self, Mailbox, Operator, RemoteOperator};
+use crate::diag::{Diagnostic, Severity};
 use crate::journal::{self, Event, RunStatus, Started, State};
 use crate::package::Program;
+use crate::policy;
 use crate::run::{Embedded, End, InboxSource, Mode, Parts, drive};
 use crate::store::{LockInfo, RunFolder, StateDir, Vault};
 use crate::value::Value;
@@ -39,7 +41,13 @@ pub fn run(order: &Order, talk: &dyn Talk) -> Result<Report, SessionError> {
         let flow = choose(&checked, order.workflow.as_deref())?;
         until::known(&checked, flow, order.options.until.as_deref())?;
         match check::inputs(&checked.names, flow, order.given.clone()) {
-            Ok(inputs) => run_checked(order, talk, &program, &checked, flow, inputs),
+            Ok(inputs) => match run_checked(order, talk, &program, &checked, flow, inputs) {
+                Err(SessionError::Refused(findings)) => {
+                    drop(checked);
+                    return Err(SessionError::Findings(Box::new(program), findings));
+                }
+                ended => ended,
+            },
             Err(problems) => {
                 drop(checked);
                 return Err(SessionError::Inputs(Box::new(program), problems));
@@ -160,14 +168,15 @@ async fn still_holds(planner: &Planner<'_, '_>, saved: &SavedPlan) -> Result<(),
 }
 
 /// Shows the plan and asks whether it may be run; a kept plan was agreed to already. What it destroys
-/// in a protected environment is asked for by itself.
+/// in a protected environment is asked for by itself, and no yes covers what a policy calls an error.
 async fn consent(
     planner: &Planner<'_, '_>,
     talk: &dyn Talk,
     agreed: bool,
 ) -> Result<(), SessionError> {
     let agreed = agreed || planner.options.yes;
-    if agreed && planner.spares().is_none() {
+    let settled = agreed && planner.spares().is_none();
+    if settled && !policy::any(planner.checked) {
         return Ok(());
     }
     let mut answer = Ok(None);
@@ -175,10 +184,14 @@ async fn consent(
     planner
         .plan(|view| {
             destroys = view.items.iter().filter(|i| i.destroys()).count();
+            let of_error = |d: &Diagnostic| d.severity == Severity::Error;
+            let (errors, others): (Vec<_>, _) = view.findings.iter().cloned().partition(of_error);
+            talk.warnings(view.program, &others);
             answer = match (first_failure(view), agreed) {
-                (Some(failure), _) => Err(failure),
-                (None, true) => Ok(Some(true)),
-                (None, false) => Ok(talk.confirm(view)),
+                _ if !errors.is_empty() => Err(SessionError::Refused(errors)),
+                (Some(failure), _) if !settled => Err(failure),
+                (_, true) => Ok(Some(true)),
+                (_, false) => Ok(talk.confirm(view)),
             };
         })
         .await?;

@@ -74,7 +74,7 @@ pub fn choose(checked: &Checked<'_>, wanted: Option<&str>) -> Result<FlowId, Ses
     }
 }
 
-pub(super) fn has_errors(findings: &[Diagnostic]) -> bool {
+pub fn has_errors(findings: &[Diagnostic]) -> bool {
     findings
         .iter()
         .any(|d| d.severity == crate::diag::Severity::Error)

@@ -15,7 +15,7 @@ mod watch;
 pub use drive::run;
 pub use edit::{foresee, under_way};
 pub use history::{History, find_run, history, understood};
-pub use load::{checked, choose, load, secrets_of};
+pub use load::{checked, choose, has_errors, load, secrets_of};
 pub use plan::plan;
 pub use resume::resume;
 pub use rollback::{RollbackView, rollback};
@@ -54,6 +54,8 @@ pub enum SessionError {
         file: String,
         why: String,
     },
+    /// Policies find errors in what would be sent.
+    Refused(Vec<Diagnostic>),
     /// The flow has errors.
     Findings(Box<Program>, Vec<Diagnostic>),
     Inputs(Box<Program>, Vec<InputProblem>),
@@ -219,6 +221,8 @@ pub struct PlanView<'v> {
     pub made: Timestamp,
     pub items: Vec<PlanItem>,
     pub graph: &'v Graph<'v>,
+    /// What the policies say of what would be sent.
+    pub findings: Vec<Diagnostic>,
     /// Steps that fail already, with why.
     pub end: End,
     /// How long each step will take, as far as the simulator or an earlier run can tell.

@@ -15,10 +15,12 @@ use crate::check::names::FlowId;
 use crate::check::{self, Checked};
 use crate::cli::hooks::RhaiHooks;
 use crate::cli::world::{self, Choice, Open, Operator};
+use crate::diag::Diagnostic;
 use crate::eval::Taint;
 use crate::journal::{Event, RunStatus, Started, State};
 use crate::package::Program;
 use crate::plan::{CriticalPath, Graph, Memo, NodeId};
+use crate::policy;
 use crate::run::{Core, Embedded, InboxSource, Mode, Observer, Parts, PlanItem, Settings, drive};
 use crate::store::{Journal, MemoryJournal, StateDir, Vault};
 use crate::value::Value;
@@ -66,7 +68,8 @@ pub fn plan(
     let mut kept = Ok(());
     runtime.block_on(planner.plan(|view| {
         show(view);
-        if let Some(file) = out.filter(|_| view.end.failures.is_empty()) {
+        let sound = view.end.failures.is_empty() && !has_errors(&view.findings);
+        if let Some(file) = out.filter(|_| sound) {
             kept = SavedPlan::of(&planner, view).and_then(|saved| saved.write(file));
         }
     }))?;
@@ -129,7 +132,9 @@ impl Planner<'_, '_> {
         let durations = self.durations().await;
         let graph = core.graph();
         let estimate = self.estimate(&graph, &durations);
+        let findings = self.judged(&core, &vault);
         show(&PlanView {
+            findings,
             program: self.program,
             workflow: self.checked.names.flow(self.flow).name(),
             world: self.choice.pinned(),
@@ -142,6 +147,18 @@ impl Planner<'_, '_> {
             mask: vault,
         });
         Ok(())
+    }
+
+    /// The findings of the policies, with secrets masked: messages show values of bodies.
+    fn judged(&self, core: &Core<'_>, vault: &Vault) -> Vec<Diagnostic> {
+        let catalog = &self.options.catalog;
+        let (graph, memo, seen) = (core.graph(), core.memo(), core.seen());
+        let mut findings = policy::of_plan(self.checked, catalog, &graph, &memo, &seen);
+        for finding in &mut findings {
+            finding.message = vault.mask(&finding.message);
+            finding.help = finding.help.as_ref().map(|help| vault.mask(help));
+        }
+        findings
     }
 
     pub(super) fn vault(&self) -> Result<Vault, SessionError> {

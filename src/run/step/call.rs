@@ -109,6 +109,9 @@ async fn attempt<'p>(
     loop {
         let look = observe_for(cx, step, call, &target).await?;
         let it = look.it();
+        if let Some(it) = it.as_ref().filter(|_| cx.planning()) {
+            cx.saw(it);
+        }
         let again = match call.args.iter().any(|a| target::uses_it(&a.value)) {
             true => Some(target::resolve(cx, call, it.as_ref()).await?),
             false => None,

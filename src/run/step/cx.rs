@@ -421,6 +421,11 @@ impl<'p> Cx<'p> {
         });
     }
 
+    /// In a plan: remembers what was read of the step's resource.
+    pub fn saw(&self, it: &Value) {
+        self.shared.seen.borrow_mut().insert(self.node, it.clone());
+    }
+
     /// In a plan: remembers that this step would change what `get` reads.
     pub fn would_change(&self, get: &Request) {
         self.shared.would_change.borrow_mut().insert(get.line());

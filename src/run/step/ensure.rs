@@ -133,6 +133,7 @@ impl<'p> Ensuring<'_, 'p> {
             let wanted = self.wanted(Some(&it)).await?;
             let todo = self.todo(&wanted, found.as_ref())?;
             if cx.planning() {
+                cx.saw(&it);
                 return self.planned(todo, wanted, found, it);
             }
             if let Todo::Leave = todo {

@@ -196,7 +196,7 @@ impl Lower<'_> {
         }
     }
 
-    fn binder(&mut self, pair: Pair, depth: usize) -> Binder {
+    pub(super) fn binder(&mut self, pair: Pair, depth: usize) -> Binder {
         let span = self.span(&pair);
         let mut inner = parts(pair.clone()).peekable();
         Binder {

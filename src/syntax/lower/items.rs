@@ -14,6 +14,7 @@ impl Lower<'_> {
             Rule::let_stmt => Item::Let(self.let_stmt(pair)),
             Rule::type_def => Item::Type(self.type_def(pair)),
             Rule::hook_def => Item::Hook(self.hook_def(pair)),
+            Rule::policy => Item::Policy(self.policy(pair)),
             Rule::moved => Item::Moved(self.moved(pair)),
             _ => Item::Broken(Broken {
                 name: None,

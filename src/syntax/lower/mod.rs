@@ -3,6 +3,7 @@
 mod expr;
 mod items;
 mod literal;
+mod policy;
 pub(in crate::syntax) use literal::clip;
 mod steps;
 mod types;

@@ -111,6 +111,7 @@ impl Lower<'_> {
             Rule::settle_c => self.settle(pair),
             Rule::undo_c => self.undo(pair),
             Rule::protect_c => ClauseKind::Protect,
+            Rule::allow_c => self.allow(pair),
             rule => {
                 let value = self.optional(parts(pair).next(), span, 0);
                 match rule {

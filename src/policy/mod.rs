@@ -1,0 +1,95 @@
+//! Rules over what a program sends: the policies in force, over every body that is known.
+//!
+//! A rule sees bodies as the API will: with units converted, with what the flow leaves out filled in
+//! from what is there or from the documented default, through `let`s, inputs and called workflows. What
+//! only a run brings leaves a rule undecided; it is never a finding.
+//!
+//! ```text
+//! of_text(checked)       every workflow of a file, as far as no input is needed
+//! of_plan(checked, plan) one workflow with its inputs, and what was read
+//! ```
+
+mod bodies;
+mod complete;
+mod rule;
+mod silence;
+mod sketch;
+mod waits;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::catalog::Catalog;
+use crate::check::{Checked, in_force};
+use crate::diag::{Diagnostic, Sink};
+use crate::plan::{Graph, Memo, NodeId, ScopeId};
+use crate::value::Value;
+
+use rule::Room;
+use silence::Silences;
+
+/// A graph, and what is known around it.
+pub struct Scene<'s, 'p> {
+    pub checked: &'s Checked<'p>,
+    pub catalog: &'s Catalog,
+    pub graph: &'s Graph<'p>,
+    pub memo: &'s Memo,
+    /// What was read of the resource that a step addresses; `null` when it is absent.
+    pub seen: &'s BTreeMap<NodeId, Value>,
+    /// Scopes that a run may not come to.
+    unsure: BTreeSet<ScopeId>,
+}
+
+/// The findings of all policies in every workflow of the flow's file.
+pub fn of_text(checked: &Checked<'_>, catalog: &Catalog) -> Vec<Diagnostic> {
+    let mut sink = Sink::default();
+    if in_force(checked.names.program).next().is_none() {
+        return Vec::new();
+    }
+    let mut silences = Silences::default();
+    sketch::each(checked, catalog, &mut |scene| {
+        look(scene, &mut silences, &mut sink);
+    });
+    sink.extend(silences.idle(checked.names.program));
+    sink.into_sorted()
+}
+
+/// The findings of all policies in a plan.
+pub fn of_plan(
+    checked: &Checked<'_>,
+    catalog: &Catalog,
+    graph: &Graph<'_>,
+    memo: &Memo,
+    seen: &BTreeMap<NodeId, Value>,
+) -> Vec<Diagnostic> {
+    let mut sink = Sink::default();
+    let scene = Scene {
+        checked,
+        catalog,
+        graph,
+        memo,
+        seen,
+        unsure: BTreeSet::new(),
+    };
+    look(&scene, &mut Silences::default(), &mut sink);
+    sink.into_sorted()
+}
+
+/// Whether a program has policies at all.
+pub fn any(checked: &Checked<'_>) -> bool {
+    in_force(checked.names.program).next().is_some()
+}
+
+fn look<'p>(scene: &Scene<'_, 'p>, silences: &mut Silences<'p>, sink: &mut Sink) {
+    let room = Room::of(scene);
+    for (module, policy) in in_force(scene.checked.names.program) {
+        for subject in room.subjects(policy) {
+            let told = room.rules(module, policy, &subject);
+            silences.heard(scene.graph, subject.node, policy, &told);
+            if !silences.silent(scene.graph, subject.node, policy) {
+                sink.extend(told.findings);
+            }
+            sink.extend(told.broken);
+        }
+    }
+    silences.visited(scene.graph);
+}
