@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::dice::Dice;
 use super::player::{How, Left, Line, Marks, PROCESS, Played, Player, Trouble, finish};
+use super::process::Seen;
 use super::promises::Mark;
 use super::stage::{Stage, changes};
 use super::tape::{Answered, Kind, Moment, Tape, Touch};
@@ -94,6 +95,10 @@ impl<'a, 'b, 'p> Actor<'a, 'b, 'p> {
         self.now
     }
 
+    pub fn journal(&self) -> &[Arc<Line>] {
+        &self.journal
+    }
+
     pub fn trouble(&self) -> Option<Trouble> {
         self.trouble.clone()
     }
@@ -133,9 +138,7 @@ impl<'a, 'b, 'p> Actor<'a, 'b, 'p> {
             effects: self.effects,
             moments: self.moments,
             tape: self.tape,
-            waits: Default::default(),
-            status: Default::default(),
-            addresses: Default::default(),
+            seen: Seen::default(),
             leaked: self.leaked,
         }
     }

@@ -10,6 +10,10 @@ use crate::rig;
 
 /// Kills the flow everywhere on the reference schedule, and here and there on drawn ones.
 pub fn disturbed(text: &str, inputs: &Json, cloud: &Sim) -> Proof {
+    killed(text, inputs, cloud, false)
+}
+
+fn killed(text: &str, inputs: &Json, cloud: &Sim, rollback: bool) -> Proof {
     let program = rig::program(text);
     let checked = rig::checked(&program);
     let case = rig::case(&checked, inputs);
@@ -18,13 +22,22 @@ pub fn disturbed(text: &str, inputs: &Json, cloud: &Sim) -> Proof {
         deaths_a_schedule: 8,
         pairs: 20,
         foreign: 20,
+        rollback,
         ..Options::new(false)
     };
     crash_everywhere(&case, cloud, &options).unwrap_or_else(|why| panic!("{why}"))
 }
 
 fn survives_everywhere(name: &str, text: &str, inputs: Json, cloud: &Sim) {
-    let proof = disturbed(text, &inputs, cloud);
+    nothing_differs(name, &disturbed(text, &inputs, cloud));
+}
+
+/// The same with a rollback: of the run that died, and one that dies.
+fn is_taken_back_everywhere(name: &str, text: &str, cloud: &Sim) {
+    nothing_differs(name, &killed(text, &json!({}), cloud, true));
+}
+
+fn nothing_differs(name: &str, proof: &Proof) {
     let total = proof.total();
     let said = proof.text(r5flow::report::Look::PLAIN, name);
     assert_eq!(total.differences, 0, "{said}");
@@ -263,4 +276,29 @@ fn change_sets_and_secrets() {
 #[test]
 fn requests_to_the_web() {
     survives_everywhere("web", &flow("web"), json!({}), &rig::cloud());
+}
+
+#[test]
+fn tb_database() {
+    is_taken_back_everywhere("databases", &flow("databases"), &rig::cloud());
+}
+#[test]
+fn tb_web() {
+    is_taken_back_everywhere("web", &flow("web"), &rig::cloud());
+}
+#[test]
+fn tb_names() {
+    is_taken_back_everywhere("names", &flow("names"), &rig::cloud());
+}
+#[test]
+fn tb_calls() {
+    is_taken_back_everywhere("calls", CALLS, &cloud_with(&[a_check()]));
+}
+#[test]
+fn tb_machine() {
+    is_taken_back_everywhere("machine", MACHINE, &rig::cloud());
+}
+#[test]
+fn tb_gates() {
+    is_taken_back_everywhere("gates", GATES, &rig::cloud());
 }
