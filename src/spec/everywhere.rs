@@ -3,7 +3,7 @@
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::compare::{Difference, Reference, unwell};
+use super::compare::{Difference, Reference};
 use super::death::{Course, Death, Fate, Point, fates_of, remains};
 use super::dice::Dice;
 use super::lines::{begun_steps, open_intents, shows_no_trace};
@@ -491,18 +491,11 @@ impl Schedule {
         let Some(restored) = &self.before else {
             return told(self.reference.compare(played), Tried::Same);
         };
-        if let Ok(end) = &played.end
-            && end.status != RunStatus::Done
-        {
-            return Tried::Differs(self.reference.difference(played, unwell(end)));
-        }
         let differs = |what: String| Tried::Differs(self.reference.difference(played, what));
-        match restored.remains(catalog, played) {
+        match restored.remains(catalog, played, forgotten) {
             Remains::Nothing => told(once(), Tried::Same),
-            Remains::Doubtful if doubtful => told(once(), Tried::Decision),
-            Remains::Doubtful => {
-                differs("something is left of which nobody can prove that the run made it".into())
-            }
+            Remains::Doubtful => told(once(), Tried::Decision),
+            Remains::Blocked => Tried::Decision,
             Remains::Wrong(what) => differs(what),
         }
     }

@@ -4,14 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value as Json;
 
-use super::compare::{contents, first_unlike};
+use super::compare::{contents, first_unlike, unwell};
 use super::meddle::resource_of;
 use super::player::{Left, Played};
 use super::process::past;
-use crate::catalog::Catalog;
-use crate::journal::Event;
-use crate::run::{Rollback, Stays};
+use crate::catalog::{Catalog, OperationStyle};
+use crate::journal::{Event, RunStatus};
+use crate::run::{Rollback, Stays, marked_run};
 use crate::sim::below_version;
+use crate::wire::Request;
 
 /// Everything as it was before the run, but for what the undisturbed rollback does not put back.
 pub(super) struct Before {
@@ -24,6 +25,8 @@ pub(super) enum Remains {
     Nothing,
     /// Only what nobody can prove to be the run's own: a person is told.
     Doubtful,
+    /// That, and it stands in what was to be deleted, which was tried in vain.
+    Blocked,
     /// Something that should be gone, or gone what should be there.
     Wrong(String),
 }
@@ -40,14 +43,20 @@ impl Before {
         }
     }
 
-    pub fn remains(&self, catalog: &Catalog, played: &Played) -> Remains {
+    /// `forgotten`: the cloud has forgotten its operations meanwhile.
+    pub fn remains(&self, catalog: &Catalog, played: &Played, forgotten: bool) -> Remains {
         let found = contents(&played.left.stage);
         let all = self.contents.keys().chain(found.keys());
         let other = all
             .filter(|key| !self.lasting.contains(*key))
             .filter(|key| self.contents.get(*key) != found.get(*key));
-        let said = Said::of(catalog, played);
-        let mut remains = Remains::Nothing;
+        let said = Said::of(catalog, played, forgotten);
+        let mut remains = match &played.end {
+            Ok(end) if end.status == RunStatus::Done => Remains::Nothing,
+            Ok(_) if !said.presumed.is_empty() => return Remains::Blocked,
+            Ok(end) => return Remains::Wrong(unwell(end)),
+            Err(trouble) => return Remains::Wrong(trouble.to_string()),
+        };
         for key in other {
             if said.lasting.iter().any(|path| is_near(key, path)) {
                 continue;
@@ -80,7 +89,7 @@ struct Said {
 }
 
 impl Said {
-    fn of(catalog: &Catalog, played: &Played) -> Said {
+    fn of(catalog: &Catalog, played: &Played, forgotten: bool) -> Said {
         let journal = &played.left.journal;
         let undone = |event: &Event| matches!(event, Event::Undone { .. });
         let length = journal.iter().take_while(|l| !undone(&l.event)).count();
@@ -97,12 +106,24 @@ impl Said {
                 .any(|s| s.address == made.address && s.stays == Stays::Presumed);
             if rollback.lasting.iter().any(|l| l.address == made.address) {
                 said.lasting.push(path);
-            } else if presumed {
+            } else if presumed && (forgotten || !can_be_proved(catalog, &made.intent.request)) {
                 said.presumed.push(path);
             }
         }
         said
     }
+}
+
+/// Whether the API can tell who created something: by the operation, or by the mark of the run.
+fn can_be_proved(catalog: &Catalog, request: &Request) -> bool {
+    let lists =
+        |style: &OperationStyle| matches!(style, OperationStyle::Compute(_) | OperationStyle::Sql);
+    let method = catalog.method(&request.method);
+    let marked = request
+        .body
+        .as_ref()
+        .is_some_and(|body| marked_run(body).is_some());
+    marked || method.is_some_and(|m| lists(&m.operation))
 }
 
 /// Whether a resource is the one at a path, or within it, or that which an action at the path is about.

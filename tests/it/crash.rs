@@ -90,9 +90,7 @@ workflow main {
     survives_everywhere("insert", text, json!({}), &rig::cloud());
 }
 
-#[test]
-fn ensure_that_patches() {
-    let text = r#"
+const PATCH: &str = r#"
 workflow main {
   at { project: "demo" }
   step check = ensure compute.healthChecks("hc") { type: "HTTP", checkIntervalSec: 9s, httpHealthCheck: { port: 5081 } }
@@ -100,7 +98,10 @@ workflow main {
   output every = check.checkIntervalSec
 }
 "#;
-    survives_everywhere("patch", text, json!({}), &cloud_with(&[a_check()]));
+
+#[test]
+fn ensure_that_patches() {
+    survives_everywhere("patch", PATCH, json!({}), &cloud_with(&[a_check()]));
 }
 
 #[test]
@@ -279,26 +280,52 @@ fn requests_to_the_web() {
 }
 
 #[test]
-fn tb_database() {
+fn a_rollback_of_a_database() {
     is_taken_back_everywhere("databases", &flow("databases"), &rig::cloud());
 }
+
 #[test]
-fn tb_web() {
-    is_taken_back_everywhere("web", &flow("web"), &rig::cloud());
-}
-#[test]
-fn tb_names() {
+fn a_rollback_of_change_sets_and_secrets() {
     is_taken_back_everywhere("names", &flow("names"), &rig::cloud());
 }
+
 #[test]
-fn tb_calls() {
-    is_taken_back_everywhere("calls", CALLS, &cloud_with(&[a_check()]));
+fn a_rollback_of_requests_to_the_web() {
+    is_taken_back_everywhere("web", &flow("web"), &rig::cloud());
 }
+
 #[test]
-fn tb_machine() {
+fn a_rollback_leaves_what_has_no_undo() {
     is_taken_back_everywhere("machine", MACHINE, &rig::cloud());
 }
+
 #[test]
-fn tb_gates() {
+fn a_rollback_of_what_grew_behind_gates() {
     is_taken_back_everywhere("gates", GATES, &rig::cloud());
+}
+
+#[test]
+fn a_rollback_puts_old_values_back() {
+    is_taken_back_everywhere("patch", PATCH, &cloud_with(&[a_check()]));
+}
+
+const STACK: &str = r#"
+workflow main {
+  at { project: "demo" }
+  step net = ensure compute.networks("web") { autoCreateSubnetworks: false }
+  step sub = ensure compute.subnetworks("web-a", region: "us-central1") {
+    network: net.selfLink
+    ipCidrRange: "10.1.0.0/24"
+  }
+  step disk = call compute.disks.insert(zone: "us-central1-a") { name: "d1", sizeGb: 10 }
+    undo delete
+  step routes = call compute.networks.patch("web") { routingConfig: { routingMode: "GLOBAL" } }
+    after sub
+    undo call compute.networks.patch("web") { routingConfig: net.routingConfig }
+}
+"#;
+
+#[test]
+fn a_rollback_of_what_stands_in_each_other() {
+    is_taken_back_everywhere("stack", STACK, &rig::cloud());
 }
