@@ -304,6 +304,9 @@ pub struct Test {
     /// Kill the run at every effect and resume it
     #[arg(long, group = "mode")]
     pub crash_everywhere: bool,
+    /// With `--crash-everywhere`: kill its rollback too, and roll back a run that was killed
+    #[arg(long, requires = "crash_everywhere")]
+    pub rollback: bool,
     /// Let every call fail once in every way
     #[arg(long, group = "mode")]
     pub fail_everywhere: bool,

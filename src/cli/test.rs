@@ -68,6 +68,7 @@ fn disturb(
     let options = spec::Options {
         seed: args.seed,
         points: points(args)?,
+        rollback: args.rollback,
         ..spec::Options::new(args.all)
     };
     let (proof, mode) = match args.fail_everywhere {
@@ -121,6 +122,9 @@ fn replay(args: &Args, mode: &str) -> String {
         mode.to_owned(),
         quoted(&args.file),
     ];
+    if args.rollback {
+        words.push("--rollback".into());
+    }
     words.extend(args.workflow.as_deref().map(quoted));
     for file in &args.inputs.inputs {
         words.push(format!("--inputs {}", quoted(&file.display().to_string())));

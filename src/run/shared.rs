@@ -31,8 +31,8 @@ pub struct Shared<'p> {
     pub past: State,
     pub nonce: String,
     pub now: Cell<Timestamp>,
-    /// The server's clock when it last answered.
-    pub server_time: Cell<Option<Timestamp>>,
+    /// The server's clock when it last answered, and ours then.
+    pub server_time: Cell<Option<(Timestamp, Timestamp)>>,
     /// Set by the first Ctrl-C: nothing new is sent.
     pub stopping: Cell<bool>,
     pub permits: Cell<usize>,

@@ -39,6 +39,7 @@ use std::sync::Arc;
 
 use serde_json::{Value as Json, json};
 
+pub use ask::below_version;
 pub use durable::{Cloud, Durable, SimError};
 pub use scenario::Scenario;
 pub use serve::{SERVER, Speed, serve};

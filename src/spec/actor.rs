@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::dice::Dice;
 use super::player::{How, Left, Line, Marks, PROCESS, Played, Player, Trouble, finish};
+use super::process::Seen;
 use super::promises::Mark;
 use super::stage::{Stage, changes};
 use super::tape::{Answered, Kind, Moment, Tape, Touch};
@@ -29,7 +30,7 @@ pub(super) struct Actor<'a, 'b, 'p> {
     now: Timestamp,
     journal: Vec<Arc<Line>>,
     durable: usize,
-    late: Option<(Arc<Request>, usize)>,
+    late: Option<Late>,
     flights: Vec<Flight>,
     marks: Rc<Marks>,
     moments: Vec<Moment>,
@@ -40,6 +41,14 @@ pub(super) struct Actor<'a, 'b, 'p> {
     changes: usize,
     leaked: Option<String>,
     trouble: Option<Trouble>,
+}
+
+/// A request of the process before that is still on its way.
+struct Late {
+    request: Arc<Request>,
+    passed: usize,
+    /// When it arrives at the latest.
+    by: Timestamp,
 }
 
 /// An effect under way.
@@ -68,6 +77,13 @@ enum What {
 
 impl<'a, 'b, 'p> Actor<'a, 'b, 'p> {
     pub fn new(player: &'b Player<'a, 'p>, left: Left, how: How, marks: Rc<Marks>) -> Self {
+        // Well before the time after which none is expected any more.
+        let by = left.now.plus(Millis(player.case.settings.lateness.0 / 2));
+        let late = |request| Late {
+            request,
+            passed: 0,
+            by,
+        };
         Actor {
             player,
             dice: how.seed.map(Dice::new),
@@ -76,7 +92,7 @@ impl<'a, 'b, 'p> Actor<'a, 'b, 'p> {
             now: left.now,
             durable: left.journal.len(),
             journal: left.journal,
-            late: left.late.map(|request| (request, 0)),
+            late: left.late.map(late),
             flights: Vec::new(),
             marks,
             moments: Vec::new(),
@@ -92,6 +108,10 @@ impl<'a, 'b, 'p> Actor<'a, 'b, 'p> {
 
     pub fn now(&self) -> Timestamp {
         self.now
+    }
+
+    pub fn journal(&self) -> &[Arc<Line>] {
+        &self.journal
     }
 
     pub fn trouble(&self) -> Option<Trouble> {
@@ -112,8 +132,8 @@ impl<'a, 'b, 'p> Actor<'a, 'b, 'p> {
 
     /// The process is over, well or not.
     pub fn played(mut self, end: Result<crate::run::End, Trouble>) -> Played {
-        if let Some((request, _)) = self.late.take() {
-            self.touch(&request, true);
+        if let Some(late) = self.late.take() {
+            self.touch(&late.request, true);
         }
         let mut stage = self.stage;
         let is_done = matches!(&end, Ok(end) if end.status == RunStatus::Done);
@@ -133,9 +153,7 @@ impl<'a, 'b, 'p> Actor<'a, 'b, 'p> {
             effects: self.effects,
             moments: self.moments,
             tape: self.tape,
-            waits: Default::default(),
-            status: Default::default(),
-            addresses: Default::default(),
+            seen: Seen::default(),
             leaked: self.leaked,
         }
     }
@@ -279,11 +297,11 @@ impl<'a, 'b, 'p> Actor<'a, 'b, 'p> {
         let request = Arc::new(request);
         let mark = Mark::Sent(Arc::clone(&request));
         self.marks.0.borrow_mut().push(mark);
-        if let Some((_, passed)) = &mut self.late {
-            *passed += 1;
+        if let Some(late) = &mut self.late {
+            late.passed += 1;
         }
-        if let Some((late, _)) = self.late.take_if(|(_, passed)| *passed > LETS_PASS) {
-            self.touch(&late, true);
+        if let Some(late) = self.late.take_if(|late| late.passed > LETS_PASS) {
+            self.touch(&late.request, true);
         }
         let due = self.now.plus(self.drawn(200, 9_000));
         let gives_up = self.now.plus(patience);
@@ -332,6 +350,11 @@ impl<'a, 'b, 'p> Actor<'a, 'b, 'p> {
                 self.trouble = Some(Trouble::Hangs);
                 continue;
             };
+            let due = self.flights[next].due;
+            if let Some(late) = self.late.take_if(|late| late.by <= due) {
+                self.now = self.now.max(late.by);
+                self.touch(&late.request, true);
+            }
             let flight = self.flights.remove(next);
             self.now = self.now.max(flight.due);
             let task = flight.task;

@@ -222,7 +222,7 @@ fn unlike(wanted: &BTreeMap<String, Json>, found: &BTreeMap<String, Json>) -> Op
 }
 
 /// Where two documents first differ.
-fn first_unlike(path: &str, a: &Json, b: &Json) -> (String, String, String) {
+pub(super) fn first_unlike(path: &str, a: &Json, b: &Json) -> (String, String, String) {
     let deeper = match (a, b) {
         (Json::Object(x), Json::Object(y)) => x
             .keys()

@@ -50,10 +50,33 @@ pub enum Foreign {
     Delete,
 }
 
+/// What dies, and what the processes after it do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Course {
+    /// The run dies, and goes on.
+    #[default]
+    Resumed,
+    /// The run dies, and is rolled back.
+    Undone,
+    /// The run is done and rolled back; the rollback dies, and goes on.
+    Undoing,
+}
+
+impl Course {
+    fn name(self) -> Option<&'static str> {
+        match self {
+            Course::Resumed => None,
+            Course::Undone => Some("undone"),
+            Course::Undoing => Some("undoing"),
+        }
+    }
+}
+
 /// A whole disturbance: which schedule, the deaths with the downtimes after them, and what somebody
 /// else does before an effect of the first process, or while nobody is there.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Point {
+    pub course: Course,
     /// `None`: the reference schedule.
     pub schedule: Option<u64>,
     pub deaths: Vec<(Death, Millis)>,
@@ -61,6 +84,13 @@ pub struct Point {
     pub foreign: Option<(usize, Foreign, usize)>,
     /// Which request gets which wrong answer.
     pub fault: Option<(usize, FaultKind)>,
+}
+
+impl Point {
+    /// Which undisturbed run it disturbs.
+    pub fn schedule(&self) -> (Course, Option<u64>) {
+        (self.course, self.schedule)
+    }
 }
 
 impl Fate {
@@ -151,10 +181,11 @@ impl Foreign {
     }
 }
 
-/// `s4/17:lost:31m/9:before:0s`, `17~delete-2` for what somebody else does, `9!quota` for a fault.
+/// `s4/17:lost:31m/9:before:0s`, `17~delete-2` for what somebody else does, `9!quota` for a fault,
+/// `undone/17:lost:0s` for a run that is rolled back, `undoing/5:lost:0s` for the death of a rollback.
 impl std::fmt::Display for Point {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let mut parts = Vec::new();
+        let mut parts: Vec<String> = self.course.name().map(Into::into).into_iter().collect();
         if let Some(seed) = self.schedule {
             parts.push(format!("s{seed}"));
         }
@@ -180,7 +211,10 @@ impl std::str::FromStr for Point {
         };
         let mut point = Point::default();
         for part in text.split('/') {
-            if let Some(seed) = part.strip_prefix('s') {
+            let named = |course: &Course| course.name() == Some(part);
+            if let Some(course) = [Course::Undone, Course::Undoing].into_iter().find(named) {
+                point.course = course;
+            } else if let Some(seed) = part.strip_prefix('s') {
                 point.schedule = Some(seed.parse().map_err(|_| wrong(part))?);
             } else if let Some((at, kind)) = part.split_once('!') {
                 let kind = FaultKind::parse(kind).ok_or_else(|| wrong(part))?;
@@ -318,11 +352,21 @@ mod tests {
             "12~delete-2",
             "s1/12~insert-0/14:all-but-1:0s",
             "9!rate-limit",
+            "undone/17:lost:31m",
+            "undoing/s4/17:lost:31m/9:before:0s",
         ] {
             let point: Point = text.parse().expect(text);
             assert_eq!(point.to_string(), text);
         }
-        for text in ["", "17", "17:gone:0s", "x:lost:0s", "s4", "17:lost:later"] {
+        for text in [
+            "",
+            "17",
+            "17:gone:0s",
+            "x:lost:0s",
+            "s4",
+            "undone",
+            "17:lost:later",
+        ] {
             assert!(text.parse::<Point>().is_err(), "{text}");
         }
     }

@@ -1,19 +1,21 @@
 //! Death at every effect: what is tried, and how each attempt is judged.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::compare::{Difference, Reference};
-use super::death::{Death, Fate, Point, fates_of, has_request_id, remains};
+use super::death::{Course, Death, Fate, Point, fates_of, remains};
 use super::dice::Dice;
+use super::lines::{begun_steps, open_intents, shows_no_trace};
 use super::meddle;
-use super::player::{Case, How, Left, Line, Played, Player};
+use super::player::{Act, Case, How, Left, Line, Played, Player};
 use super::promises::keeps_the_order;
+use super::proof::{Proof, Tried};
 use super::tape::{Kind, Moment};
+use super::undone::{Before, Remains};
 use super::work::in_parallel;
-use crate::catalog::{Catalog, SettleClass};
-use crate::journal::{Event, RunStatus};
+use crate::journal::RunStatus;
 use crate::sim::Sim;
-use crate::wire::Verb;
 use crate::world::Millis;
 use std::sync::Arc;
 
@@ -45,6 +47,8 @@ pub struct Options {
     pub foreign: usize,
     /// Only these.
     pub points: Vec<Point>,
+    /// A rollback of the run, instead of the run alone.
+    pub rollback: bool,
     pub threads: usize,
 }
 
@@ -59,98 +63,40 @@ impl Options {
             pairs: if all { 1000 } else { 60 },
             foreign: if all { 600 } else { 60 },
             points: Vec::new(),
+            rollback: false,
             threads: std::thread::available_parallelism().map_or(1, usize::from),
         }
     }
 }
 
-/// How an attempt ended.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Tried {
-    /// As the run that nobody disturbed.
-    Same,
-    /// A person is asked: the cloud has forgotten even its operations, or shows no trace of the call;
-    /// nothing was done twice.
-    Decision,
-    /// Somebody else worked on the same target; the run kept its promises.
-    Kept,
-    Differs(Box<Difference>),
-}
-
-/// One attempt that went wrong.
-#[derive(Clone, Debug)]
-pub struct Crash {
-    pub point: Point,
-    pub step: String,
-    pub what: String,
-    pub difference: Difference,
-}
-
-/// One effect of the reference schedule.
-#[derive(Clone, Debug)]
-pub struct Row {
-    pub number: usize,
-    pub step: String,
-    pub kind: Kind,
-    pub label: String,
-    /// The fates that were tried.
-    pub fates: Vec<String>,
-    pub tally: Tally,
-}
-
-/// Attempts, counted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
-    pub tried: usize,
-    pub same: usize,
-    pub decisions: usize,
-    pub kept: usize,
-    pub differences: usize,
-}
-
-impl Tally {
-    fn add(&mut self, tried: &Tried) {
-        self.tried += 1;
-        match tried {
-            Tried::Same => self.same += 1,
-            Tried::Decision => self.decisions += 1,
-            Tried::Kept => self.kept += 1,
-            Tried::Differs(_) => self.differences += 1,
+impl Options {
+    fn courses(&self) -> &'static [Course] {
+        match (self.points.is_empty(), self.rollback) {
+            (false, _) => &[],
+            (true, false) => &[Course::Resumed],
+            (true, true) => &[Course::Undone, Course::Undoing],
         }
     }
 }
 
-/// What came of it.
-#[derive(Clone, Debug)]
-pub struct Proof {
-    /// Effects of the reference schedule.
-    pub effects: usize,
-    /// Deaths that the reference schedule has, before any are left out for leaving the same.
-    pub points: usize,
-    pub schedules: usize,
-    pub rows: Vec<Row>,
-    /// On the reference schedule.
-    pub reference: Tally,
-    /// On drawn schedules.
-    pub drawn: Tally,
-    pub pairs: Tally,
-    pub foreign: Tally,
-    /// Changes whose API takes no request id, so that nothing can be done about a late delivery.
-    pub unprotected: usize,
-    pub crashes: Vec<Crash>,
-}
-
-/// One undisturbed run, and what is held against it.
+/// One undisturbed run or rollback, and what is held against it.
 pub(super) struct Schedule {
+    course: Course,
     seed: Option<u64>,
+    /// What the process finds that dies.
     pub(super) start: Left,
     pub(super) played: Played,
+    /// The undisturbed end: of the run, or of the rollback.
     pub(super) reference: Reference,
+    /// What a rollback puts back, of a run that died anywhere.
+    before: Option<Before>,
     /// Open intents, by the length of the journal.
     open: Vec<usize>,
 }
 
-/// Kills the flow everywhere.
+pub(super) type Schedules = BTreeMap<(Course, Option<u64>), Schedule>;
+
+/// Kills the flow everywhere, and its rollback.
 ///
 /// # Errors
 /// The undisturbed run does not end well, so that there is nothing to compare with.
@@ -160,49 +106,75 @@ pub fn crash_everywhere(
     options: &Options,
 ) -> Result<Proof, String> {
     let player = Player::new(case).map_err(|e| e.to_string())?;
-    let base = Schedule::of(&player, cloud, None)?;
-    let mut plan = match options.points.is_empty() {
-        true => base.enumerated(options.all),
-        false => Plan::default(),
-    };
-    let mut schedules = BTreeMap::new();
-    let mut add_schedule = |seed: u64| -> Result<(), String> {
-        if let std::collections::btree_map::Entry::Vacant(free) = schedules.entry(seed) {
-            free.insert(Schedule::of(&player, cloud, Some(seed))?);
-        }
-        Ok(())
-    };
-    for point in &options.points {
-        if let Some(seed) = point.schedule {
-            add_schedule(seed)?;
-        }
-        plan.jobs.push(point.clone());
+    let mut schedules = Schedules::new();
+    let mut wanted: Vec<(Course, Option<u64>)> = Vec::new();
+    for course in options.courses() {
+        let drawn = (0..options.schedules as u64).map(|i| Some(options.seed.wrapping_add(i)));
+        wanted.push((*course, None));
+        wanted.extend(
+            drawn
+                .filter(|_| options.points.is_empty())
+                .map(|s| (*course, s)),
+        );
     }
-    if options.points.is_empty() {
-        let mut dice = Dice::new(options.seed);
-        for i in 0..options.schedules {
-            add_schedule(options.seed.wrapping_add(i as u64))?;
+    wanted.extend(options.points.iter().map(Point::schedule));
+    for (course, seed) in wanted {
+        if let Entry::Vacant(free) = schedules.entry((course, seed)) {
+            free.insert(Schedule::of(&player, cloud, course, seed)?);
         }
-        for (seed, schedule) in &schedules {
-            let drawn = schedule.drawn(&mut dice, options.deaths_a_schedule);
-            plan.jobs.extend(drawn.map(|deaths| Point {
-                schedule: Some(*seed),
-                deaths: vec![deaths],
-                ..Point::default()
-            }));
-        }
-        plan.jobs.extend(base.pairs(&mut dice, options.pairs));
-        plan.jobs.extend(base.foreign(&mut dice, options.foreign));
     }
+    let plan = match options.points.is_empty() {
+        true => planned(&schedules, options),
+        false => Plan {
+            jobs: options.points.clone(),
+            points: options.points.len(),
+        },
+    };
     let judged = in_parallel(&plan.jobs, options.threads, || {
         let player = Player::new(case).ok();
-        let (base, schedules) = (&base, &schedules);
+        let schedules = &schedules;
         move |point: &Point| {
-            let schedule = point.schedule.map_or(Some(base), |s| schedules.get(&s));
-            schedule?.attempt(player.as_ref()?, point)
+            let schedule = schedules.get(&point.schedule())?;
+            schedule.attempt(player.as_ref()?, point)
         }
     });
-    Ok(base.proof(&plan, judged, schedules.len()))
+    Ok(Proof::of(&schedules, &plan, judged))
+}
+
+/// Plays a process twice, since everything else rests on its being repeatable.
+fn undisturbed(
+    player: &Player<'_, '_>,
+    start: &Left,
+    act: Act,
+    seed: Option<u64>,
+) -> Result<(Played, Reference), String> {
+    let how = How {
+        act,
+        seed,
+        record: true,
+        ..How::default()
+    };
+    let name = match act {
+        Act::Run => "run",
+        Act::RollBack => "rollback",
+    };
+    let played = player.play(start.clone(), &how);
+    let reference =
+        Reference::of(&played).map_err(|why| format!("the undisturbed {name}: {why}"))?;
+    keeps_the_order(&player.case.catalog, &start.journal, &played)?;
+    if let Some(secret) = &played.leaked {
+        return Err(format!("the secret `{secret}` stands in the journal"));
+    }
+    let again = player.play(start.clone(), &how);
+    let alike = played.moments.iter().zip(&again.moments);
+    let same = alike.take_while(|(a, b)| a.hash == b.hash).count();
+    if same < played.moments.len().max(again.moments.len()) {
+        return Err(format!(
+            "the {name} is not repeatable: effect {} is another the second time",
+            same + 1
+        ));
+    }
+    Ok((played, reference))
 }
 
 /// What will be tried.
@@ -212,48 +184,78 @@ pub(super) struct Plan {
     pub(super) points: usize,
 }
 
+fn planned(schedules: &Schedules, options: &Options) -> Plan {
+    let mut plan = Plan::default();
+    let mut dice = Dice::new(options.seed);
+    for ((_, seed), schedule) in schedules {
+        match seed {
+            None => {
+                let every = schedule.enumerated(options.all);
+                plan.points += every.points;
+                plan.jobs.extend(every.jobs);
+                plan.jobs.extend(schedule.pairs(&mut dice, options.pairs));
+                plan.jobs
+                    .extend(schedule.foreign(&mut dice, options.foreign));
+            }
+            Some(_) => {
+                let drawn = schedule.drawn(&mut dice, options.deaths_a_schedule);
+                plan.jobs
+                    .extend(drawn.map(|death| schedule.point(vec![death])));
+            }
+        }
+    }
+    plan
+}
+
 impl Schedule {
-    /// Plays the flow twice, since everything else rests on its being repeatable.
+    /// Plays the flow, and its rollback.
     pub(super) fn of(
         player: &Player<'_, '_>,
         cloud: &Sim,
+        course: Course,
         seed: Option<u64>,
     ) -> Result<Schedule, String> {
-        let how = How {
-            seed,
-            record: true,
-            ..How::default()
-        };
         let start = Left::fresh(cloud.clone());
-        let played = player.play(start.clone(), &how);
-        let catalog = &player.case.catalog;
-        let reference =
-            Reference::of(&played).map_err(|why| format!("the undisturbed run: {why}"))?;
-        keeps_the_order(catalog, &[], &played)?;
-        if let Some(name) = &played.leaked {
-            return Err(format!("the secret `{name}` stands in the journal"));
-        }
-        let again = player.play(start.clone(), &how);
-        let hashes = |p: &Played| p.moments.iter().map(|m| m.hash).collect::<Vec<_>>();
-        let (first, second) = (hashes(&played), hashes(&again));
-        if first != second {
-            let at = first
-                .iter()
-                .zip(&second)
-                .take_while(|(a, b)| a == b)
-                .count();
-            return Err(format!(
-                "the run is not repeatable: effect {} is another the second time",
-                at + 1
-            ));
-        }
-        Ok(Schedule {
+        let (run, reference) = undisturbed(player, &start, Act::Run, seed)?;
+        let schedule = |start, played: Played, reference| Schedule {
+            course,
             seed,
             open: open_intents(&played.left.journal),
             start,
-            reference,
             played,
+            reference,
+            before: None,
+        };
+        if course == Course::Resumed {
+            return Ok(schedule(start, run, reference));
+        }
+        let mut done = run.left.clone();
+        done.now = done.now.max(done.stage.cloud.now());
+        let (rollback, reference) = undisturbed(player, &done, Act::RollBack, seed)?;
+        Ok(match course {
+            Course::Undoing => schedule(done, rollback, reference),
+            Course::Resumed | Course::Undone => Schedule {
+                before: Some(Before::of(&start, &rollback)),
+                ..schedule(start, run, reference)
+            },
         })
+    }
+
+    fn point(&self, deaths: Vec<(Death, Millis)>) -> Point {
+        Point {
+            course: self.course,
+            schedule: self.seed,
+            deaths,
+            ..Point::default()
+        }
+    }
+
+    /// What the processes do that come after the first death.
+    fn after(&self) -> Act {
+        match self.course {
+            Course::Resumed => Act::Run,
+            Course::Undone | Course::Undoing => Act::RollBack,
+        }
     }
 
     /// The downtimes that can make a difference after a death.
@@ -278,11 +280,7 @@ impl Schedule {
         for moment in &self.played.moments {
             for death in fates_of(moment) {
                 for downtime in self.downtimes(moment, death) {
-                    let point = Point {
-                        schedule: self.seed,
-                        deaths: vec![(death, *downtime)],
-                        ..Point::default()
-                    };
+                    let point = self.point(vec![(death, *downtime)]);
                     plan.points += 1;
                     if all {
                         plan.jobs.push(point);
@@ -355,11 +353,7 @@ impl Schedule {
                     unsynced: false,
                 };
                 let downtime = *dice.pick(&[NO_TIME, BEYOND_IDS]);
-                Point {
-                    schedule: self.seed,
-                    deaths: vec![first, (second, downtime)],
-                    ..Point::default()
-                }
+                self.point(vec![first, (second, downtime)])
             })
             .collect()
     }
@@ -382,17 +376,17 @@ impl Schedule {
                     false => Vec::new(),
                 };
                 Some(Point {
-                    schedule: self.seed,
-                    deaths,
                     foreign: Some((at, what, change)),
-                    ..Point::default()
+                    ..self.point(deaths)
                 })
             })
             .filter(|p| p.deaths.iter().all(|(d, _)| d.fate != Fate::Late))
+            // A run is rolled back when it has died.
+            .filter(|p| self.course != Course::Undone || !p.deaths.is_empty())
             .collect()
     }
 
-    fn changes(&self) -> impl Iterator<Item = &Moment> {
+    pub(super) fn changes(&self) -> impl Iterator<Item = &Moment> {
         let moments = self.played.moments.iter();
         moments.filter(|m| m.kind == Kind::Change)
     }
@@ -410,16 +404,19 @@ impl Schedule {
         };
         let mut left = self.start.clone();
         let mut how = How {
+            act: self.after(),
             seed: self.seed,
             fuel: self.reference.effects * FUEL + 2000,
             ..How::default()
         };
         let mut budget = None;
+        let counts = self.course != Course::Undone;
         for (i, (death, downtime)) in point.deaths.iter().enumerate() {
             let died = match i {
                 0 => {
                     let moment = self.played.moments.get(death.at.checked_sub(1)?)?;
-                    budget = Some(self.reference.requests.saturating_sub(moment.requests));
+                    let rest = self.reference.requests.saturating_sub(moment.requests);
+                    budget = counts.then_some(rest);
                     remains(catalog, &self.start, &self.played, *death)?
                 }
                 _ => {
@@ -437,6 +434,9 @@ impl Schedule {
             };
             left = died;
             left.now = left.now.plus(*downtime);
+            if left.journal.is_empty() && how.act == Act::RollBack {
+                return None;
+            }
         }
         match (&foreign, point.deaths.is_empty()) {
             (Some((_, requests, _)), false) => {
@@ -477,16 +477,26 @@ impl Schedule {
         if let Some(wrong) = self.broken_promise(player, before, played) {
             return wrong;
         }
-        let decision = matches!(&played.end, Ok(end) if end.status == RunStatus::Decision);
-        if decision && (forgotten || shows_no_trace(&player.case.catalog, before)) {
-            return match self.reference.nothing_twice(played, |_| false) {
-                Ok(()) => Tried::Decision,
-                Err(difference) => Tried::Differs(difference),
-            };
-        }
-        match self.reference.compare(played) {
-            Ok(()) => Tried::Same,
+        let catalog = &player.case.catalog;
+        let told = |ended: Result<(), Box<Difference>>, tried| match ended {
+            Ok(()) => tried,
             Err(difference) => Tried::Differs(difference),
+        };
+        let doubtful = forgotten || shows_no_trace(catalog, before);
+        let decision = matches!(&played.end, Ok(end) if end.status == RunStatus::Decision);
+        let once = || self.reference.nothing_twice(played, |_| false);
+        if decision && doubtful {
+            return told(once(), Tried::Decision);
+        }
+        let Some(restored) = &self.before else {
+            return told(self.reference.compare(played), Tried::Same);
+        };
+        let differs = |what: String| Tried::Differs(self.reference.difference(played, what));
+        match restored.remains(catalog, played, forgotten) {
+            Remains::Nothing => told(once(), Tried::Same),
+            Remains::Doubtful => told(once(), Tried::Decision),
+            Remains::Blocked => Tried::Decision,
+            Remains::Wrong(what) => differs(what),
         }
     }
 
@@ -525,78 +535,6 @@ impl Schedule {
                 ),
             )),
         }
-    }
-
-    pub(super) fn proof(&self, plan: &Plan, judged: Vec<Option<Tried>>, schedules: usize) -> Proof {
-        let mut proof = Proof {
-            effects: self.played.moments.len(),
-            points: plan.points,
-            schedules,
-            rows: Vec::new(),
-            reference: Tally::default(),
-            drawn: Tally::default(),
-            pairs: Tally::default(),
-            foreign: Tally::default(),
-            unprotected: self
-                .changes()
-                .filter(|m| !m.request.as_deref().is_some_and(has_request_id))
-                .count(),
-            crashes: Vec::new(),
-        };
-        let mut rows: BTreeMap<usize, Row> = BTreeMap::new();
-        for (point, tried) in plan.jobs.iter().zip(judged) {
-            let Some(tried) = tried else { continue };
-            let first = point.deaths.first();
-            let moment = first
-                .filter(|_| point.schedule.is_none())
-                .map(|(d, _)| d.at)
-                .or(point.fault.map(|(at, _)| at))
-                .and_then(|at| self.played.moments.get(at.wrapping_sub(1)));
-            let tally = match (point.foreign, point.deaths.len(), point.schedule) {
-                (Some(_), ..) => &mut proof.foreign,
-                (None, 2.., _) => &mut proof.pairs,
-                (None, _, Some(_)) => &mut proof.drawn,
-                (None, _, None) => &mut proof.reference,
-            };
-            tally.add(&tried);
-            let told = match (point.fault, point.deaths.as_slice(), point.foreign) {
-                (Some((_, kind)), ..) => Some(kind.name()),
-                (None, [(death, _)], None) => moment.map(|m| death.fate.told(m)),
-                _ => None,
-            };
-            if let (Some(moment), Some(told)) = (moment, &told) {
-                let row = rows.entry(moment.number).or_insert_with(|| Row {
-                    number: moment.number,
-                    step: self.played.address(moment.task).to_owned(),
-                    kind: moment.kind,
-                    label: moment.label.clone(),
-                    fates: Vec::new(),
-                    tally: Tally::default(),
-                });
-                if !row.fates.contains(told) {
-                    row.fates.push(told.clone());
-                }
-                row.tally.add(&tried);
-            }
-            if let Tried::Differs(difference) = tried {
-                let what = moment.map(|m| {
-                    let told = told.unwrap_or_default();
-                    let later = first.map(|(_, d)| format!(", {d} later"));
-                    let later = later.unwrap_or_default();
-                    format!("{} `{}`, {told}{later}", m.kind.as_str(), m.label)
-                });
-                proof.crashes.push(Crash {
-                    point: point.clone(),
-                    step: moment
-                        .map_or("", |m| self.played.address(m.task))
-                        .to_owned(),
-                    what: what.unwrap_or_default(),
-                    difference: *difference,
-                });
-            }
-        }
-        proof.rows = rows.into_values().collect();
-        proof
     }
 }
 
@@ -642,57 +580,4 @@ fn class(moment: &Moment, death: Death) -> Class {
             (length, moment.changes, Some((flying, death.fate)))
         }
     }
-}
-
-/// Whether a call is open of which the API shows no trace, so that only a person can tell (R0511).
-fn shows_no_trace(catalog: &Catalog, journal: &[Arc<Line>]) -> bool {
-    let mut open = BTreeMap::new();
-    for line in journal {
-        match &line.event {
-            Event::Intent { address, intent } => {
-                open.insert(address, &intent.request);
-            }
-            Event::Called { address, .. } | Event::Voided { address, .. } => {
-                open.remove(address);
-            }
-            _ => {}
-        }
-    }
-    open.values()
-        .any(|request| match catalog.method(&request.method) {
-            Some(method) => matches!(
-                method.settle,
-                SettleClass::Unsafe | SettleClass::OnceOnlyResult | SettleClass::MarkedCreate
-            ),
-            None => !matches!(request.verb, Verb::Put | Verb::Delete),
-        })
-}
-
-/// How many intents are open after each line of a journal.
-fn open_intents(journal: &[Arc<Line>]) -> Vec<usize> {
-    let mut open = 0usize;
-    let mut all = vec![0];
-    for line in journal {
-        match &line.event {
-            Event::Intent { .. } => open += 1,
-            Event::Called { .. } | Event::Voided { .. } => open = open.saturating_sub(1),
-            _ => {}
-        }
-        all.push(open);
-    }
-    all
-}
-
-/// Steps that a journal tells of, and that are not over.
-fn begun_steps(journal: &[Arc<Line>]) -> usize {
-    let mut begun = BTreeSet::new();
-    for line in journal {
-        if let Some(address) = line.event.address() {
-            match &line.event {
-                Event::Finished { .. } | Event::Grew { .. } => begun.remove(address),
-                _ => begun.insert(Arc::clone(address)),
-            };
-        }
-    }
-    begun.len()
 }

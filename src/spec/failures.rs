@@ -5,11 +5,12 @@
 
 use std::collections::BTreeMap;
 
-use super::death::Point;
-use super::everywhere::{Options, Plan, Proof, Schedule, Tried};
+use super::death::{Course, Point};
+use super::everywhere::{Options, Plan, Schedule};
 use super::fault::FaultKind;
 use super::player::{Case, How, Left, Played, Player};
 use super::promises::keeps_the_order;
+use super::proof::{Proof, Tried};
 use super::tape::Moment;
 use super::work::in_parallel;
 use crate::journal::{Event, Outcome, RunStatus};
@@ -25,7 +26,7 @@ pub fn fail_everywhere(
     options: &Options,
 ) -> Result<Proof, String> {
     let player = Player::new(case).map_err(|e| e.to_string())?;
-    let base = Schedule::of(&player, cloud, None)?;
+    let base = Schedule::of(&player, cloud, Course::Resumed, None)?;
     let plan = match options.points.is_empty() {
         true => base.failures(options.all, &player),
         false => Plan {
@@ -38,7 +39,8 @@ pub fn fail_everywhere(
         let base = &base;
         move |point: &Point| base.fail(player.as_ref()?, point)
     });
-    Ok(base.proof(&plan, judged, 0))
+    let schedules = [((Course::Resumed, None), base)].into();
+    Ok(Proof::of(&schedules, &plan, judged))
 }
 
 impl Schedule {

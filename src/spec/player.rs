@@ -1,7 +1,7 @@
 //! One process after another, on a stage.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::pin;
 use std::rc::Rc;
@@ -9,20 +9,17 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use super::actor::Actor;
+use super::process::{Process, Seen};
 use super::promises::Mark;
 use super::stage::Stage;
 use super::tape::{Moment, Tape};
 use crate::catalog::Catalog;
 use crate::check::Checked;
 use crate::check::names::FlowId;
-use crate::eval::Taint;
 use crate::hook::rhai_hooks::RhaiHooks;
-use crate::journal::{self, Event, FORMAT, RunStatus, Started, State};
+use crate::journal::{Event, RunStatus};
 use crate::package::Program;
-use crate::plan::{Graph, Memo, NodeId, Work};
-use crate::run::{
-    Core, End, Hooks, Mode, NodeStatus, Observer, Settings, TaskId, drive, sealed, unsealed,
-};
+use crate::run::{End, Hooks, Observer, Settings, TaskId, sealed, unsealed};
 use crate::sim::Sim;
 use crate::store::{Entry, Key, Vault, VaultError};
 use crate::value::Value;
@@ -30,7 +27,7 @@ use crate::wire::{Answer, NoAnswer, Request};
 use crate::world::{Millis, Timestamp};
 
 /// The id of every run that is played.
-const RUN: &str = "00000000-0000-7000-8000-000000000001";
+pub(super) const RUN: &str = "00000000-0000-7000-8000-000000000001";
 
 /// A workflow with its inputs, that can be run from any journal and any cloud.
 #[derive(Clone)]
@@ -100,9 +97,20 @@ pub struct Meddling {
     pub requests: Vec<Request>,
 }
 
+/// What a process does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Act {
+    /// Begins the run, or goes on with it.
+    #[default]
+    Run,
+    /// Takes the run back, or goes on doing so.
+    RollBack,
+}
+
 /// How a process is played.
 #[derive(Clone, Debug, Default)]
 pub struct How {
+    pub act: Act,
     /// Draws what completes when; without it everything takes the time that the cloud takes.
     pub seed: Option<u64>,
     /// Whether moments and tape are kept.
@@ -150,11 +158,7 @@ pub struct Played {
     pub effects: usize,
     pub moments: Vec<Moment>,
     pub tape: Tape,
-    /// Which step waits for the outcome of which, helper nodes left out.
-    pub waits: BTreeMap<Arc<str>, BTreeSet<Arc<str>>>,
-    pub status: BTreeMap<Arc<str>, NodeStatus>,
-    /// The step of each task.
-    pub addresses: BTreeMap<TaskId, Arc<str>>,
+    pub seen: Seen,
     /// A secret that stands in the journal.
     pub leaked: Option<String>,
 }
@@ -167,7 +171,7 @@ impl Played {
 
     /// The step that an effect belongs to; `run` for the run's own.
     pub fn address(&self, task: TaskId) -> &str {
-        self.addresses.get(&task).map_or("run", |a| a)
+        self.seen.addresses.get(&task).map_or("run", |a| a)
     }
 }
 
@@ -203,34 +207,13 @@ impl<'a, 'p> Player<'a, 'p> {
             effects: 0,
             moments: Vec::new(),
             tape: Tape::default(),
-            waits: BTreeMap::new(),
-            status: BTreeMap::new(),
-            addresses: BTreeMap::new(),
+            seen: Seen::default(),
             leaked: None,
         })
     }
 
     fn perform(&self, left: Left, how: &How) -> Result<Played, Trouble> {
-        let mut past = State::default();
-        for line in &left.journal {
-            past.apply(line.seq, line.at, &line.event)
-                .map_err(|e| Trouble::Journal(e.to_string()))?;
-        }
-        let first = match past.started {
-            Some(_) => Event::Resumed {
-                by: "test".into(),
-                host: "here".into(),
-                pid: 2,
-            },
-            None => {
-                let started = Event::Started(Box::new(self.started()));
-                past.apply(1, left.now, &started)
-                    .map_err(|e| Trouble::Journal(e.to_string()))?;
-                started
-            }
-        };
         let marks: Rc<Marks> = Rc::default();
-        let mut core = self.core(past, left.now, Rc::clone(&marks) as Rc<dyn Observer>)?;
         let fuel = match how.fuel {
             0 => FUEL,
             fuel => fuel,
@@ -239,106 +222,35 @@ impl<'a, 'p> Player<'a, 'p> {
             fuel,
             ..how.clone()
         };
-        let mut actor = Actor::new(self, left, how, Rc::clone(&marks));
-        let end = finish(async {
-            actor.record(first).await.ok()?;
-            let now = actor.now();
-            let end = drive(&mut core, &mut actor, now).await.ok()?;
-            let last = Event::Ended(Box::new(end.event(Vec::new())));
-            actor.record(last).await.ok()?;
-            Some(end)
-        });
-        let end = match (end, actor.trouble()) {
-            (_, Some(trouble)) => Err(trouble),
-            (Some(Some(end)), None) => Ok(end),
-            (_, None) => Err(Trouble::Hangs),
+        let act = how.act;
+        let mut process = Process {
+            player: self,
+            actor: Actor::new(self, left, how, Rc::clone(&marks)),
+            marks: Rc::clone(&marks),
+            seen: Seen::default(),
         };
-        let graph = core.graph();
-        let (waits, addresses) = (waits(&graph), addresses(&graph));
-        let status = graph
-            .nodes()
-            .map(|n| (Arc::clone(&graph.node(n).address), core.status(n).clone()))
-            .collect();
-        drop(graph);
-        let mut played = actor.played(end);
-        played.waits = waits;
-        played.addresses = addresses;
-        played.status = status;
+        let end = finish(async {
+            match act {
+                Act::Run => process.run().await,
+                Act::RollBack => process.roll_back().await,
+            }
+        });
+        let end = match (end, process.actor.trouble()) {
+            (_, Some(trouble)) => Err(trouble),
+            (Some(end), None) => Ok(end?),
+            (None, None) => Err(Trouble::Hangs),
+        };
+        let mut played = process.actor.played(end);
+        played.seen = process.seen;
         played.trace = marks.0.take();
         Ok(played)
-    }
-
-    fn core(
-        &self,
-        past: State,
-        now: Timestamp,
-        observer: Rc<dyn Observer>,
-    ) -> Result<Core<'_>, Trouble> {
-        let began = match past.seq {
-            0 | 1 => now,
-            _ => past.began,
-        };
-        let memo = Memo {
-            hooks: past.hooks.clone(),
-            run: Some(Value::record([
-                ("id", Value::str(RUN)),
-                ("started", Value::str(began.rfc3339())),
-            ])),
-            taint: Some(Rc::clone(&self.vault) as Rc<dyn Taint>),
-        };
-        let case = self.case;
-        let graph = Graph::build(&case.checked.names, case.flow, case.inputs.clone(), &memo)
-            .map_err(|e| {
-                let place = case.program().sources.place(e.span);
-                Trouble::Flow(format!("{place}: {}", e.message))
-            })?;
-        if graph.sorted().is_err() {
-            return Err(Trouble::Flow("some steps wait for each other".into()));
-        }
-        Ok(Core::new(
-            graph,
-            memo,
-            past,
-            case.catalog.clone(),
-            Settings {
-                mode: Mode::Run,
-                ..case.settings.clone()
-            },
-            observer,
-        ))
-    }
-
-    fn started(&self) -> Started {
-        let case = self.case;
-        Started {
-            format: FORMAT,
-            version: env!("CARGO_PKG_VERSION").into(),
-            run: RUN.into(),
-            nonce: "0123456789abcdef0123456789abcdef".into(),
-            file: case.program().root().path.clone(),
-            workflow: case.checked.names.flow(case.flow).name().to_owned(),
-            program: case.program().texts(),
-            inputs: case
-                .inputs
-                .iter()
-                .map(|(name, value)| (name.to_string(), value.to_json()))
-                .collect(),
-            secrets: Vec::new(),
-            environment: "test".into(),
-            world: journal::World::Sim { scenario: None },
-            catalog: BTreeMap::new(),
-            principal: None,
-            by: "test".into(),
-            host: "here".into(),
-            pid: 1,
-        }
     }
 
     pub(super) fn hooks(&self) -> &dyn Hooks {
         &*self.hooks
     }
 
-    pub(super) fn vault(&self) -> &Vault {
+    pub(super) fn vault(&self) -> &Rc<Vault> {
         &self.vault
     }
 
@@ -390,40 +302,4 @@ pub fn finish<T>(future: impl Future<Output = T>) -> Option<T> {
         Poll::Ready(value) => Some(value),
         Poll::Pending => None,
     }
-}
-
-/// Whether a node's end is an event of its own.
-fn is_recorded(graph: &Graph<'_>, node: NodeId) -> bool {
-    matches!(
-        graph.node(node).work,
-        Work::Step(_) | Work::Assert(_) | Work::Checkpoint(_)
-    )
-}
-
-fn waits(graph: &Graph<'_>) -> BTreeMap<Arc<str>, BTreeSet<Arc<str>>> {
-    let mut all = BTreeMap::new();
-    for node in graph.nodes().filter(|n| is_recorded(graph, *n)) {
-        let mut found = BTreeSet::new();
-        let mut seen = BTreeSet::new();
-        let mut next: Vec<NodeId> = graph.before(node).map(|(n, _)| n).collect();
-        while let Some(before) = next.pop() {
-            if !seen.insert(before) {
-                continue;
-            }
-            if is_recorded(graph, before) {
-                found.insert(Arc::clone(&graph.node(before).address));
-            } else {
-                next.extend(graph.before(before).map(|(n, _)| n));
-            }
-        }
-        all.insert(Arc::clone(&graph.node(node).address), found);
-    }
-    all
-}
-
-fn addresses(graph: &Graph<'_>) -> BTreeMap<TaskId, Arc<str>> {
-    graph
-        .nodes()
-        .map(|n| (TaskId(n.0), Arc::clone(&graph.node(n).address)))
-        .collect()
 }

@@ -175,7 +175,7 @@ pub fn keeps_the_order(
             }
             Mark::Sent(_) | Mark::Shown(..) => {}
             Mark::Began(address) => {
-                for wanted in played.waits.get(address).into_iter().flatten() {
+                for wanted in played.seen.waits.get(address).into_iter().flatten() {
                     if !told.over.contains(wanted) {
                         return Err(format!("{address} began before {wanted} was durable"));
                     }

@@ -13,7 +13,7 @@ use crate::world::Timestamp;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Deed {
     pub method: Arc<str>,
-    /// What it addresses, without its request id.
+    /// What it addresses, without its request id and the numbers of resources.
     pub target: String,
     /// Its body without what no two runs share: ids, times, addresses.
     pub body: String,
@@ -106,8 +106,19 @@ fn target(request: &Request) -> String {
         .filter(|(name, _)| name != "requestId" && name != "clientOperationId")
         .map(|(name, value)| format!("{name}={value}"))
         .collect();
+    let path = without_number(&request.path);
     match query.is_empty() {
-        true => request.path.clone(),
-        false => format!("{}?{}", request.path, query.join("&")),
+        true => path,
+        false => format!("{path}?{}", query.join("&")),
+    }
+}
+
+/// A path without the number of its resource, which Google draws.
+fn without_number(path: &str) -> String {
+    match path.rsplit_once('/') {
+        Some((around, last)) if last.len() >= 10 && last.bytes().all(|b| b.is_ascii_digit()) => {
+            format!("{around}/(number)")
+        }
+        _ => path.to_owned(),
     }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value as Json, json};
 
-use super::everywhere::{Crash, Proof, Row, Tally};
+use super::proof::{Crash, Proof, Row, Tally};
 use crate::report::{Look, clean, count};
 
 /// How many differences are told in full.
@@ -69,7 +69,7 @@ impl Proof {
             "\n{} disturbed in {} ways on {}: {verdict}\n",
             count(self.effects, "effect"),
             total.tried,
-            count(self.schedules + 1, "schedule"),
+            count(self.schedules, "schedule"),
         ));
         text
     }
@@ -82,7 +82,7 @@ impl Proof {
             "type": "summary",
             "effects": self.effects,
             "points": self.points,
-            "schedules": self.schedules + 1,
+            "schedules": self.schedules,
             "reference": self.reference.json(),
             "drawn": self.drawn.json(),
             "pairs": self.pairs.json(),

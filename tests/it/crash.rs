@@ -10,6 +10,10 @@ use crate::rig;
 
 /// Kills the flow everywhere on the reference schedule, and here and there on drawn ones.
 pub fn disturbed(text: &str, inputs: &Json, cloud: &Sim) -> Proof {
+    killed(text, inputs, cloud, false)
+}
+
+fn killed(text: &str, inputs: &Json, cloud: &Sim, rollback: bool) -> Proof {
     let program = rig::program(text);
     let checked = rig::checked(&program);
     let case = rig::case(&checked, inputs);
@@ -18,13 +22,22 @@ pub fn disturbed(text: &str, inputs: &Json, cloud: &Sim) -> Proof {
         deaths_a_schedule: 8,
         pairs: 20,
         foreign: 20,
+        rollback,
         ..Options::new(false)
     };
     crash_everywhere(&case, cloud, &options).unwrap_or_else(|why| panic!("{why}"))
 }
 
 fn survives_everywhere(name: &str, text: &str, inputs: Json, cloud: &Sim) {
-    let proof = disturbed(text, &inputs, cloud);
+    nothing_differs(name, &disturbed(text, &inputs, cloud));
+}
+
+/// The same with a rollback: of the run that died, and one that dies.
+fn is_taken_back_everywhere(name: &str, text: &str, cloud: &Sim) {
+    nothing_differs(name, &killed(text, &json!({}), cloud, true));
+}
+
+fn nothing_differs(name: &str, proof: &Proof) {
     let total = proof.total();
     let said = proof.text(r5flow::report::Look::PLAIN, name);
     assert_eq!(total.differences, 0, "{said}");
@@ -77,9 +90,7 @@ workflow main {
     survives_everywhere("insert", text, json!({}), &rig::cloud());
 }
 
-#[test]
-fn ensure_that_patches() {
-    let text = r#"
+const PATCH: &str = r#"
 workflow main {
   at { project: "demo" }
   step check = ensure compute.healthChecks("hc") { type: "HTTP", checkIntervalSec: 9s, httpHealthCheck: { port: 5081 } }
@@ -87,7 +98,10 @@ workflow main {
   output every = check.checkIntervalSec
 }
 "#;
-    survives_everywhere("patch", text, json!({}), &cloud_with(&[a_check()]));
+
+#[test]
+fn ensure_that_patches() {
+    survives_everywhere("patch", PATCH, json!({}), &cloud_with(&[a_check()]));
 }
 
 #[test]
@@ -263,4 +277,55 @@ fn change_sets_and_secrets() {
 #[test]
 fn requests_to_the_web() {
     survives_everywhere("web", &flow("web"), json!({}), &rig::cloud());
+}
+
+#[test]
+fn a_rollback_of_a_database() {
+    is_taken_back_everywhere("databases", &flow("databases"), &rig::cloud());
+}
+
+#[test]
+fn a_rollback_of_change_sets_and_secrets() {
+    is_taken_back_everywhere("names", &flow("names"), &rig::cloud());
+}
+
+#[test]
+fn a_rollback_of_requests_to_the_web() {
+    is_taken_back_everywhere("web", &flow("web"), &rig::cloud());
+}
+
+#[test]
+fn a_rollback_leaves_what_has_no_undo() {
+    is_taken_back_everywhere("machine", MACHINE, &rig::cloud());
+}
+
+#[test]
+fn a_rollback_of_what_grew_behind_gates() {
+    is_taken_back_everywhere("gates", GATES, &rig::cloud());
+}
+
+#[test]
+fn a_rollback_puts_old_values_back() {
+    is_taken_back_everywhere("patch", PATCH, &cloud_with(&[a_check()]));
+}
+
+const STACK: &str = r#"
+workflow main {
+  at { project: "demo" }
+  step net = ensure compute.networks("web") { autoCreateSubnetworks: false }
+  step sub = ensure compute.subnetworks("web-a", region: "us-central1") {
+    network: net.selfLink
+    ipCidrRange: "10.1.0.0/24"
+  }
+  step disk = call compute.disks.insert(zone: "us-central1-a") { name: "d1", sizeGb: 10 }
+    undo delete
+  step routes = call compute.networks.patch("web") { routingConfig: { routingMode: "GLOBAL" } }
+    after sub
+    undo call compute.networks.patch("web") { routingConfig: net.routingConfig }
+}
+"#;
+
+#[test]
+fn a_rollback_of_what_stands_in_each_other() {
+    is_taken_back_everywhere("stack", STACK, &rig::cloud());
 }

@@ -566,7 +566,7 @@ fn same_end(wanted: &Meaning, ran: &Played) -> Result<(), String> {
         return Err(format!("{:#?}", ran.end));
     }
     let waiting = |s: &NodeStatus| !matches!(s, NodeStatus::Done | NodeStatus::Skipped);
-    let left: Vec<_> = ran.status.iter().filter(|(_, s)| waiting(s)).collect();
+    let left: Vec<_> = ran.seen.status.iter().filter(|(_, s)| waiting(s)).collect();
     if !left.is_empty() {
         return Err(format!("done, and these are not: {left:?}"));
     }

@@ -72,7 +72,7 @@ pub async fn perform(cx: &Cx<'_>, step: Option<&Step>, change: Change<'_>) -> Re
         request: sent,
         request_id: id,
         before: change.before,
-        server_time: Some(cx.shared.server_time.get().unwrap_or(cx.now())),
+        server_time: Some(cx.server_now()),
     };
     let carrier = Carrier {
         cx,
@@ -203,6 +203,7 @@ impl Carrier<'_, '_> {
         let mut left = !matches!(begin, Begin::Send);
         let (mut accepted, mut arrived) = (false, false);
         let mut origin = Origin::Created;
+        let mut waited = false;
         loop {
             begin = match begin {
                 Begin::Send => match self.send(&intent).await {
@@ -294,17 +295,26 @@ impl Carrier<'_, '_> {
                             self.record_operation(&intent, &operation).await;
                             Begin::Follow(operation)
                         }
-                        Settled::Unsent if self.abandons => {
-                            match self.lateness(&intent) {
-                                Some(wait) => self.cx.sleep(wait).await,
-                                None => return self.refused(&intent, settle::abandoned()).await,
+                        settled @ (Settled::Unsent | Settled::Unseen) if self.abandons => {
+                            match (self.lateness(&intent).filter(|_| !waited), settled) {
+                                (Some(wait), _) => {
+                                    waited = true;
+                                    self.cx.sleep(wait).await;
+                                }
+                                (None, Settled::Unsent) => {
+                                    return self.refused(&intent, settle::abandoned()).await;
+                                }
+                                // It counts as done, so that what takes it back is not left out.
+                                (None, _) => {
+                                    return self.done(&intent, Json::Null, Origin::Presumed).await;
+                                }
                             }
                             if self.cx.stopping() {
                                 return Err(Halt::Stopped);
                             }
                             Begin::Settle
                         }
-                        Settled::Unsent => {
+                        Settled::Unsent | Settled::Unseen => {
                             if self.cx.stopping() {
                                 return Err(Halt::Stopped);
                             }

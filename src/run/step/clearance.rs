@@ -161,7 +161,7 @@ impl<'p> Cx<'p> {
     pub fn heed(&self, request: &Request, answer: &Answer) {
         let mut traffic = self.shared.traffic.borrow_mut();
         if let Some(date) = answer.date() {
-            self.shared.server_time.set(Some(date));
+            self.shared.server_time.set(Some((date, self.now())));
             traffic.pace.synchronise(date, self.now());
         }
         let (Some(group), Some(service)) = (

@@ -151,6 +151,14 @@ impl<'p> Cx<'p> {
         self.shared.now.get()
     }
 
+    /// The server's clock, as far as its last answer tells.
+    pub fn server_now(&self) -> Timestamp {
+        match self.shared.server_time.get() {
+            Some((date, heard)) => date.plus(self.now().since(heard)),
+            None => self.now(),
+        }
+    }
+
     pub fn planning(&self) -> bool {
         self.shared.planning()
     }

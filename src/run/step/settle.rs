@@ -55,6 +55,8 @@ pub enum Settled {
     Follow(Operation, Origin),
     /// It had no effect: the recorded request may be sent again.
     Unsent,
+    /// Nothing shows whether it had an effect; the recorded request may be sent again all the same.
+    Unseen,
     /// It was taken, and failed, says its operation.
     Failed(ApiError, Json),
     /// It had no effect: what it was to create is there already, and somebody else's.
@@ -275,10 +277,11 @@ async fn settle_write(
     let hidden = compared.is_some_and(|c| c.differences.is_empty());
     // What nobody can see, such as a password, is written again: that leaves the same state.
     let converges = hidden && method.settle == SettleClass::ConvergingWrite;
-    Ok(if unmoved || converges || within_window(cx, call) {
-        Settled::Unsent
-    } else {
-        Settled::Overtaken
+    Ok(match converges {
+        _ if unmoved => Settled::Unsent,
+        true => Settled::Unseen,
+        false if within_window(cx, call) => Settled::Unsent,
+        false => Settled::Overtaken,
     })
 }
 
@@ -293,7 +296,10 @@ fn settle_unseen(cx: &Cx<'_>, call: &Lost<'_>, looked: bool) -> Result<Settled> 
     let replays = matches!(method.request_id, Some(RequestId::Replay(_)));
     let still_listed = age(cx, intent).is_some_and(|a| a < cx.shared.settings.operations_kept);
     match method.settle {
-        _ if replays && within_window(cx, call) => Ok(Settled::Unsent),
+        _ if replays && within_window(cx, call) => Ok(match looked {
+            true => Settled::Unsent,
+            false => Settled::Unseen,
+        }),
         // It was taken, and is over since; whether it succeeded nobody knows any more.
         SettleClass::MatchedOperation if call.accepted => Err(undecidable(cx, intent)),
         SettleClass::MatchedOperation | SettleClass::IdAndOperation
@@ -302,7 +308,7 @@ fn settle_unseen(cx: &Cx<'_>, call: &Lost<'_>, looked: bool) -> Result<Settled> 
             Ok(Settled::Unsent)
         }
         SettleClass::ConvergingWrite | SettleClass::Delete | SettleClass::Reads => {
-            Ok(Settled::Unsent)
+            Ok(Settled::Unseen)
         }
         SettleClass::MatchedOperation
         | SettleClass::IdAndOperation
@@ -312,7 +318,7 @@ fn settle_unseen(cx: &Cx<'_>, call: &Lost<'_>, looked: bool) -> Result<Settled> 
         | SettleClass::Unsafe
             if call.repeatable =>
         {
-            Ok(Settled::Unsent)
+            Ok(Settled::Unseen)
         }
         SettleClass::MatchedOperation
         | SettleClass::IdAndOperation
@@ -346,8 +352,7 @@ fn within_window(cx: &Cx<'_>, call: &Lost<'_>) -> bool {
 
 /// How long ago the request was made, by the server's clock.
 pub fn age(cx: &Cx<'_>, intent: &Intent) -> Option<Millis> {
-    let now = cx.shared.server_time.get().unwrap_or(cx.now());
-    intent.server_time.map(|then| now.since(then))
+    intent.server_time.map(|then| cx.server_now().since(then))
 }
 
 /// What tells a resource from a later one of the same name.

@@ -140,9 +140,8 @@ impl<'p> Back<'_, 'p> {
         match changed {
             Changed::Done { .. } => Ok(true),
             Changed::Stale => Ok(false),
-            Changed::Refused(error) if error.class == ErrorClass::NotFound && method.destroys() => {
-                Ok(true)
-            }
+            // It is gone: by an earlier sending, by somebody else, or since it never came to be.
+            Changed::Refused(error) if error.class == ErrorClass::NotFound => Ok(true),
             Changed::Refused(error) => {
                 let tried = again::Tried {
                     method,
