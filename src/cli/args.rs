@@ -151,6 +151,15 @@ pub struct Driving {
     /// Send Google credentials to this host too, over https, or over http to this machine (repeatable)
     #[arg(long, value_name = "HOST", conflicts_with = "sim")]
     pub send_credentials_to: Vec<String>,
+    /// Act as this service account, which your own account may impersonate
+    #[arg(long, value_name = "EMAIL", conflicts_with = "sim")]
+    pub impersonate: Option<String>,
+    /// The project that pays for the requests (GOOGLE_CLOUD_QUOTA_PROJECT)
+    #[arg(long, value_name = "PROJECT", conflicts_with = "sim")]
+    pub quota_project: Option<String>,
+    /// Trust the certificate authorities of this file (PEM) too (R5FLOW_CA)
+    #[arg(long, value_name = "FILE", conflicts_with = "sim")]
+    pub ca: Option<PathBuf>,
     /// How many steps may talk to the cloud at one time
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub parallel: Option<u16>,

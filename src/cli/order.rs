@@ -10,7 +10,7 @@ use super::settings::Settings;
 use super::world::{self, Choice};
 use super::{flow, inputs, session};
 use crate::catalog::Catalog;
-use crate::cloud::Settings as Transport;
+use crate::cloud::{Authorities, Locations, Settings as Transport, is_email};
 use crate::fetch::Project;
 
 /// How many steps may talk to the cloud at one time when nobody says.
@@ -50,7 +50,7 @@ pub fn order_in(
         Some(choice) => choice,
         None => Choice::Google(
             Box::new(endpoints(driving, &options.catalog, settings)?),
-            transport(driving)?,
+            transport(driving, settings)?,
         ),
     };
     let (program, parsed) = flow::read(file, &options.files)?;
@@ -98,7 +98,8 @@ pub fn of_plan(
             choice
         }
         None => {
-            Choice::recorded(&saved.world, &options.catalog, Default::default()).map_err(blame)?
+            let transport = transport(driving, settings)?;
+            Choice::recorded(&saved.world, &options.catalog, transport).map_err(blame)?
         }
     };
     let mut given = saved.given();
@@ -162,15 +163,15 @@ pub fn chosen(
     let endpoints = endpoints(driving, catalog, settings)?;
     Ok(match endpoints.overridden().is_empty() {
         true => None,
-        false => Some(Choice::Google(Box::new(endpoints), transport(driving)?)),
+        false => Some(Choice::Google(Box::new(endpoints), transport(driving, settings)?)),
     })
 }
 
-/// What the options say about the transport.
+/// What the options and the environment say about the transport and the credentials.
 ///
 /// # Errors
-/// A host that is none.
-pub fn transport(driving: &Driving) -> Result<Transport, Failure> {
+/// A host or an account that is none, and a file of authorities that cannot be used.
+pub fn transport(driving: &Driving, settings: &Settings) -> Result<Transport, Failure> {
     let mut hosts = BTreeSet::new();
     for host in &driving.send_credentials_to {
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':' | '[' | ']');
@@ -183,9 +184,24 @@ pub fn transport(driving: &Driving) -> Result<Transport, Failure> {
         }
         hosts.insert(host.clone());
     }
+    if let Some(email) = driving.impersonate.as_deref().filter(|e| !is_email(e)) {
+        return Err(Failure::usage(format!(
+            "`--impersonate {email}` names no account: expected something like deploy@my-project.iam.gserviceaccount.com"
+        )));
+    }
+    let environment = &settings.environment;
+    let payer = driving.quota_project.as_deref();
+    let authorities = match driving.ca.clone().or_else(|| environment.ca()) {
+        Some(file) => Authorities::read(&file)
+            .map_err(|why| Failure::usage(format!("certificate authorities (`--ca`, R5FLOW_CA): {why}")))?,
+        None => Authorities::default(),
+    };
     Ok(Transport {
         send_credentials_to: hosts,
-        ..Transport::default()
+        quota_project: payer.or(environment.quota_project()).map(str::to_owned),
+        impersonate: driving.impersonate.clone(),
+        authorities,
+        locations: Locations::here(),
     })
 }
 

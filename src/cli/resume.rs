@@ -53,7 +53,7 @@ pub fn order<'s>(
 ) -> Result<(ResumeOrder, Speaker<'s>), Failure> {
     let driving = going.driving;
     let options = order::options(driving, settings)?;
-    let transport = order::transport(driving)?;
+    let transport = order::transport(driving, settings)?;
     let world = order::chosen(driving, &options.catalog, settings)?;
     let state = settings.state_dir()?;
     let blame = |e| Failure::of(e, settings);

@@ -1,4 +1,4 @@
-//! What the environment of the process says; the only place that reads it.
+//! What the environment of the process says. Where credentials lie is asked by `cloud`.
 
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
@@ -15,6 +15,7 @@ use crate::store::StateDir;
 
 const INPUT: &str = "R5FLOW_INPUT_";
 const ENDPOINT: &str = "R5FLOW_ENDPOINT";
+const QUOTA_PROJECT: &str = "GOOGLE_CLOUD_QUOTA_PROJECT";
 
 /// The variables that r5flow looks at.
 #[derive(Clone, Debug, Default)]
@@ -36,6 +37,7 @@ impl Environment {
             "XDG_CACHE_HOME",
             "LOCALAPPDATA",
             "HOME",
+            QUOTA_PROJECT,
         ];
         let variables = std::env::vars_os()
             .filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)))
@@ -64,6 +66,16 @@ impl Environment {
             .filter(|(k, _)| k.starts_with(ENDPOINT))
             .map(|(k, v)| (k.clone(), v.clone()))
             .collect()
+    }
+
+    /// The project that pays for requests to Google.
+    pub fn quota_project(&self) -> Option<&str> {
+        self.get(QUOTA_PROJECT)
+    }
+
+    /// A file of certificate authorities.
+    pub fn ca(&self) -> Option<PathBuf> {
+        self.get("R5FLOW_CA").map(PathBuf::from)
     }
 
     pub fn github_actions(&self) -> bool {

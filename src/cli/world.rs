@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use crate::catalog::Catalog;
-use crate::cloud::{Endpoints, GoogleCredentials, HttpWire, Settings, principal};
+use crate::cloud::{Endpoints, HttpWire, Settings, principal};
 use crate::journal;
 use crate::run::{GateAnswer, GateQuestion, InboxSource, Local};
 use crate::sim::durable::{Cloud, Durable};
@@ -40,15 +40,24 @@ impl Choice {
         }
     }
 
-    /// Whose Google credentials the run uses, where their file tells it and any go out.
-    pub fn principal(&self) -> Option<String> {
+    /// Whether any request goes out with Google credentials.
+    pub fn sends_credentials(&self) -> bool {
         match self {
-            Choice::Sim(_) => None,
+            Choice::Sim(_) => false,
             Choice::Google(endpoints, settings) => {
                 let elsewhere = endpoints.overridden().contains_key("*");
-                let sends = !elsewhere || !settings.send_credentials_to.is_empty();
-                sends.then(principal::of_environment).flatten()
+                !elsewhere || !settings.send_credentials_to.is_empty()
             }
+        }
+    }
+
+    /// Whose Google credentials the run uses, where it can be told and any go out.
+    pub async fn principal(&self) -> Option<String> {
+        match self {
+            Choice::Google(_, settings) if self.sends_credentials() => {
+                principal::of(settings).await
+            }
+            _ => None,
         }
     }
 
@@ -110,15 +119,12 @@ pub fn open(
 ) -> Result<Open, SessionError> {
     match choice {
         Choice::Google(endpoints, settings) => {
-            let wire = HttpWire::new(
-                (**endpoints).clone(),
-                Box::new(GoogleCredentials::new()),
-                settings.clone(),
-            )
-            .map_err(SessionError::World)?;
+            let clock: Rc<dyn Clock> = Rc::new(RealClock);
+            let wire = HttpWire::google((**endpoints).clone(), settings.clone(), Rc::clone(&clock))
+                .map_err(SessionError::World)?;
             Ok(Open {
                 wire: Rc::new(wire),
-                clock: Rc::new(RealClock),
+                clock,
                 sim: None,
             })
         }
@@ -351,15 +357,17 @@ pub fn other_revisions(recorded: &BTreeMap<String, String>, catalog: &Catalog) -
     recorded.keys().filter(other).cloned().collect()
 }
 
-/// Whether the account that the run began with is the one that would go on; unknown ones pass.
+/// Whether the account that the run began with is the one that would go on. One that was unknown at
+/// the beginning passes.
 pub fn same_principal(recorded: Option<&str>, now: Option<&str>) -> Result<(), String> {
-    match (recorded, now) {
-        (Some(recorded), Some(now)) if recorded != now => Err(format!(
-            "the run began as {recorded}, and would go on as {now}, who may see and change other things: use the \
-             credentials of {recorded}, or say `--take-over`"
-        )),
-        _ => Ok(()),
-    }
+    let Some(recorded) = recorded.filter(|recorded| now != Some(*recorded)) else {
+        return Ok(());
+    };
+    let now = now.unwrap_or("somebody whom the credentials do not name");
+    Err(format!(
+        "the run began as {recorded}, and would go on as {now}, who may see and change other things: use the \
+         credentials of {recorded}, say `--impersonate` again where it was said, or say `--take-over`"
+    ))
 }
 
 /// Revisions of the services' descriptions, as a run records them.

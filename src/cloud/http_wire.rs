@@ -1,42 +1,44 @@
 //! The network as a [`Wire`]: one request, at most one answer, and an honest word when none came.
 
-use std::collections::BTreeSet;
 use std::future::Future;
+use std::rc::Rc;
 use std::task::Poll;
-use std::time::Duration;
 
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
-use reqwest::{Client, Method, Url, redirect, retry};
+use reqwest::{Client, Method, Url};
 use tokio::time::{Instant, timeout_at};
 
-use super::credentials::{TokenSource, chain};
+use super::clients::{Authorities, Clients, Trusted, Unread, body, is_google, is_trusted};
+use super::credential_file::Locations;
+use super::credentials::{Access, GoogleCredentials, TokenSource, chain};
 use super::endpoints::Endpoints;
 use crate::wire::{Answer, NoAnswer, Request, SendFuture, Verb, Wire};
-use crate::world::Millis;
+use crate::world::{Clock, Millis};
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Decoded bytes; far beyond any document of the APIs.
 const BODY_LIMIT: usize = 64 * 1024 * 1024;
 const SERVICE_HEADER: HeaderName = HeaderName::from_static("x-r5flow-service");
 const QUOTA_HEADER: HeaderName = HeaderName::from_static("x-goog-user-project");
 
-/// What the user may say about the transport.
+/// What the user may say about the transport and the credentials.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
     /// Hosts other than Google's that may get Google credentials (`--send-credentials-to HOST`,
-    /// repeatable), as they stand in the endpoint's URL, without a port. Over plain http only the
-    /// machine itself gets them.
-    pub send_credentials_to: BTreeSet<String>,
-    /// The project that pays for requests to Google (`x-goog-user-project`), where the credentials
-    /// of a user need one.
+    /// repeatable).
+    pub send_credentials_to: Trusted,
+    /// The project that pays for requests to Google (`x-goog-user-project`), instead of the one that
+    /// the credentials name.
     pub quota_project: Option<String>,
+    /// The service account in whose place requests are made (`--impersonate EMAIL`).
+    pub impersonate: Option<String>,
+    /// Certificate authorities beside those of the system (`--ca FILE`).
+    pub authorities: Authorities,
+    pub locations: Locations,
 }
 
 /// Sends requests over the network.
 pub struct HttpWire {
-    client: Client,
-    /// For this machine's own servers, which no proxy of the environment can reach.
-    local: Client,
+    clients: Clients,
     endpoints: Endpoints,
     tokens: Box<dyn TokenSource>,
     settings: Settings,
@@ -50,16 +52,34 @@ impl HttpWire {
         tokens: Box<dyn TokenSource>,
         settings: Settings,
     ) -> Result<HttpWire, String> {
-        // Fails when a provider was installed before, which serves as well.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        Ok(HttpWire {
-            client: client(false)?,
-            local: client(true)?,
+        let clients = Clients::new(&settings.authorities)?;
+        Ok(Self::with(clients, endpoints, tokens, settings))
+    }
+
+    /// With the user's own credentials, which are not looked for before a request needs them.
+    pub fn google(
+        endpoints: Endpoints,
+        settings: Settings,
+        clock: Rc<dyn Clock>,
+    ) -> Result<HttpWire, String> {
+        let clients = Clients::new(&settings.authorities)?;
+        let tokens = GoogleCredentials::new(clients.clone(), settings.clone(), clock);
+        Ok(Self::with(clients, endpoints, Box::new(tokens), settings))
+    }
+
+    fn with(
+        clients: Clients,
+        endpoints: Endpoints,
+        tokens: Box<dyn TokenSource>,
+        settings: Settings,
+    ) -> HttpWire {
+        HttpWire {
+            clients,
             endpoints,
             tokens,
             settings,
             body_limit: BODY_LIMIT,
-        })
+        }
     }
 
     #[cfg(test)]
@@ -75,16 +95,12 @@ impl HttpWire {
     ) -> Result<Answer, NoAnswer> {
         let deadline = Instant::now() + patience.std();
         let destination = self.destination(request)?;
-        let token = match destination.credentials {
-            true => Some(self.token(deadline).await?),
+        let access = match destination.credentials {
+            true => Some(self.access(deadline).await?),
             false => None,
         };
-        let prepared = self.prepare(request, &destination, token)?;
-        let client = if is_local(&destination.url) {
-            &self.local
-        } else {
-            &self.client
-        };
+        let prepared = self.prepare(request, &destination, access)?;
+        let client = self.clients.for_url(&destination.url);
         let fetched = self.fetch(client, prepared, request);
         let mut fetched = std::pin::pin!(timeout_at(deadline, fetched));
         // Asked whenever there is something to do for this request, its connection being made
@@ -141,46 +157,31 @@ impl HttpWire {
         }
         let google = is_google(&url);
         Ok(Destination {
-            credentials: google || self.trusted(&url),
+            credentials: google || is_trusted(&self.settings.send_credentials_to, &url),
             google,
             service: target.overridden.then(|| service.to_owned()),
             url,
         })
     }
 
-    /// Whether the user allowed to send Google credentials to this host.
-    fn trusted(&self, url: &Url) -> bool {
-        let host = url.host_str().unwrap_or_default();
-        let allowed = self
-            .settings
-            .send_credentials_to
-            .iter()
-            .any(|h| h.eq_ignore_ascii_case(host));
-        allowed && (url.scheme() == "https" || is_local(url))
-    }
-
-    async fn token(&self, deadline: Instant) -> Result<HeaderValue, NoAnswer> {
-        let token = match timeout_at(deadline, self.tokens.token()).await {
-            Ok(token) => token.map_err(|e| NoAnswer::NoCredentials(e.to_string()))?,
-            Err(_) => {
-                return Err(NoAnswer::NotSent(
-                    "no access token came in time; is the network, or the metadata server, slow?"
-                        .into(),
-                ));
-            }
-        };
-        let mut value = HeaderValue::from_str(&format!("Bearer {token}")).map_err(|_| {
-            NoAnswer::NotSent("the access token holds characters that no header can carry".into())
-        })?;
-        value.set_sensitive(true);
-        Ok(value)
+    async fn access(&self, deadline: Instant) -> Result<Access, NoAnswer> {
+        match timeout_at(deadline, self.tokens.token()).await {
+            Ok(access) => access.map_err(|e| match e.passing {
+                true => NoAnswer::NotSent(e.why),
+                false => NoAnswer::NoCredentials(e.why),
+            }),
+            Err(_) => Err(NoAnswer::NotSent(
+                "no access token came in time; is the network, or the metadata server, slow?"
+                    .into(),
+            )),
+        }
     }
 
     fn prepare(
         &self,
         request: &Request,
         destination: &Destination,
-        token: Option<HeaderValue>,
+        access: Option<Access>,
     ) -> Result<reqwest::Request, NoAnswer> {
         let mut url = destination.url.clone();
         if !request.query.is_empty() {
@@ -192,15 +193,14 @@ impl HttpWire {
         if let Some(service) = &destination.service {
             headers.insert(SERVICE_HEADER, header_value("x-r5flow-service", service)?);
         }
-        if let Some(token) = token {
-            headers.insert(http::header::AUTHORIZATION, token);
+        if let Some(access) = &access {
+            let mut value = header_value("authorization", &format!("Bearer {}", access.token))?;
+            value.set_sensitive(true);
+            headers.insert(http::header::AUTHORIZATION, value);
         }
-        if let Some(project) = self
-            .settings
-            .quota_project
-            .as_ref()
-            .filter(|_| destination.google)
-        {
+        let told = access.as_ref().and_then(|a| a.quota_project.as_ref());
+        let payer = self.settings.quota_project.as_ref().or(told);
+        if let Some(project) = payer.filter(|_| destination.google) {
             headers.insert(QUOTA_HEADER, header_value("x-goog-user-project", project)?);
         }
         match &request.body {
@@ -240,16 +240,16 @@ impl HttpWire {
                 )
             })
             .collect();
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(no_answer)? {
-            if body.len() + chunk.len() > self.body_limit {
+        let body = match body(&mut response, self.body_limit).await {
+            Ok(body) => body,
+            Err(Unread::Broken(error)) => return Err(no_answer(error)),
+            Err(Unread::TooLarge) => {
                 return Err(NoAnswer::Unknown(format!(
                     "the answer ({status}) is larger than {} bytes and was not read",
                     self.body_limit
                 )));
             }
-            body.extend_from_slice(&chunk);
-        }
+        };
         Ok(Answer {
             status,
             headers,
@@ -279,36 +279,6 @@ struct Destination {
     service: Option<String>,
     credentials: bool,
     google: bool,
-}
-
-fn client(local: bool) -> Result<Client, String> {
-    let builder = Client::builder()
-        .user_agent(concat!("r5flow/", env!("CARGO_PKG_VERSION")))
-        .redirect(redirect::Policy::none())
-        .retry(retry::never())
-        .referer(false)
-        .gzip(true)
-        .connect_timeout(CONNECT_TIMEOUT)
-        .pool_idle_timeout(Duration::from_secs(30));
-    let builder = if local { builder.no_proxy() } else { builder };
-    builder
-        .build()
-        .map_err(|e| format!("no HTTPS client can be made: {}", chain(&e)))
-}
-
-/// `https` and `googleapis.com` or a host below it.
-fn is_google(url: &Url) -> bool {
-    let host = url.host_str().unwrap_or_default();
-    url.scheme() == "https" && (host == "googleapis.com" || host.ends_with(".googleapis.com"))
-}
-
-fn is_local(url: &Url) -> bool {
-    let host = url.host_str().unwrap_or_default();
-    let address = host
-        .trim_start_matches('[')
-        .trim_end_matches(']')
-        .parse::<std::net::IpAddr>();
-    host == "localhost" || address.is_ok_and(|a| a.is_loopback())
 }
 
 fn headers(request: &Request) -> Result<HeaderMap, NoAnswer> {

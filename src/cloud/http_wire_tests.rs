@@ -21,7 +21,12 @@ struct Tokens(Rc<Cell<u32>>);
 impl TokenSource for Tokens {
     fn token(&self) -> TokenFuture<'_> {
         self.0.set(self.0.get() + 1);
-        Box::pin(async { Ok("tok".into()) })
+        Box::pin(async {
+            Ok(Access {
+                token: "tok".into(),
+                quota_project: Some("payer".into()),
+            })
+        })
     }
 
     fn forget(&self) -> TokenForgotten<'_> {
@@ -138,6 +143,7 @@ fn credentials_go_where_the_user_says() {
     let settings = Settings {
         send_credentials_to: ["127.0.0.1".to_owned()].into(),
         quota_project: Some("payer".into()),
+        ..Settings::default()
     };
     let wire = wire(&address, &tokens, settings);
     send(&wire, &request(Verb::Get), PATIENCE).expect("an answer");

@@ -1,29 +1,40 @@
-//! Whose the credentials are, as their file tells it; nobody is asked.
+//! Whose the credentials are, as far as it can be told without a token.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::rc::Rc;
 
-/// The account of the key file that `GOOGLE_APPLICATION_CREDENTIALS` names, or of the user's
-/// application default login. `None` where no file tells it: the metadata server, gcloud, most
+use serde_json::Value as Json;
+
+use super::clients::{Clients, read_bounded};
+use super::credential_file::impersonated;
+use super::exchange::Teller;
+use super::http_wire::Settings;
+use crate::world::clock::RealClock;
+
+/// The account that requests are made as: the one that `--impersonate` names, or what the file of
+/// credentials tells, or the one that the metadata server lends. `None` for gcloud, and for most
 /// logins of users.
-pub fn of_environment() -> Option<String> {
-    let file = match std::env::var_os("GOOGLE_APPLICATION_CREDENTIALS") {
-        Some(file) => PathBuf::from(file),
-        None => {
-            let folder = match std::env::var_os("CLOUDSDK_CONFIG") {
-                Some(folder) => PathBuf::from(folder),
-                None => PathBuf::from(std::env::var_os("HOME")?).join(".config/gcloud"),
-            };
-            folder.join("application_default_credentials.json")
-        }
-    };
-    of_file(&file)
+pub async fn of(settings: &Settings) -> Option<String> {
+    if let Some(email) = &settings.impersonate {
+        return Some(email.clone());
+    }
+    if let Some(file) = settings.locations.file() {
+        return of_file(file);
+    }
+    let clients = Clients::new(&settings.authorities).ok()?;
+    let teller = Teller::new(clients, settings.locations.metadata.clone(), Rc::new(RealClock));
+    teller.metadata_email().await.ok()
 }
 
-fn of_file(file: &Path) -> Option<String> {
-    let json: serde_json::Value = serde_json::from_slice(&std::fs::read(file).ok()?).ok()?;
-    ["client_email", "account"]
-        .iter()
-        .filter_map(|field| json.get(field)?.as_str())
-        .find(|account| !account.is_empty())
+/// A service account's email; of a federation its provider, since the person behind it is known to
+/// the other house only.
+pub(super) fn of_file(file: &Path) -> Option<String> {
+    let json: Json = serde_json::from_slice(&read_bounded(file).ok()?).ok()?;
+    let text = |field: &str| json.get(field)?.as_str().filter(|t| !t.is_empty());
+    text("service_account_impersonation_url")
+        .map(|url| impersonated(url).unwrap_or(url))
+        .or_else(|| text("client_email"))
+        .or_else(|| text("account"))
+        .or_else(|| text("audience"))
         .map(str::to_owned)
 }

@@ -97,7 +97,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("rhai", &["src/hook/"]),
     ("reqwest", &["src/cloud/"]),
     ("rustls", &["src/cloud/"]),
-    ("gcp_auth", &["src/cloud/"]),
+    ("base64", &["src/cloud/"]),
     ("rusqlite", &["src/store/"]),
     ("clap", &["src/cli/"]),
     ("clap_complete", &["src/cli/"]),

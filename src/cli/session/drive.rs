@@ -136,7 +136,7 @@ pub(super) fn run_checked<'p>(
             environment: options.environment.clone(),
             world: order.world.pinned(),
             catalog: world::revisions(&options.catalog),
-            principal: order.world.principal(),
+            principal: order.world.principal().await,
             by: options.by.clone(),
             host: machine.host.clone(),
             pid: machine.pid,

@@ -138,8 +138,11 @@ pub(super) fn world_of(order: &ResumeOrder, started: &Started) -> Result<Choice,
             Choice::recorded(&started.world, &order.options.catalog, settings)?
         }
     };
-    if !order.take_over {
-        let now = choice.principal();
+    if !order.take_over && started.principal.is_some() && choice.sends_credentials() {
+        let runtime = runtime()?;
+        let now = runtime.block_on(choice.principal());
+        // A name that is still being looked up is not waited for.
+        runtime.shutdown_background();
         world::same_principal(started.principal.as_deref(), now.as_deref())
             .map_err(SessionError::Decision)?;
     }
