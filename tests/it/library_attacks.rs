@@ -111,9 +111,9 @@ fn a_bad_version(machine: &Machine, library: &Published<'_>, told: &str) {
         &["lib", "add", &url, "--version", "=1.1.0"],
         1,
     )
-    .err_has(told);
-    refused(machine, "fresh", &["lib", "add", &url, "--tag", "1.1.0"], 1).err_has(told);
-    refused(machine, "shop", &["lib", "update"], 1).err_has(told);
+    .says(told);
+    refused(machine, "fresh", &["lib", "add", &url, "--tag", "1.1.0"], 1).says(told);
+    refused(machine, "shop", &["lib", "update"], 1).says(told);
     let words = [
         "lib",
         "diff",
@@ -125,7 +125,7 @@ fn a_bad_version(machine: &Machine, library: &Published<'_>, told: &str) {
         "--input",
         "project=demo",
     ];
-    refused(machine, "shop", &words, 1).err_has(told);
+    refused(machine, "shop", &words, 1).says(told);
     machine.run("shop", &["lib", "vendor"]).ends(0);
     machine.run("shop", &["check", "x.r5flow"]).ends(0);
     the_run_goes_on(machine);
@@ -172,26 +172,26 @@ fn a_moved_tag() {
     let told = "the tag 1.0.0 of ";
     let url = library.url();
     refused(&machine, "shop", &["lib", "update"], 1)
-        .err_has(told)
-        .err_has("was moved");
+        .says(told)
+        .says("was moved");
     refused(
         &machine,
         "shop",
         &["lib", "add", &url, "--version", "^1"],
         1,
     )
-    .err_has(told);
+    .says(told);
     refused(&machine, "shop", &["lib", "verify"], 1)
-        .out_has(told)
-        .out_has("was moved");
+        .says(told)
+        .says("was moved");
     // What is here already is the version that was published first.
     refused(&machine, "shop", &["check", "x.r5flow"], 0);
     machine.remove("cache");
     refused(&machine, "shop", &["check", "x.r5flow"], 3)
-        .out_has("R1101")
-        .out_has("was moved");
-    refused(&machine, "shop", &["lib", "vendor"], 1).err_has(told);
-    refused(&machine, "shop", &["resume", "--edited", "-y"], 3).err_has("R1101");
+        .says("R1101")
+        .says("was moved");
+    refused(&machine, "shop", &["lib", "vendor"], 1).says(told);
+    refused(&machine, "shop", &["resume", "--edited", "-y"], 3).says("R1101");
     the_run_goes_on(&machine);
 }
 
@@ -200,8 +200,8 @@ fn a_tag_that_is_gone() {
     let machine = Machine::new();
     let library = prepared(&machine);
     machine.git("repositories/red.git", &["tag", "-d", "1.0.0"]);
-    refused(&machine, "shop", &["lib", "update"], 1).err_has("is gone");
-    refused(&machine, "fresh", &["lib", "add", &library.url()], 1).err_has("no tag is a version");
+    refused(&machine, "shop", &["lib", "update"], 1).says("is gone");
+    refused(&machine, "fresh", &["lib", "add", &library.url()], 1).says("no tag is a version");
     the_run_goes_on(&machine);
 }
 
@@ -218,19 +218,19 @@ fn an_edited_cache() {
     std::fs::write(file, text.replace("one", "two")).expect("written");
     let told = "the copy in the cache was changed";
     refused(&machine, "shop", &["check", "x.r5flow"], 3)
-        .out_has("R1101")
-        .out_has(told);
-    refused(&machine, "shop", &["lib", "vendor"], 1).err_has(told);
-    refused(&machine, "shop", &["lib", "verify"], 1).out_has(told);
-    refused(&machine, "shop", &["lib", "update"], 1).err_has(told);
+        .says("R1101")
+        .says(told);
+    refused(&machine, "shop", &["lib", "vendor"], 1).says(told);
+    refused(&machine, "shop", &["lib", "verify"], 1).says(told);
+    refused(&machine, "shop", &["lib", "update"], 1).says(told);
     refused(
         &machine,
         "shop",
         &["lib", "add", &library.url(), "--version", "^1"],
         1,
     )
-    .err_has(told);
-    refused(&machine, "shop", &["resume", "--edited", "-y"], 3).err_has(told);
+    .says(told);
+    refused(&machine, "shop", &["resume", "--edited", "-y"], 3).says(told);
     the_run_goes_on(&machine);
     // As the message says: without that copy it is fetched again.
     std::fs::remove_file(file).expect("removed");
@@ -247,9 +247,9 @@ fn an_edited_copy_of_the_project() {
         "let word = \"evil\"\n",
     );
     refused(&machine, "shop", &["check", "x.r5flow"], 3)
-        .out_has("R1101")
-        .out_has("is not what `r5flow.lock` says");
-    refused(&machine, "shop", &["lib", "verify"], 1).out_has("wrong red");
+        .says("R1101")
+        .says("is not what `r5flow.lock` says");
+    refused(&machine, "shop", &["lib", "verify"], 1).says("wrong red");
     the_run_goes_on(&machine);
     machine.run("shop", &["lib", "vendor"]).ends(0);
     machine.run("shop", &["check", "x.r5flow"]).ends(0);
@@ -263,7 +263,7 @@ fn copies_that_would_leave_the_project_by_a_link() {
     machine.write("elsewhere/precious", "");
     std::os::unix::fs::symlink(machine.path("elsewhere"), machine.path("shop/vendor"))
         .expect("a link");
-    refused(&machine, "shop", &["lib", "vendor"], 1).err_has("is a symbolic link");
+    refused(&machine, "shop", &["lib", "vendor"], 1).says("is a symbolic link");
     the_run_goes_on(&machine);
 }
 
@@ -331,11 +331,11 @@ fn paths_in_the_text_that_leave_the_library() {
         library.publish(&version);
         machine.run("shop", &["lib", "update"]).ends(0);
         let said = refused(&machine, "shop", &["check", "x.r5flow"], 3);
-        said.out_has("R1103")
-            .out_has("leaves the library `red`")
+        said.says("R1103")
+            .says("leaves the library `red`")
             .never_has("stolen");
     }
-    refused(&machine, "shop", &["resume", "--edited", "-y"], 3).err_has("R1103");
+    refused(&machine, "shop", &["resume", "--edited", "-y"], 3).says("R1103");
     the_run_goes_on(&machine);
 }
 
@@ -380,7 +380,7 @@ fn libraries_in_a_circle() {
     );
     red.publish("1.1.0");
     let told = "need each other in a circle: `blue` → `red` → `blue`";
-    refused(&machine, "fresh", &["lib", "add", &red.url()], 1).err_has(told);
+    refused(&machine, "fresh", &["lib", "add", &red.url()], 1).says(told);
     not_taken(&machine, told);
 }
 
@@ -391,9 +391,9 @@ fn not_taken(machine: &Machine, told: &str) {
     machine
         .run("shop", &["lib", "update"])
         .ends(0)
-        .out_has("nothing changes")
-        .err_has("note: red 1.1.0 is passed over: ")
-        .err_has(told);
+        .says("nothing changes")
+        .says("note: red 1.1.0 is passed over: ")
+        .says(told);
     assert_eq!(machine.read("shop/r5flow.lock"), before);
     machine.run("shop", &["lib", "vendor"]).ends(0);
     the_run_goes_on(machine);
@@ -421,7 +421,7 @@ fn two_versions_that_cannot_meet() {
     }
     let told = "no version of `base` suits everybody: this project asks for ^1, `red` 1.1.0 asks for ^2; there are 1.0.0, \
                 2.0.0";
-    refused(&machine, "fresh", &["lib", "add", &red.url()], 1).err_has(told);
+    refused(&machine, "fresh", &["lib", "add", &red.url()], 1).says(told);
     not_taken(&machine, told);
 }
 
@@ -438,7 +438,7 @@ fn a_library_that_needs_what_is_not_here() {
         let red = prepared(&machine);
         red.write("r5flow.toml", &manifest("red", "1.1.0", needs));
         red.publish("1.1.0");
-        refused(&machine, "fresh", &["lib", "add", &red.url()], 1).err_has(told);
+        refused(&machine, "fresh", &["lib", "add", &red.url()], 1).says(told);
         not_taken(&machine, told);
     }
     let machine = Machine::new();
@@ -451,7 +451,7 @@ fn a_library_that_needs_what_is_not_here() {
     );
     red.publish("1.1.0");
     refused(&machine, "fresh", &["lib", "add", &red.url()], 1)
-        .err_has("needs r5flow >=99, and this is 0.1.0");
+        .says("needs r5flow >=99, and this is 0.1.0");
     not_taken(&machine, "needs r5flow >=99");
 }
 
@@ -476,7 +476,7 @@ fn an_address_that_git_would_read_as_something_else() {
             &["lib", "add", &address, "--version", "^1"],
             64,
         )
-        .err_has("error: ");
+        .says("error: ");
         refused(
             &machine,
             "fresh",
@@ -496,9 +496,9 @@ fn an_address_that_git_would_read_as_something_else() {
             &["lib", "vendor"],
             &["lib", "verify"],
         ] {
-            refused(&machine, "shop", words, 64).err_has("the dependency `red`");
+            refused(&machine, "shop", words, 64).says("the dependency `red`");
         }
-        refused(&machine, "shop", &["check", "x.r5flow"], 3).out_has("R1101");
+        refused(&machine, "shop", &["check", "x.r5flow"], 3).says("R1101");
         machine.write("shop/r5flow.toml", &written);
         let lock = machine.read("shop/r5flow.lock");
         let (before, after) = lock.split_once("git = \"").expect("a source");
@@ -507,8 +507,8 @@ fn an_address_that_git_would_read_as_something_else() {
             "shop/r5flow.lock",
             &format!("{before}git = \"{address}\"{after}"),
         );
-        refused(&machine, "shop", &["lib", "update"], 64).err_has("`r5flow.lock`: `red`");
-        refused(&machine, "shop", &["check", "x.r5flow"], 3).out_has("R1101");
+        refused(&machine, "shop", &["lib", "update"], 64).says("`r5flow.lock`: `red`");
+        refused(&machine, "shop", &["check", "x.r5flow"], 3).says("R1101");
         the_run_goes_on(&machine);
         assert!(!pwned.exists());
     }
@@ -529,7 +529,7 @@ fn refs_that_git_would_read_as_options() {
         &["lib", "add", &url, "--tag", "1.0.0", "--folder", "../x"],
         64,
     )
-    .err_has("no folder");
+    .says("no folder");
     assert!(!machine.path("pwned").exists());
 }
 
@@ -576,12 +576,12 @@ fn a_password_in_an_address_is_not_written_down() {
         "ssh://ada:sesame@example.com/x",
     ] {
         refused(&machine, "shop", &["lib", "add", address], 64)
-            .err_has("it is written into files that everybody reads")
+            .says("it is written into files that everybody reads")
             .never_has("sesame");
     }
     for address in ["http://example.com/x", "git://example.com/x"] {
         refused(&machine, "shop", &["lib", "add", address], 64)
-            .err_has("is no way to fetch a library");
+            .says("is no way to fetch a library");
     }
 }
 
@@ -606,13 +606,13 @@ fn a_lock_that_somebody_made_up() {
     ] {
         machine.write("shop/r5flow.lock", &lock.replacen(old, new, 1));
         refused(&machine, "shop", &["check", "x.r5flow"], 3)
-            .out_has("R1101")
-            .out_has(told);
+            .says("R1101")
+            .says(told);
     }
     // Another content under the right name is not what the source gives.
     let at = lock.find("blake3:").expect("a hash") + 7;
     let other = format!("{}{}{}", &lock[..at], "0".repeat(64), &lock[at + 64..]);
     machine.write("shop/r5flow.lock", &other);
-    refused(&machine, "shop", &["check", "x.r5flow"], 3).out_has("is not what was locked");
+    refused(&machine, "shop", &["check", "x.r5flow"], 3).says("is not what was locked");
     the_run_goes_on(&machine);
 }
