@@ -346,8 +346,9 @@ fn blob<'b>(rest: &mut &'b [u8]) -> Option<&'b [u8]> {
         .parse::<usize>()
         .ok()?;
     let from = head + 1;
-    let bytes = rest.get(from..from + size)?;
-    *rest = rest.get(from + size + 1..)?;
+    let to = from.checked_add(size)?;
+    let bytes = rest.get(from..to)?;
+    *rest = rest.get(to.checked_add(1)?..)?;
     Some(bytes)
 }
 

@@ -543,3 +543,52 @@ fn versions_that_cannot_be_compared() {
         .ends(64)
         .says("did you mean `platform-red5`?");
 }
+
+#[test]
+fn a_kept_plan_tells_when_a_library_moved_on() {
+    let machine = Machine::new();
+    let library = published(&machine);
+    shop(&machine, &library);
+    let plan = words(&["plan", "shop.r5flow", "--out", "p.json"]);
+    machine.run("shop", &plan).ends(0);
+    machine.run("shop", &["lib", "update"]).ends(0);
+    machine
+        .run("shop", &["run", "p.json"])
+        .ends(7)
+        .says("`lib:platform-red5/image.r5flow` changed after this plan was made");
+}
+
+#[test]
+fn a_secret_is_not_shown_by_a_diff() {
+    let machine = Machine::new();
+    let library = machine.library("platform-red5", "");
+    let keeps = |word: &str| {
+        format!(
+            "workflow keep {{\n  input project: string\n  secret input key: string\n  at {{ project }}\n  \
+             step a = ensure compute.globalAddresses(\"a\") {{ description: \"{word} ${{key}}\" }}\n}}\n"
+        )
+    };
+    for (version, word) in [("1.0.0", "with"), ("1.1.0", "by")] {
+        library.version(version, &keeps(word));
+        library.publish(version);
+    }
+    let flow = "use platform-red5/image { keep }\n\nworkflow shop {\n  input project: string\n  secret input key: string\n  \
+                step kept = run keep { project, key }\n}\n";
+    machine.project("shop", &[("shop.r5flow", flow)]);
+    machine
+        .run("shop", &["lib", "add", &library.url(), "--version", "^1"])
+        .ends(0);
+    let diff = words(&[
+        "lib",
+        "diff",
+        "platform-red5@1.0.0",
+        "1.1.0",
+        "--in",
+        "shop.r5flow",
+    ]);
+    machine
+        .run_with("shop", &diff, &[("R5FLOW_INPUT_KEY", "sesame-street")])
+        .ends(0)
+        .says("kept/a: changes description: \"with •••\" → \"by •••\"")
+        .never_has("sesame");
+}
