@@ -213,8 +213,7 @@ fn what_is_no_library_is_told() {
 fn ssh_as_the_user_has_it() {
     use std::os::unix::fs::PermissionsExt;
     let machine = Machine::new();
-    let library = made(&machine, "", "sha1");
-    drop(library);
+    made(&machine, "", "sha1");
     let script = format!(
         "#!/bin/sh\nfor word; do said=\"$last\"; last=\"$word\"; done\necho \"$said\" >> '{}'\ncd '{}' && exec sh -c \"$last\"\n",
         machine.path("asked").display(),
