@@ -112,7 +112,7 @@ pub fn cached(cache: &Path, hash: &str) -> Result<Option<Content>, String> {
     match content.filter(|content| content.hash() == hash) {
         Some(content) => Ok(Some(content)),
         None => Err(format!(
-            "the copy in the cache was changed: it is not {hash} any more. Remove `{}`; it is fetched again",
+            "the copy in the cache was changed, and is not what was locked. Remove `{}`; it is fetched again",
             file.display()
         )),
     }

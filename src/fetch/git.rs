@@ -10,6 +10,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::package::content::{self, Content, Entry, Kind, MOST_BYTES, MOST_ENTRIES};
+use crate::package::manifest::is_path;
 
 /// How much, and for how long, git may bring.
 #[derive(Clone, Copy, Debug)]
@@ -346,15 +347,15 @@ fn blob<'b>(rest: &mut &'b [u8]) -> Option<&'b [u8]> {
         .parse::<usize>()
         .ok()?;
     let from = head + 1;
-    let bytes = rest.get(from..from + size)?;
-    *rest = rest.get(from + size + 1..)?;
+    let to = from.checked_add(size)?;
+    let bytes = rest.get(from..to)?;
+    *rest = rest.get(to.checked_add(1)?..)?;
     Some(bytes)
 }
 
 /// A folder as git must be told it from elsewhere; addresses stay as they are.
 fn absolute(url: &str, root: &Path) -> Result<String, String> {
-    let before = url.split('/').next().unwrap_or_default();
-    if before.contains(':') {
+    if !is_path(url) {
         return Ok(url.to_owned());
     }
     let path = std::path::absolute(root.join(url)).map_err(|e| format!("`{url}`: {e}"))?;

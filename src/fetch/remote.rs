@@ -10,7 +10,7 @@ use super::copies;
 use super::git::{Refs, Repository, Wanted};
 use super::{Locked, Places};
 use crate::package::content::{Content, MANIFEST};
-use crate::package::manifest::{At, Git, Manifest, Source};
+use crate::package::manifest::{At, Git, Manifest, Source, is_local, is_path};
 use crate::package::select::{Fetched, Shelf};
 
 /// Everything that can be fetched.
@@ -334,23 +334,35 @@ fn library(content: &Content) -> Result<(String, Version, Manifest), String> {
     Ok((name, version, manifest))
 }
 
-/// A manifest whose folders are relative to the project. A library of a repository names none: whoever
-/// fetches it has not the folders beside it.
+/// A manifest whose places are seen from the project. What is fetched names no place that is only where it came
+/// from, and what comes from elsewhere names none on this machine.
 fn beside(mut manifest: Manifest, source: &Source) -> Result<Manifest, String> {
     for (name, dependency) in &mut manifest.dependencies {
-        let Source::Folder(path) = &dependency.source else {
-            continue;
+        let place = match &mut dependency.source {
+            Source::Folder(path) => path,
+            Source::Git(git) if is_path(&git.url) => &mut git.url,
+            Source::Git(git) if is_local(&git.url) && !comes_from_here(source) => &mut git.url,
+            Source::Git(_) => continue,
         };
-        let Source::Folder(home) = source else {
-            return Err(format!(
-                "it takes `{name}` from the folder `{path}`, which only its own repository has; a library that is fetched \
-                 names repositories"
-            ));
-        };
-        let inner = place_of(home, path);
-        dependency.source = Source::Folder(inner);
+        match source {
+            Source::Folder(home) => *place = place_of(home, place),
+            Source::Git(git) if is_local(&git.url) && place.starts_with('/') => {}
+            Source::Git(_) => {
+                return Err(format!(
+                    "it takes `{name}` from `{place}`, which is a place of whoever wrote it; a library that is fetched names \
+                     repositories by their addresses"
+                ));
+            }
+        }
     }
     Ok(manifest)
+}
+
+fn comes_from_here(source: &Source) -> bool {
+    match source {
+        Source::Folder(_) => true,
+        Source::Git(git) => is_local(&git.url),
+    }
 }
 
 /// A folder that a folder names, from where the first one is seen.
@@ -440,6 +452,54 @@ mod tests {
             let found = version_of(tag, &git).map(|v| v.to_string());
             assert_eq!(found.as_deref(), version, "{tag}");
         }
+    }
+
+    #[test]
+    fn what_is_fetched_names_no_place_of_this_machine() {
+        let manifest = |line: &str| {
+            Manifest::parse(&format!("[dependencies]\nb = {{ {line} }}\n")).expect("a manifest")
+        };
+        let home = |url: &str| {
+            let git = Git {
+                url: url.into(),
+                folder: None,
+                at: At::Versions,
+            };
+            Source::Git(git)
+        };
+        let from = |source: &Source, line: &str| {
+            beside(manifest(line), source).map(|m| m.dependencies["b"].source.to_string())
+        };
+        let (far, near, folder) = (
+            home("https://example.com/a"),
+            home("/srv/a.git"),
+            Source::Folder("../a".into()),
+        );
+        let address = "git = \"https://example.com/b\", version = \"^1\"";
+        let absolute = "git = \"/srv/b.git\", version = \"^1\"";
+        let relative = "git = \"../b.git\", version = \"^1\"";
+        let file = "git = \"file:///srv/b.git\", version = \"^1\"";
+        for source in [&far, &near, &folder] {
+            assert_eq!(
+                from(source, address).as_deref(),
+                Ok("https://example.com/b")
+            );
+        }
+        for line in [
+            absolute,
+            relative,
+            file,
+            "path = \"../b\"",
+            "path = \"/srv/b\"",
+        ] {
+            assert!(from(&far, line).is_err(), "{line}");
+        }
+        assert_eq!(from(&near, absolute).as_deref(), Ok("/srv/b.git"));
+        assert_eq!(from(&near, file).as_deref(), Ok("file:///srv/b.git"));
+        assert!(from(&near, relative).is_err());
+        assert!(from(&near, "path = \"../b\"").is_err());
+        assert_eq!(from(&folder, relative).as_deref(), Ok("../b.git"));
+        assert_eq!(from(&folder, file).as_deref(), Ok("file:///srv/b.git"));
     }
 
     #[test]

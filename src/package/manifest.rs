@@ -261,6 +261,16 @@ pub fn is_address(url: &str) -> Result<(), String> {
     }
 }
 
+/// Whether an address is a path of this machine, and no URL.
+pub fn is_path(url: &str) -> bool {
+    !url.split('/').next().unwrap_or_default().contains(':')
+}
+
+/// Whether an address is a place on this machine.
+pub fn is_local(url: &str) -> bool {
+    is_path(url) || url.to_ascii_lowercase().starts_with("file:")
+}
+
 /// A tag or branch that git cannot read as something else.
 fn is_ref(name: &str) -> Result<(), String> {
     let known =

@@ -342,18 +342,24 @@ fn refusal(
                 Code::NOT_EXPORTED,
                 format!("`{library}` does not export `{}`", wanted.text),
             );
-            match exports.is_empty() {
-                true => finding.help(format!(
+            let module = wanted.text.split_once('/').map_or("", |(_, module)| module);
+            match crate::diag::nearest(module, exports.iter().map(String::as_str)) {
+                _ if exports.is_empty() => finding.help(format!(
                     "`exports` of its `r5flow.toml` is empty: `{library}` offers nothing yet"
                 )),
-                false => finding.help(format!("it exports {}", list(exports))),
+                Some(near) => {
+                    let near = format!("{library}/{near}");
+                    let finding = finding.help(format!("did you mean `{near}`?"));
+                    finding.fix(wanted.span, near)
+                }
+                None => finding.help(format!("it exports {}", list(exports))),
             }
         }
         Refused::Unavailable(why) => error(
             Code::LIBRARY_UNAVAILABLE,
             format!("the library `{library}` cannot be used"),
         )
-        .label(why.clone()),
+        .help(why.clone()),
     })
 }
 

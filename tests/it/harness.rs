@@ -119,6 +119,15 @@ impl Words {
         self
     }
 
+    /// Either stream says this, wherever its lines are broken.
+    #[track_caller]
+    pub fn says(self, part: &str) -> Words {
+        let flat = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let all = flat(&format!("{} {}", self.out, self.err));
+        assert!(all.contains(&flat(part)), "no {part:?} in:\n{all}");
+        self
+    }
+
     /// Neither stream holds the text.
     #[track_caller]
     pub fn never_has(self, part: &str) -> Words {

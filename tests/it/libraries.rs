@@ -75,7 +75,7 @@ fn shop(machine: &Machine, library: &Published<'_>) {
     machine
         .run("shop", &words)
         .ends(0)
-        .out_has("added platform-red5 1.0.0 from ");
+        .says("added platform-red5 1.0.0 from ");
 }
 
 fn words<'a>(words: &[&'a str]) -> Vec<&'a str> {
@@ -92,8 +92,8 @@ fn two_teams() {
     machine
         .run("shop", &["lib", "list"])
         .ends(0)
-        .out_has("platform-red5 1.0.0: ")
-        .out_has(
+        .says("platform-red5 1.0.0: ")
+        .says(
             "  use platform-red5/image\n    workflow reserve(project: string, team: string) → name\n      Reserves an address for a \
              team.\n",
         );
@@ -119,23 +119,23 @@ fn two_teams() {
             .ends(0)
     };
     diff("1.0.0", "1.0.1")
-        .out_has("platform-red5 1.0.1 instead of platform-red5 1.0.0:\n  nothing changes\n");
+        .says("platform-red5 1.0.1 instead of platform-red5 1.0.0:\n  nothing changes\n");
     diff("1.0.0", "1.1.0")
-        .out_has("  taken/address: changes\n      description: \"of shop\" → \"for shop, by 4\"\n  1 step differently\n")
-        .out_has(&format!("r5flow resume {run} --edited"));
+        .says("  taken/address: changes\n      description: \"of shop\" → \"for shop, by 4\"\n  1 step differently\n")
+        .says(&format!("r5flow resume {run} --edited"));
     diff("1.0.0", "platform-red5@2.0.0")
-        .out_has("taken/second")
-        .out_has("\"r5-shop-2\" → \"r5-shop-b\"");
+        .says("taken/second")
+        .says("\"r5-shop-2\" → \"r5-shop-b\"");
 
     // The update stays within ^1, and the plan is the new one.
     machine
         .run("shop", &["lib", "update"])
         .ends(0)
-        .out_has("platform-red5 1.0.0 → 1.1.0\n");
+        .says("platform-red5 1.0.0 → 1.1.0\n");
     machine
         .run("shop", &["lib", "update"])
         .ends(0)
-        .out_has("nothing changes\n");
+        .says("nothing changes\n");
     let plan = machine
         .run("shop", &words(&["plan", "shop.r5flow", "--json"]))
         .ends(0);
@@ -145,7 +145,7 @@ fn two_teams() {
     machine
         .run("shop", &["lib", "vendor"])
         .ends(0)
-        .out_has("1 library, 4 files, in vendor/r5flow");
+        .says("1 library, 4 files, in vendor/r5flow");
     machine.remove("cache");
     std::fs::rename(machine.path("repositories"), machine.path("gone")).expect("away");
     let offline = machine
@@ -155,7 +155,7 @@ fn two_teams() {
     machine
         .run("shop", &["lib", "verify"])
         .ends(0)
-        .out_has("its tag was not looked at");
+        .says("its tag was not looked at");
 
     // The run goes on with what it stored: library, copies, lock and manifest are gone.
     for file in [
@@ -170,7 +170,7 @@ fn two_teams() {
     machine
         .run("shop", &["check", "shop.r5flow"])
         .ends(3)
-        .out_has("R0801");
+        .says("R0801");
     machine.run("shop", &["resume", &run, "-y"]).ends(0);
     let detail = machine.run("shop", &["runs", &run, "--json"]).ends(0);
     assert!(detail.out.contains("of shop"), "{}", detail.out);
@@ -188,9 +188,9 @@ fn offline_after_the_first_fetch() {
     machine
         .run("shop", &["check", "shop.r5flow"])
         .ends(3)
-        .out_has("R1101")
-        .out_has("the library `platform-red5` cannot be used")
-        .out_has("git says:");
+        .says("R1101")
+        .says("the library `platform-red5` cannot be used")
+        .says("git says:");
 }
 
 #[test]
@@ -242,16 +242,17 @@ fn only_what_is_exported_can_be_used() {
         machine.run("shop", &["check", "x.r5flow"]).ends(3)
     };
     check("use platform-red5/names { full }\n")
-        .out_has("R1102")
-        .out_has("`platform-red5` does not export `platform-red5/names`")
-        .out_has("it exports `image`");
+        .says("R1102")
+        .says("`platform-red5` does not export `platform-red5/names`")
+        .says("it exports `image`");
+    check("use platform-red5/imag { reserve }\n").says("did you mean `platform-red5/image`?");
     check("use platform-red/image { reserve }\n")
-        .out_has("R0801")
-        .out_has("`platform-red` is no library");
-    check("use platform-red5/image { full }\n").out_has("R0202");
-    check("hook h(a: int) -> int from \"lib:platform-red5/hooks/full.rhai\"\n").out_has("R1103");
+        .says("R0801")
+        .says("`platform-red` is no library");
+    check("use platform-red5/image { full }\n").says("R0202");
+    check("hook h(a: int) -> int from \"lib:platform-red5/hooks/full.rhai\"\n").says("R1103");
     let run = "use platform-red5/image { reserve }\nworkflow w {\n  step a = run reserve { project: \"demo\", team: 5 }\n}\n";
-    check(run).out_has("R0301");
+    check(run).says("R0301");
 }
 
 #[test]
@@ -270,9 +271,9 @@ fn a_library_sees_only_what_it_is_given() {
     machine
         .run("shop", &["check", "x.r5flow"])
         .ends(3)
-        .out_has("lib:platform-red5/image.r5flow:3:")
-        .out_has("R0202")
-        .out_has("R0311");
+        .says("lib:platform-red5/image.r5flow:3:")
+        .says("R0202")
+        .says("R0311");
 }
 
 #[test]
@@ -304,8 +305,8 @@ fn libraries_need_libraries_by_their_own_manifests() {
     machine
         .run("shop", &["lib", "add", &middle.url()])
         .ends(0)
-        .out_has("added base 1.0.0")
-        .out_has("added middle 1.0.0");
+        .says("added base 1.0.0")
+        .says("added middle 1.0.0");
     assert!(
         machine
             .read("shop/r5flow.toml")
@@ -315,13 +316,13 @@ fn libraries_need_libraries_by_their_own_manifests() {
     machine
         .run("shop", &["lib", "update", "base"])
         .ends(0)
-        .out_has("base 1.0.0 → 1.1.0\n");
+        .says("base 1.0.0 → 1.1.0\n");
     // What another one needs is not for the project.
     machine.write("shop/y.r5flow", "use base/image { word }\n");
     machine
         .run("shop", &["check", "y.r5flow"])
         .ends(3)
-        .out_has("R0801");
+        .says("R0801");
     // Nor may a library use what only the project names.
     middle.write("r5flow.toml", &manifest("middle", "1.1.0", ""));
     middle.publish("1.1.0");
@@ -329,24 +330,24 @@ fn libraries_need_libraries_by_their_own_manifests() {
     machine
         .run("shop", &["lib", "update", "middle"])
         .ends(0)
-        .out_has("middle 1.0.0 → 1.1.0\n");
+        .says("middle 1.0.0 → 1.1.0\n");
     machine
         .run("shop", &["check", "x.r5flow"])
         .ends(3)
-        .out_has("R1104")
-        .out_has("`middle` uses the library `base`, which its `r5flow.toml` does not name");
+        .says("R1104")
+        .says("`middle` uses the library `base`, which its `r5flow.toml` does not name");
     machine
         .run("shop", &["lib", "remove", "bose"])
         .ends(64)
-        .err_has("did you mean `base`?");
+        .says("did you mean `base`?");
     machine
         .run("shop", &["lib", "remove", "middle"])
         .ends(0)
-        .out_has("removed middle 1.1.0\n");
+        .says("removed middle 1.1.0\n");
     machine
         .run("shop", &["lib", "remove", "base"])
         .ends(0)
-        .out_has("removed base 1.1.0\n");
+        .says("removed base 1.1.0\n");
     assert!(!machine.read("shop/r5flow.lock").contains("[[library]]"));
 }
 
@@ -377,7 +378,7 @@ fn a_folder_is_taken_as_it_was_locked() {
     machine
         .run("shop", &["lib", "add", "../red"])
         .ends(0)
-        .out_has("added blue 0.1.0 from the folder ../blue\n");
+        .says("added blue 0.1.0 from the folder ../blue\n");
     machine.run("shop", &["check", "x.r5flow"]).ends(0);
     machine.write("blue/README.md", "not a part of it\n");
     machine.run("shop", &["check", "x.r5flow"]).ends(0);
@@ -385,17 +386,17 @@ fn a_folder_is_taken_as_it_was_locked() {
     machine
         .run("shop", &["check", "x.r5flow"])
         .ends(3)
-        .out_has("R1101")
-        .out_has("`../blue` changed since it was locked");
+        .says("R1101")
+        .says("`../blue` changed since it was locked");
     machine
         .run("shop", &["lib", "verify"])
         .ends(1)
-        .out_has("wrong blue")
-        .out_has("good  red 1.0.0");
+        .says("wrong blue")
+        .says("good  red 1.0.0");
     machine
         .run("shop", &["lib", "update", "blue"])
         .ends(0)
-        .out_has("blue 0.1.0: another content\n");
+        .says("blue 0.1.0: another content\n");
     machine.run("shop", &["check", "x.r5flow"]).ends(0);
 }
 
@@ -406,11 +407,11 @@ fn init_makes_a_project_and_leaves_what_is_there() {
     machine
         .run("my shop", &["lib", "list"])
         .ends(64)
-        .err_has("r5flow init");
+        .says("r5flow init");
     machine
         .run("my shop", &["init"])
         .ends(0)
-        .out_has("wrote r5flow.toml\nwrote .gitignore\n");
+        .says("wrote r5flow.toml\nwrote .gitignore\n");
     assert!(
         machine
             .read("my shop/r5flow.toml")
@@ -420,7 +421,7 @@ fn init_makes_a_project_and_leaves_what_is_there() {
     machine
         .run("my shop", &["init"])
         .ends(0)
-        .out_has("this is a project already");
+        .says("this is a project already");
     machine.write(
         "old/r5flow.toml",
         "marks = false\n\n[environments.live]\nprotected = true\n",
@@ -434,7 +435,7 @@ fn init_makes_a_project_and_leaves_what_is_there() {
     machine
         .run("old", &["init", "--name", "Red"])
         .ends(64)
-        .err_has("no name of a library");
+        .says("no name of a library");
 }
 
 /// A run that has used the library already is told what the upgrade makes of each of its steps.
@@ -509,7 +510,7 @@ fn a_run_that_used_the_library_is_told_what_the_upgrade_makes_of_it() {
     machine
         .run("shop", &["resume", "--edited", "-y"])
         .ends(0)
-        .err_has("5 steps: 4 keep, 1 new");
+        .says("5 steps: 4 keep, 1 new");
 }
 
 /// What fails is told, and the project stays as it is.
@@ -524,21 +525,70 @@ fn versions_that_cannot_be_compared() {
     };
     diff("1.0.0", "1.1.0")
         .ends(64)
-        .err_has("`1.0.0` names no library and version");
+        .says("`1.0.0` names no library and version");
     diff("platform-red5@1.0.0", "other@1.1.0")
         .ends(64)
-        .err_has("are two libraries");
+        .says("are two libraries");
     diff("platform-red5@1.0", "1.1.0")
         .ends(64)
-        .err_has("`1.0` is no version");
+        .says("`1.0` is no version");
     diff("nobody@1.0.0", "1.1.0")
         .ends(64)
-        .err_has("needs no library `nobody`");
+        .says("needs no library `nobody`");
     diff("platform-red5@1.0.0", "3.0.0")
         .ends(1)
-        .err_has("this project asks for =3.0.0; there are 1.0.0");
+        .says("this project asks for =3.0.0; there are 1.0.0");
     machine
         .run("shop", &["lib", "update", "platform-red"])
         .ends(64)
-        .err_has("did you mean `platform-red5`?");
+        .says("did you mean `platform-red5`?");
+}
+
+#[test]
+fn a_kept_plan_tells_when_a_library_moved_on() {
+    let machine = Machine::new();
+    let library = published(&machine);
+    shop(&machine, &library);
+    let plan = words(&["plan", "shop.r5flow", "--out", "p.json"]);
+    machine.run("shop", &plan).ends(0);
+    machine.run("shop", &["lib", "update"]).ends(0);
+    machine
+        .run("shop", &["run", "p.json"])
+        .ends(7)
+        .says("`lib:platform-red5/image.r5flow` changed after this plan was made");
+}
+
+#[test]
+fn a_secret_is_not_shown_by_a_diff() {
+    let machine = Machine::new();
+    let library = machine.library("platform-red5", "");
+    let keeps = |word: &str| {
+        format!(
+            "workflow keep {{\n  input project: string\n  secret input key: string\n  at {{ project }}\n  \
+             step a = ensure compute.globalAddresses(\"a\") {{ description: \"{word} ${{key}}\" }}\n}}\n"
+        )
+    };
+    for (version, word) in [("1.0.0", "with"), ("1.1.0", "by")] {
+        library.version(version, &keeps(word));
+        library.publish(version);
+    }
+    let flow = "use platform-red5/image { keep }\n\nworkflow shop {\n  input project: string\n  secret input key: string\n  \
+                step kept = run keep { project, key }\n}\n";
+    machine.project("shop", &[("shop.r5flow", flow)]);
+    machine
+        .run("shop", &["lib", "add", &library.url(), "--version", "^1"])
+        .ends(0);
+    let diff = words(&[
+        "lib",
+        "diff",
+        "platform-red5@1.0.0",
+        "1.1.0",
+        "--in",
+        "shop.r5flow",
+    ]);
+    machine
+        .run_with("shop", &diff, &[("R5FLOW_INPUT_KEY", "sesame-street")])
+        .ends(0)
+        .says("kept/a: changes description: \"with •••\" → \"by •••\"")
+        .never_has("sesame");
 }

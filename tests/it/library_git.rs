@@ -206,3 +206,35 @@ fn what_is_no_library_is_told() {
         .err_has("git says:");
     assert!(!machine.path("shop/r5flow.lock").exists());
 }
+
+/// An address of ssh goes to the ssh that the user's git uses, with the host and the path as they are.
+#[cfg(unix)]
+#[test]
+fn ssh_as_the_user_has_it() {
+    use std::os::unix::fs::PermissionsExt;
+    let machine = Machine::new();
+    made(&machine, "", "sha1");
+    let script = format!(
+        "#!/bin/sh\nfor word; do said=\"$last\"; last=\"$word\"; done\necho \"$said\" >> '{}'\ncd '{}' && exec sh -c \"$last\"\n",
+        machine.path("asked").display(),
+        machine.path("").display()
+    );
+    machine.write("ssh", &script);
+    let rights = std::fs::Permissions::from_mode(0o755);
+    std::fs::set_permissions(machine.path("ssh"), rights).expect("rights");
+    machine.project("shop", &[("x.r5flow", FLOW)]);
+    let ssh = machine.path("ssh").display().to_string();
+    let env = [("GIT_SSH_COMMAND", ssh.as_str())];
+    let words = ["lib", "add", "git@example.com:repositories/red.git"];
+    machine
+        .run_with("shop", &words, &env)
+        .ends(0)
+        .out_has("added red 1.0.0");
+    assert!(
+        machine
+            .read("asked")
+            .lines()
+            .all(|host| host == "git@example.com")
+    );
+    machine.run("shop", &["check", "x.r5flow"]).ends(0);
+}

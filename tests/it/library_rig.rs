@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::harness::Said;
+use crate::harness::{Said, Words};
 
 /// A machine with a place for everything: `repositories`, `projects`, `cache`.
 pub struct Machine {
@@ -210,4 +210,97 @@ impl Published<'_> {
 /// A manifest that exports `image`.
 pub fn manifest(name: &str, version: &str, more: &str) -> String {
     format!("name = \"{name}\"\nversion = \"{version}\"\nexports = [\"image\"]\n{more}")
+}
+
+pub const FLOW: &str = "use red/image { word }
+
+workflow w {
+  input project: string
+  at { project }
+  step first = ensure compute.globalAddresses(\"first\")
+  checkpoint begun
+  step second = ensure compute.globalAddresses(word)
+}
+";
+
+pub const WORD: &str = "let word = \"one\"\n";
+
+/// A machine with the library `red` 1.0.0, a project that uses it, and a run of the project under way.
+pub fn prepared(machine: &Machine) -> Published<'_> {
+    let library = machine.library("red", "");
+    library.version("1.0.0", WORD);
+    library.publish("1.0.0");
+    machine.project("shop", &[("x.r5flow", FLOW)]);
+    machine.project("fresh", &[("x.r5flow", FLOW)]);
+    machine
+        .run("shop", &["lib", "add", &library.url(), "--version", "^1"])
+        .ends(0);
+    let words = [
+        "run",
+        "x.r5flow",
+        "-y",
+        "--sim",
+        "--input",
+        "project=demo",
+        "--until",
+        "begun",
+    ];
+    machine.run("shop", &words).ends(6);
+    library
+}
+
+/// Runs a command that must be refused, and looks that it changed nothing but the cache.
+#[track_caller]
+pub fn refused(machine: &Machine, folder: &str, words: &[&str], code: i32) -> Words {
+    let outside = || {
+        let mut all = machine.tree("");
+        let cache = machine.path("cache");
+        // The folder of the cache itself may be made.
+        all.retain(|path: &PathBuf, _| !path.starts_with(&cache));
+        all
+    };
+    let before = outside();
+    let said = machine.run(folder, words).ends(code);
+    let after = outside();
+    let changed: Vec<&PathBuf> = after
+        .iter()
+        .filter(|(path, bytes)| before.get(*path) != Some(*bytes))
+        .map(|(path, _)| path)
+        .chain(before.keys().filter(|path| !after.contains_key(*path)))
+        .collect();
+    assert!(changed.is_empty(), "{words:?} changed {changed:?}");
+    assert_only_copies(machine);
+    said
+}
+
+/// The cache holds packed libraries and nothing else: no name of a library became a file.
+#[track_caller]
+pub fn assert_only_copies(machine: &Machine) {
+    let cache = machine.path("cache");
+    if !cache.exists() {
+        return;
+    }
+    for (path, _) in machine.tree("cache") {
+        let name = path
+            .strip_prefix(&cache)
+            .expect("inside")
+            .to_string_lossy()
+            .into_owned();
+        let copy = name
+            .strip_prefix("libraries/")
+            .and_then(|n| n.strip_suffix(".json"))
+            .is_some_and(|n| n.len() == 64);
+        assert!(
+            copy || ["", "libraries", "fetching"].contains(&name.as_str()),
+            "{name}"
+        );
+    }
+}
+
+/// The run that began with 1.0.0 goes on with what it stored.
+#[track_caller]
+pub fn the_run_goes_on(machine: &Machine) {
+    machine.run("shop", &["resume", "-y"]).ends(0);
+    let told = machine.run("shop", &["runs", "--json"]).ends(0);
+    assert!(told.out.contains("\"done\""), "{}", told.out);
 }

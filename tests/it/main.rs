@@ -26,6 +26,7 @@ mod inputs;
 mod kill;
 mod kill_at_random;
 mod libraries;
+mod library_addresses;
 mod library_attacks;
 mod library_git;
 mod library_rig;

@@ -106,6 +106,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("http_body_util", &["src/sim/serve.rs"]),
     ("flate2", &["src/catalog/", "src/sim/coding.rs"]),
     ("strsim", &["src/diag/"]),
+    ("toml_edit", &["src/cli/lib/edit.rs"]),
     ("serde_yaml_ng", &["src/cli/"]),
 ];
 
@@ -180,6 +181,19 @@ fn a_run_has_no_way_out_but_its_effects() {
         }
     }
     assert_none(&wrong);
+}
+
+/// Other programs are git's affair.
+#[test]
+fn only_what_fetches_starts_processes() {
+    let all = sources("src");
+    let starts = |text: &str| code(text).contains("Command::new");
+    let found: Vec<&String> = all
+        .iter()
+        .filter(|(_, t)| starts(t))
+        .map(|(p, _)| p)
+        .collect();
+    assert_eq!(found, ["src/fetch/git.rs"]);
 }
 
 /// Spelt in pieces, so that this file does not contain them.
