@@ -206,6 +206,46 @@ workflow third {
         .out_has("A timeout of 5 s is short; before it was 61 s");
 }
 
+/// Once the address is there its value is known, and says no more where it comes from.
+#[test]
+fn an_address_that_is_known_is_still_a_balancers() {
+    let text = r#"
+use policies/gcp
+
+workflow first {
+  step front = ensure compute.globalAddresses("front", project: "demo") { ipVersion: "IPV4" }
+  step nat = ensure compute.addresses("nat", project: "demo", region: "us-central1") {}
+}
+
+workflow second {
+  input mine: bool
+
+  step front = read compute.globalAddresses("front", project: "demo")
+  step nat = read compute.addresses("nat", project: "demo", region: "us-central1")
+  step db = ensure sqladmin.instances("red5", project: "demo") {
+    settings: {
+      ipConfiguration: {
+        authorizedNetworks: [{ value: "${if mine then nat.address else front.address}/32" }]
+      }
+    }
+  }
+    on absent stop
+}
+"#;
+    let folder = Folder::new(&[("flow.r5flow", text)]);
+    let _ = folder
+        .run(&["run", "flow.r5flow", "first", "--sim", "--yes"])
+        .ends(0);
+    let plan = |mine: &str| {
+        let given = format!("mine={mine}");
+        folder.run(&["plan", "flow.r5flow", "second", "--input", &given, "--sim"])
+    };
+    let _ = plan("true").ends(0).never_has("R0901");
+    let _ = plan("false")
+        .ends(0)
+        .out_has("from the address of a load balancer");
+}
+
 /// `--yes` agrees to a plan, and not to what a policy calls an error.
 #[test]
 fn an_error_of_a_policy_stops_a_run_before_anything_is_sent() {
