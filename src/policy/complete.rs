@@ -61,16 +61,14 @@ impl Finder<'_, '_> {
                 }
             }
             (Kind::Inline(schema), Value::Map(_)) => self.fields(schema, value),
-            (Kind::Schema(ty), Value::Later(_)) => {
-                if self.hidden.insert(ty.clone()) {
-                    self.found.push(Part {
-                        path: self.path.clone(),
-                        ty: ty.clone(),
-                        value: value.clone(),
-                    });
-                    if let Some(schema) = self.catalog.schema(ty) {
-                        self.hidden(&schema, value);
-                    }
+            (Kind::Schema(ty), Value::Later(_)) if self.hidden.insert(ty.clone()) => {
+                self.found.push(Part {
+                    path: self.path.clone(),
+                    ty: ty.clone(),
+                    value: value.clone(),
+                });
+                if let Some(schema) = self.catalog.schema(ty) {
+                    self.hidden(&schema, value);
                 }
             }
             (Kind::Inline(schema), Value::Later(_)) => self.hidden(schema, value),

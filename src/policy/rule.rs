@@ -187,8 +187,8 @@ impl<'s, 'p> Room<'s, 'p> {
 
     /// The place of an element of `planned(T)`.
     fn nth(&self, ty: &SchemaId, n: usize) -> Option<Place> {
-        let of_type = self.parts.iter().filter(|(_, part)| part.ty == *ty);
-        let (at, part) = of_type.skip(n).next()?;
+        let mut of_type = self.parts.iter().filter(|(_, part)| part.ty == *ty);
+        let (at, part) = of_type.nth(n)?;
         Some((*at, part.path.clone()))
     }
 

@@ -13,10 +13,13 @@ use r5flow::syntax::ast::{ActionKind, Item, Stmt, Workflow};
 use serde_json::Value as Json;
 
 use crate::harness::Folder;
-use crate::suite::Bare;
+use crate::suite::{Bare, bare};
 
 const EXAMPLES: [&str; 3] = ["through_let", "through_input", "in_a_workflow"];
 const NEAR: &str = "near_";
+
+/// Near misses whose plan reads what the text cannot know.
+const IN_TEXT: &str = "near_in_text_";
 
 /// What is only decided by what is read.
 const OF_A_PLAN: [&str; 1] = ["maximum_above_quota"];
@@ -98,14 +101,13 @@ fn wrong_of_text(name: &str) -> Vec<String> {
     wrong
 }
 
-/// The findings of a plan: the policy's words, and what is underlined.
+/// The findings of a plan: the policy's words, how grave they are, and what is underlined.
 fn planned(path: &str, workflow: &str) -> Vec<(String, String, String)> {
-    let root = env!("CARGO_MANIFEST_DIR");
-    let folder = Folder::new(&[]);
-    let path = format!("{root}/{path}");
-    let said = folder
-        .run(&["plan", &path, workflow, "--sim", "--json"])
-        .ends_among(&[0, 3]);
+    let text = std::fs::read_to_string(path).expect("a flow");
+    let folder = Folder::new(&[("flow.r5flow", &bare(&text))]);
+    let said = folder.run(&["plan", "flow.r5flow", workflow, "--sim", "--json"]);
+    // Some have nothing to change in this cloud, and fail beside what is looked at.
+    let said = said.ends_among(&[0, 1, 3]);
     let text = |line: &Json, key: &str| line[key].as_str().unwrap_or_default().to_owned();
     let lines = said.lines().into_iter();
     lines
@@ -125,15 +127,14 @@ fn wrong_of_plan(name: &str) -> Vec<String> {
     let program = program(&path);
     let mut wrong = Vec::new();
     for flow in workflows(&program).into_keys() {
-        if !EXAMPLES.contains(&flow) && !flow.starts_with(NEAR) {
+        let example = EXAMPLES.contains(&flow);
+        if !example && (!flow.starts_with(NEAR) || flow.starts_with(IN_TEXT)) {
             continue;
         }
         let label = format!("policy `{name}`");
-        let hits = planned(&path, flow)
-            .iter()
-            .filter(|(l, ..)| *l == label)
-            .count();
-        if hits != usize::from(EXAMPLES.contains(&flow)) {
+        let found = planned(&path, flow);
+        let hits = found.iter().filter(|(l, ..)| *l == label).count();
+        if hits != usize::from(example) {
             wrong.push(format!("{name}: {flow} has {hits} findings in its plan"));
         }
     }
@@ -152,10 +153,10 @@ fn each_policy_finds_its_examples_and_lets_its_near_misses_pass() {
                 "{name}: needs three examples and three near misses"
             ));
         }
-        wrong.extend(match OF_A_PLAN.contains(&&*name) {
-            true => wrong_of_plan(&name),
-            false => wrong_of_text(&name),
-        });
+        if !OF_A_PLAN.contains(&&*name) {
+            wrong.extend(wrong_of_text(&name));
+        }
+        wrong.extend(wrong_of_plan(&name));
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
@@ -203,6 +204,46 @@ workflow third {
     let _ = plan(&["second", "--input", "life=5"])
         .ends(3)
         .out_has("A timeout of 5 s is short; before it was 61 s");
+}
+
+/// Once the address is there its value is known, and says no more where it comes from.
+#[test]
+fn an_address_that_is_known_is_still_a_balancers() {
+    let text = r#"
+use policies/gcp
+
+workflow first {
+  step front = ensure compute.globalAddresses("front", project: "demo") { ipVersion: "IPV4" }
+  step nat = ensure compute.addresses("nat", project: "demo", region: "us-central1") {}
+}
+
+workflow second {
+  input mine: bool
+
+  step front = read compute.globalAddresses("front", project: "demo")
+  step nat = read compute.addresses("nat", project: "demo", region: "us-central1")
+  step db = ensure sqladmin.instances("red5", project: "demo") {
+    settings: {
+      ipConfiguration: {
+        authorizedNetworks: [{ value: "${if mine then nat.address else front.address}/32" }]
+      }
+    }
+  }
+    on absent stop
+}
+"#;
+    let folder = Folder::new(&[("flow.r5flow", text)]);
+    let _ = folder
+        .run(&["run", "flow.r5flow", "first", "--sim", "--yes"])
+        .ends(0);
+    let plan = |mine: &str| {
+        let given = format!("mine={mine}");
+        folder.run(&["plan", "flow.r5flow", "second", "--input", &given, "--sim"])
+    };
+    let _ = plan("true").ends(0).never_has("R0901");
+    let _ = plan("false")
+        .ends(0)
+        .out_has("from the address of a load balancer");
 }
 
 /// `--yes` agrees to a plan, and not to what a policy calls an error.

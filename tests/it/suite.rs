@@ -29,7 +29,7 @@ impl Files for Bare {
     }
 }
 
-fn bare(text: &str) -> String {
+pub fn bare(text: &str) -> String {
     text.split_inclusive('\n')
         .filter(|line| !line.trim_start().starts_with(MARK))
         .collect()
