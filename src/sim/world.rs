@@ -89,6 +89,8 @@ pub struct World {
     pub operations: BTreeMap<String, Operation>,
     /// What the managed groups have, by the manager's key.
     pub groups: BTreeMap<String, Group>,
+    /// The machines of instance groups without a manager, by the group's key.
+    pub members: BTreeMap<String, Vec<String>>,
     /// Methods whose models a test switched off.
     pub blunt: std::collections::BTreeSet<String>,
     /// Ids of the projects seen so far, by their numbers.
@@ -131,6 +133,7 @@ impl World {
             resources: BTreeMap::new(),
             operations: BTreeMap::new(),
             groups: BTreeMap::new(),
+            members: BTreeMap::new(),
             blunt: crate::world::switched_off(),
             projects: BTreeMap::new(),
             used_ids: BTreeMap::new(),

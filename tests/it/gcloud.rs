@@ -50,8 +50,8 @@ struct Step {
     before: String,
 }
 
-struct Bench {
-    folder: Folder,
+pub struct Bench {
+    pub folder: Folder,
     sim: Child,
     port: u16,
 }
@@ -65,7 +65,7 @@ impl Drop for Bench {
 
 impl Bench {
     /// A simulator; the models of the methods in `blunt` are switched off.
-    fn new(blunt: &str) -> Bench {
+    pub fn new(blunt: &str) -> Bench {
         let folder = Folder::new(&[]);
         let mut sim = folder
             .command(&["sim", "--listen", "127.0.0.1:0", "--speed", SPEED])
@@ -84,7 +84,8 @@ impl Bench {
         Bench { folder, sim, port }
     }
 
-    fn gcloud(&self, line: &str) -> (bool, String, String) {
+    /// Whether it succeeded, what it printed, and what it complained about.
+    pub fn gcloud(&self, line: &str) -> (bool, String, String) {
         let root = format!("http://127.0.0.1:{}/", self.port);
         let mut command = Command::new("gcloud");
         command
@@ -285,7 +286,7 @@ fn run(group: &str, blunt: &str) -> Result<(), String> {
 }
 
 /// Whether gcloud is here. Where it must be, its absence is a failure; else it is said aloud.
-fn is_here(group: &str) -> bool {
+pub fn is_here(group: &str) -> bool {
     let here = Command::new("gcloud")
         .arg("--version")
         .stdout(Stdio::null())
@@ -317,7 +318,7 @@ macro_rules! groups {
     };
 }
 
-groups! { machines disks images templates network balancing groups sql dns accounts wire }
+groups! { machines disks images templates network balancing groups sql dns accounts wire unmanaged }
 
 #[test]
 fn every_file_is_judged() {

@@ -1,5 +1,6 @@
 //! The integration tests, as one binary.
 
+mod as_gcloud;
 mod bad_endpoint;
 mod bad_input;
 mod bad_journal;

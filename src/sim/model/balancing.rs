@@ -14,7 +14,7 @@ use super::certificates;
 use super::groups::Action;
 use super::reach::texts;
 use super::rules::Rule;
-use super::{Handler, existing, group_health};
+use super::{Handler, existing, group_health, unmanaged};
 
 /// What `r5flow sim --explain` tells of this file.
 pub const RULES: &[Rule] = &[
@@ -249,38 +249,46 @@ fn get_health(world: &mut World, ask: &Ask) -> Result<Outcome, Refusal> {
                 .get("port")
                 .cloned()
         });
-    let manager = format!(
-        "compute/{}",
-        path.replace("/instanceGroups/", "/instanceGroupManagers/")
-    );
-    let machines = world
-        .groups
-        .get(&manager)
-        .map(|g| g.machines.as_slice())
-        .unwrap_or_default();
-    let mut out = json!({ "kind": "compute#backendServiceGroupHealth" });
-    let statuses: Vec<Json> = machines
-        .iter()
-        .filter_map(|m| {
-            let vm = world.live(&m.key)?;
-            let state = match m.action {
-                Action::Creating { .. } | Action::Recreating { .. } => return None,
-                Action::Deleting { .. } | Action::Abandoning { .. } => "DRAINING",
-                _ if port.is_some()
-                    && check.as_ref().is_some_and(|c| group_health::answers(world, m, c)) =>
-                {
-                    "HEALTHY"
+    let group = format!("compute/{path}");
+    let health = |member: &str, answers: bool| {
+        let card = world.live(member)?.body.get("networkInterfaces")?.get(0)?;
+        Some(json!({
+            "instance": refs::link(super::path_of(member)),
+            "ipAddress": card.get("networkIP"),
+            "port": port.clone().unwrap_or(json!(80)),
+            "healthState": if port.is_some() && answers { "HEALTHY" } else { "UNHEALTHY" },
+        }))
+    };
+    let statuses: Vec<Json> = match world.groups.get(&unmanaged::manager_of(&group)) {
+        Some(managed) => managed
+            .machines
+            .iter()
+            .filter_map(|m| {
+                let answers = check
+                    .as_ref()
+                    .is_some_and(|c| group_health::answers(world, m, c));
+                let mut said = health(&m.key, answers)?;
+                match m.action {
+                    Action::Creating { .. } | Action::Recreating { .. } => return None,
+                    Action::Deleting { .. } | Action::Abandoning { .. } => {
+                        said["healthState"] = json!("DRAINING");
+                    }
+                    _ => {}
                 }
-                _ => "UNHEALTHY",
-            };
-            Some(json!({
-                "instance": refs::link(super::path_of(&m.key)),
-                "ipAddress": vm.body.get("networkInterfaces").and_then(|n| n.get(0)?.get("networkIP").cloned()),
-                "port": port.clone().unwrap_or(json!(80)),
-                "healthState": state,
-            }))
-        })
-        .collect();
+                Some(said)
+            })
+            .collect(),
+        None => unmanaged::members(world, &group)
+            .iter()
+            .filter_map(|member| {
+                let answers = check
+                    .as_ref()
+                    .is_some_and(|c| unmanaged::answers(world, member, c));
+                health(member, answers)
+            })
+            .collect(),
+    };
+    let mut out = json!({ "kind": "compute#backendServiceGroupHealth" });
     if !statuses.is_empty() {
         out["healthStatus"] = json!(statuses);
     }

@@ -60,6 +60,7 @@ fn own(method: &str) -> Option<Handler> {
     instance_calls::method(method)
         .or_else(|| images::method(method))
         .or_else(|| group_calls::method(method))
+        .or_else(|| unmanaged::method(method))
         .or_else(|| balancing::method(method))
         .or_else(|| places::method(method))
         .or_else(|| dns::method(method))

@@ -14,7 +14,7 @@ use super::super::{Outcome, identity, page, refs};
 use super::group_wish::{Reach, Wish};
 use super::groups::{self, Action, Group};
 use super::rules::Rule;
-use super::{Handler, existing, group_machine, group_spec, group_view, path_of};
+use super::{Handler, existing, group_machine, group_spec, group_view, path_of, unmanaged};
 
 /// What `r5flow sim --explain` tells of this file.
 pub const RULES: &[Rule] = &[
@@ -42,6 +42,7 @@ pub fn method(id: &str) -> Option<Handler> {
             Some(match name {
                 "listManagedInstances" => list_managed,
                 "listErrors" => list_errors,
+                "listPerInstanceConfigs" => list_configs,
                 "resize" => resize,
                 "setInstanceTemplate" => set_template,
                 "applyUpdatesToInstances" => apply_updates,
@@ -60,6 +61,12 @@ pub fn method(id: &str) -> Option<Handler> {
         }
         _ => None,
     }
+}
+
+/// Nothing can set one, so there is none.
+fn list_configs(world: &mut World, ask: &Ask) -> Result<Outcome, Refusal> {
+    manager(world, ask)?;
+    Ok(page::answer(world, ask, Vec::new())?.into())
 }
 
 /// The manager of a POST that only reads: the group may be on its way out.
@@ -387,24 +394,18 @@ fn set_named_ports(world: &mut World, ask: &Ask) -> Result<Outcome, Refusal> {
 
 fn list_instances(world: &mut World, ask: &Ask) -> Result<Outcome, Refusal> {
     let key = manager(world, ask)?;
-    let group = key.replace("/instanceGroups/", "/instanceGroupManagers/");
     let ports = world
         .live(&key)
         .and_then(|r| r.body.get("namedPorts").cloned());
     let running_only = ask.text("instanceState") == Some("RUNNING");
-    let machines = world
-        .groups
-        .get(&group)
-        .map(|g| g.machines.as_slice())
-        .unwrap_or_default();
-    let items = machines
+    let items = unmanaged::members(world, &key)
         .iter()
-        .filter_map(|m| {
-            let status = world.live(&m.key)?.text("status");
+        .filter_map(|machine| {
+            let status = world.live(machine)?.text("status");
             if running_only && status != "RUNNING" {
                 return None;
             }
-            let mut item = json!({ "instance": refs::link(path_of(&m.key)), "status": status });
+            let mut item = json!({ "instance": refs::link(path_of(machine)), "status": status });
             if let Some(ports) = &ports {
                 item["namedPorts"] = ports.clone();
             }

@@ -40,7 +40,7 @@ pub fn serves(world: &World, machine: &Machine) -> bool {
     let Some(since) = machine.serves.filter(|at| up && *at <= world.now) else {
         return false;
     };
-    let Some(behaviour) = behaviour(world, machine) else {
+    let Some(behaviour) = behaviour(world, &machine.key) else {
         return true;
     };
     let fails = behaviour
@@ -56,9 +56,9 @@ pub fn serves(world: &World, machine: &Machine) -> bool {
 /// What the scenario says about the image that a machine boots from.
 pub fn behaviour<'a>(
     world: &'a World,
-    machine: &Machine,
+    machine: &str,
 ) -> Option<&'a super::super::scenario::ImageBehaviour> {
-    let vm = world.live(&machine.key)?;
+    let vm = world.live(machine)?;
     let disks = vm.body.get("disks")?.as_array()?;
     let (_, disk) = world.linked(disks.first()?.get("source")?)?;
     let image = disk.body.get("sourceImage")?;
@@ -163,7 +163,7 @@ fn earlier(a: Option<Timestamp>, b: Option<Timestamp>) -> Option<Timestamp> {
 
 /// When a machine that answers today stops doing so, as the scenario has it.
 fn failing_at(world: &World, machine: &Machine) -> Option<Timestamp> {
-    let fails = behaviour(world, machine)?.fails_after?;
+    let fails = behaviour(world, &machine.key)?.fails_after?;
     let at = machine.serves?.plus(fails.0);
     (at > world.now).then_some(at)
 }

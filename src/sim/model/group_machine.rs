@@ -161,7 +161,7 @@ fn attempt(world: &mut World, key: &str, group: &mut Group, index: usize, again:
         };
         machine.passed = false;
         machine.ready = None;
-        let boot = group_health::behaviour(world, machine).and_then(|b| b.boots_in);
+        let boot = group_health::behaviour(world, &machine.key).and_then(|b| b.boots_in);
         let boot = boot.map_or(world.takes(Happening::MachineBoot), |s| s.0);
         machine.serves = Some(now.plus(boot).max(until));
     }

@@ -11,7 +11,7 @@ use super::super::world::{Object, World};
 use super::group_wish::{Wish, absolute};
 use super::groups::{Action, Group, GroupError, Machine};
 use super::rules::Rule;
-use super::{autoscalers, group_health, group_roll, path_of};
+use super::{autoscalers, group_health, group_roll, path_of, unmanaged};
 
 /// What `r5flow sim --explain` tells of this file.
 pub const RULES: &[Rule] = &[Rule {
@@ -114,12 +114,10 @@ fn view_sizes(body: &mut Object, path: &str) {
     }
 }
 
-/// The size of the group beside a manager.
+/// The size of an instance group.
 pub fn view_members(world: &World, key: &str, body: &mut Object) {
-    let manager = key.replace("/instanceGroups/", "/instanceGroupManagers/");
-    if let Some(group) = world.groups.get(&manager) {
-        body.insert("size".into(), json!(group.machines.len()));
-    }
+    let size = unmanaged::members(world, key).len();
+    body.insert("size".into(), json!(size));
 }
 
 /// `listManagedInstances`.

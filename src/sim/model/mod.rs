@@ -38,6 +38,7 @@ pub mod setters;
 pub mod snapshots;
 pub mod sql;
 pub mod sql_calls;
+pub mod unmanaged;
 pub mod usage;
 
 use serde_json::Value as Json;
@@ -280,6 +281,7 @@ pub fn removable(world: &World, collection: &Collection, key: &str) -> Result<()
     usage::free(world, &collection.path, key)?;
     match &*collection.path {
         "compute.instances" => instances::removable(world, key),
+        "compute.instanceGroups" => unmanaged::removable(world, key),
         "sqladmin.instances" | "sqladmin.databases" | "sqladmin.users" => {
             sql::removable(world, key)
         }
@@ -320,7 +322,11 @@ pub fn removing(world: &mut World, collection: &str, key: &str, ask: &Ask) -> Op
 /// What follows from a resource that is gone.
 pub fn removed(world: &mut World, key: &str, old: &Resource) {
     match &*old.collection {
-        "compute.instances" => instances::removed(world, old),
+        "compute.instances" => {
+            instances::removed(world, old);
+            unmanaged::forget(world, key);
+        }
+        "compute.instanceGroups" => unmanaged::forget(world, key),
         "compute.instanceGroupManagers" | "compute.regionInstanceGroupManagers" => {
             groups::removed(world, key)
         }

@@ -50,6 +50,7 @@ const ALL: &[&[Rule]] = &[
     snapshots::RULES,
     sql::RULES,
     sql_calls::RULES,
+    unmanaged::RULES,
     usage::RULES,
     generic::RULES,
     conform::RULES,

@@ -51,6 +51,10 @@ fn holders(collection: &str) -> Option<(&'static str, &'static [&'static str])> 
                 "compute.targetSslProxies",
             ],
         ),
+        "compute.instanceGroups" => (
+            "instance_group",
+            &["compute.backendServices", "compute.regionBackendServices"],
+        ),
         "compute.backendBuckets" => ("backend_bucket", &["compute.urlMaps"]),
         "compute.urlMaps" => (
             "url_map",
