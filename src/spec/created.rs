@@ -28,8 +28,11 @@ pub(super) fn shown(catalog: &Catalog, request: &Arc<Request>, answer: &Answer) 
     if changes(catalog, request) {
         // A repetition under an id that the API knows is refused with 409: so it has the first one.
         let knows = answer.status == 409 && id_of(request).is_some();
-        let taken = (200..300).contains(&answer.status) || knows;
-        return taken.then(|| Mark::Taken(Arc::clone(request))).into_iter().collect();
+        let taken = (200..400).contains(&answer.status) || knows;
+        return taken
+            .then(|| Mark::Taken(Arc::clone(request)))
+            .into_iter()
+            .collect();
     }
     let Ok(json) = serde_json::from_slice::<Json>(&answer.body) else {
         return Vec::new();
@@ -38,9 +41,15 @@ pub(super) fn shown(catalog: &Catalog, request: &Arc<Request>, answer: &Answer) 
         let one = [json.clone()];
         let items = json.get("items").and_then(Json::as_array);
         let all = items.map_or(&one[..], Vec::as_slice);
-        return all.iter().filter_map(operation).map(Mark::Operation).collect();
+        return all
+            .iter()
+            .filter_map(operation)
+            .map(Mark::Operation)
+            .collect();
     }
-    let run = (request.verb == Verb::Get).then(|| marked_run(&json)).flatten();
+    let run = (request.verb == Verb::Get)
+        .then(|| marked_run(&json))
+        .flatten();
     run.map(|run| Mark::Shown(request.path.clone(), run.to_owned()))
         .into_iter()
         .collect()
@@ -133,7 +142,9 @@ impl Seen {
             return Ok(());
         };
         let proved = self.inherited.contains(address)
-            || open.get(address).is_some_and(|intent| self.is_made(catalog, address, intent));
+            || open
+                .get(address)
+                .is_some_and(|intent| self.is_made(catalog, address, intent));
         match proved {
             true => Ok(()),
             false => Err(format!(

@@ -10,16 +10,16 @@ use r5flow::check::Checked;
 use r5flow::journal::{Event, Ledger, RunStatus, State};
 use r5flow::plan::{Graph, Memo};
 use r5flow::run::{
-    Core, Embedded, End, GateAnswer, GateQuestion, Hooks, InboxSource, Local, Mode, Observer, Parts,
-    Rollback, Settings, drive, unsealed,
+    Core, Embedded, End, GateAnswer, GateQuestion, Hooks, InboxSource, Local, Mode, Observer,
+    Parts, Rollback, Settings, drive, unsealed,
 };
 use r5flow::sim::{Cloud, Sim, SimWire};
 use r5flow::store::vault::Key;
 use r5flow::store::{Journal, MemoryJournal, Vault};
 use r5flow::value::Value;
 use r5flow::wire::{Request, Wire};
-use r5flow::world::clock::{Clock, VirtualClock};
 use r5flow::world::Millis;
+use r5flow::world::clock::{Clock, VirtualClock};
 use serde_json::Value as Json;
 
 use crate::process::{Left, contents, finish};
@@ -225,11 +225,7 @@ pub fn difference(a: &Sim, b: &Sim) -> Vec<String> {
 }
 
 pub fn roll_back(checked: &Checked<'_>, left: Left) -> Rolled {
-    Process {
-        checked,
-        to: None,
-    }
-    .run(left)
+    Process { checked, to: None }.run(left)
 }
 
 pub fn verdicts(left: &Left) -> BTreeMap<String, &'static str> {
