@@ -104,7 +104,7 @@ impl Rollback {
         self.lasting.retain(|lasting| {
             !deleted.iter().any(|path| {
                 let rest = lasting.path.strip_prefix(path.as_str());
-                rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+                rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', ':']))
             })
         });
     }

@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use super::created::shown;
 use super::dice::Dice;
 use super::player::{How, Left, Line, Marks, PROCESS, Played, Player, Trouble, finish};
 use super::process::Seen;
@@ -320,8 +321,6 @@ impl<'a, 'b, 'p> Actor<'a, 'b, 'p> {
             }
             None => {
                 let (answer, back) = self.touch(&request, true);
-                let shown = Mark::shown(&request, &answer);
-                self.marks.0.borrow_mut().extend(shown);
                 (Ok(answer), back.plus(self.drawn(100, 9_000)))
             }
         };
@@ -332,6 +331,10 @@ impl<'a, 'b, 'p> Actor<'a, 'b, 'p> {
             }
             false => (answer, back),
         };
+        if let Ok(answer) = &answer {
+            let shown = shown(&self.player.case.catalog, &request, answer);
+            self.marks.0.borrow_mut().extend(shown);
+        }
         let what = What::Arriving(answer, place.filter(|_| self.how.record));
         self.fly(flight.number, flight.task, due, what);
     }

@@ -10,6 +10,7 @@ use super::player::{Played, Trouble};
 use super::stage::{Deed, Stage};
 use crate::journal::RunStatus;
 use crate::run::End;
+use crate::wire::Request;
 use crate::world::Timestamp;
 
 /// Values that no two runs share, and what they are called instead.
@@ -125,6 +126,14 @@ impl Reference {
             }
         }
         Ok(())
+    }
+
+    /// Whether nothing took effect more often than in this run, but for these requests.
+    ///
+    /// # Errors
+    /// What took effect too often.
+    pub fn but_for(&self, played: &Played, spared: &[Request]) -> Result<(), Box<Difference>> {
+        self.nothing_twice(played, |path| spared.iter().any(|r| r.path == path))
     }
 
     /// A difference with the changes of both sides.

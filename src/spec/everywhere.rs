@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::compare::{Difference, Reference};
 use super::death::{Course, Death, Fate, Point, fates_of, remains};
 use super::dice::Dice;
-use super::lines::{begun_steps, open_intents, shows_no_trace};
+use super::lines::{begun_steps, open_intents, untraced};
 use super::meddle;
 use super::player::{Act, Case, How, Left, Line, Played, Player};
 use super::promises::keeps_the_order;
@@ -482,14 +482,21 @@ impl Schedule {
             Ok(()) => tried,
             Err(difference) => Tried::Differs(difference),
         };
-        let doubtful = forgotten || shows_no_trace(catalog, before);
+        let untraced = untraced(catalog, before);
+        let doubtful = forgotten || !untraced.is_empty();
         let decision = matches!(&played.end, Ok(end) if end.status == RunStatus::Decision);
-        let once = || self.reference.nothing_twice(played, |_| false);
+        let once = || self.reference.but_for(played, &untraced);
         if decision && doubtful {
             return told(once(), Tried::Decision);
         }
         let Some(restored) = &self.before else {
-            return told(self.reference.compare(played), Tried::Same);
+            let compared = self.reference.compare(played);
+            // `repeat safe`: what nobody can tell is sent again, and may have its effect twice.
+            let again = compared.is_err() && played.is_done() && !untraced.is_empty();
+            return match again {
+                true => told(once(), Tried::Kept),
+                false => told(compared, Tried::Same),
+            };
         };
         let differs = |what: String| Tried::Differs(self.reference.difference(played, what));
         match restored.remains(catalog, played, forgotten) {

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use super::death::{Course, Point};
 use super::everywhere::{Options, Plan, Schedule};
 use super::fault::FaultKind;
+use super::lines::leaves_no_trace;
 use super::player::{Case, How, Left, Played, Player};
 use super::promises::keeps_the_order;
 use super::proof::{Proof, Tried};
@@ -15,6 +16,7 @@ use super::tape::Moment;
 use super::work::in_parallel;
 use crate::journal::{Event, Outcome, RunStatus};
 use crate::sim::Sim;
+use crate::wire::Request;
 
 /// Lets every call fail.
 ///
@@ -112,6 +114,13 @@ impl Schedule {
                 differs(format!("it ended well although it met `{}`", kind.name()))
             }
             RunStatus::Done if forgiven || kind.lies() => self.kept(&played),
+            RunStatus::Done if leaves_no_trace(catalog, &request) => {
+                let spared = [Request::clone(&request)];
+                match self.reference.but_for(&played, &spared) {
+                    Ok(()) => Tried::Kept,
+                    Err(difference) => Tried::Differs(difference),
+                }
+            }
             RunStatus::Done => self.like_reference(&played),
             // No API tells what became of some calls; then a person is asked.
             RunStatus::Decision if !kind.stops() => self.kept(&played),

@@ -6,11 +6,13 @@ use std::sync::Arc;
 use super::player::Line;
 use crate::catalog::{Catalog, SettleClass};
 use crate::journal::Event;
-use crate::wire::Verb;
+use crate::wire::{Request, Verb};
 
-/// Whether a call is open of which the API shows no trace, so that only a person can tell (R0511).
-pub(super) fn shows_no_trace(catalog: &Catalog, journal: &[Arc<Line>]) -> bool {
+/// Calls that a death left open and of which the API shows no trace: a person is asked (R0511), or the
+/// author has said that twice does no harm.
+pub(super) fn untraced(catalog: &Catalog, journal: &[Arc<Line>]) -> Vec<Request> {
     let mut open = BTreeMap::new();
+    let mut left = Vec::new();
     for line in journal {
         match &line.event {
             Event::Intent { address, intent } => {
@@ -19,17 +21,24 @@ pub(super) fn shows_no_trace(catalog: &Catalog, journal: &[Arc<Line>]) -> bool {
             Event::Called { address, .. } | Event::Voided { address, .. } => {
                 open.remove(address);
             }
+            Event::Resumed { .. } => left.extend(open.values().copied()),
             _ => {}
         }
     }
-    open.values()
-        .any(|request| match catalog.method(&request.method) {
-            Some(method) => matches!(
-                method.settle,
-                SettleClass::Unsafe | SettleClass::OnceOnlyResult | SettleClass::MarkedCreate
-            ),
-            None => !matches!(request.verb, Verb::Put | Verb::Delete),
-        })
+    left.extend(open.into_values());
+    left.retain(|request| leaves_no_trace(catalog, request));
+    left.into_iter().cloned().collect()
+}
+
+/// Whether nothing tells if a request took effect.
+pub(super) fn leaves_no_trace(catalog: &Catalog, request: &Request) -> bool {
+    match catalog.method(&request.method) {
+        Some(method) => matches!(
+            method.settle,
+            SettleClass::Unsafe | SettleClass::OnceOnlyResult | SettleClass::MarkedCreate
+        ),
+        None => !matches!(request.verb, Verb::Put | Verb::Delete),
+    }
 }
 
 /// How many intents are open after each line of a journal.

@@ -8,6 +8,7 @@
 
 mod actor;
 mod compare;
+mod created;
 mod death;
 pub mod dice;
 mod everywhere;

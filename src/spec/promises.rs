@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::created::{Operation, Seen, id_of};
 use super::player::{Line, Played};
 use super::stage::changes;
 use crate::catalog::Catalog;
-use crate::journal::{CallResult, Event, Origin, Outcome};
-use crate::run::{marked_run, reads_target};
-use crate::wire::{Answer, Request, Verb};
+use crate::journal::{CallResult, Event, Intent, Outcome};
+use crate::wire::Request;
 
 /// What happened, in the order in which it happened.
 #[derive(Clone, Debug)]
@@ -16,57 +16,42 @@ pub enum Mark {
     /// Everything that a step waits for is there.
     Began(Arc<str>),
     Sent(Arc<Request>),
+    /// The answer to a change says that the API took it, now or before.
+    Taken(Arc<Request>),
+    /// An answer shows an operation.
+    Operation(Operation),
     /// What stands at this path carries the mark of this run.
     Shown(String, String),
     Durable(Event),
 }
 
-impl Mark {
-    /// What an answer shows of the run that created its resource.
-    pub fn shown(request: &Request, answer: &Answer) -> Option<Mark> {
-        if request.verb != Verb::Get {
-            return None;
-        }
-        let resource = serde_json::from_slice(&answer.body).ok()?;
-        let run = marked_run(&resource)?.to_owned();
-        Some(Mark::Shown(request.path.clone(), run))
-    }
-}
-
 /// What a journal tells so far.
 #[derive(Default)]
 struct Told {
-    open: BTreeMap<Arc<str>, Request>,
+    open: BTreeMap<Arc<str>, Intent>,
     over: BTreeSet<Arc<str>>,
     /// Requests by their ids.
     ids: BTreeMap<String, Request>,
     /// Ids of requests that were certainly refused.
     refused: BTreeSet<String>,
-    /// Steps whose operation is known.
-    followed: BTreeSet<Arc<str>>,
-    run: Option<String>,
-    /// Paths at which something with the run's own mark was seen.
-    own: BTreeSet<String>,
+    seen: Seen,
 }
 
 impl Told {
     fn take(&mut self, event: &Event) {
         match event {
-            Event::Started(started) => self.run = Some(started.run.clone()),
+            Event::Started(started) => self.seen.run = Some(started.run.clone()),
             Event::Called {
                 address,
                 result: CallResult::Failed { .. },
                 ..
             } => {
-                let id = self.open.remove(address).as_ref().and_then(id_of);
+                let open = self.open.remove(address);
+                let id = open.and_then(|intent| id_of(&intent.request));
                 self.refused.extend(id);
             }
-            Event::Operation { address, .. } => {
-                self.followed.insert(Arc::clone(address));
-            }
             Event::Intent { address, intent } => {
-                self.open
-                    .insert(Arc::clone(address), intent.request.clone());
+                self.open.insert(Arc::clone(address), (**intent).clone());
             }
             Event::Called { address, .. } | Event::Voided { address, .. } => {
                 self.open.remove(address);
@@ -90,46 +75,6 @@ impl Told {
     }
 }
 
-impl Told {
-    /// What only was found after a lost answer must not be recorded as made.
-    fn has_seen(&self, catalog: &Catalog, event: &Event, sent: &[&Request]) -> Result<(), String> {
-        let Event::Called {
-            address,
-            result:
-                CallResult::Ok {
-                    origin: Origin::Created,
-                    ..
-                },
-            ..
-        } = event
-        else {
-            return Ok(());
-        };
-        let open = self.open.get(address);
-        let marked = || {
-            let reads = open.and_then(|sent| reads_target(catalog, sent));
-            reads.is_some_and(|get| self.own.contains(&get.path))
-        };
-        let seen = self.followed.contains(address)
-            || sent.iter().any(|request| open == Some(*request))
-            || sent.iter().any(|r| r.method.contains("perations."))
-            || marked();
-        match seen {
-            true => Ok(()),
-            false => Err(format!(
-                "{address} is recorded as created, and nothing was seen that proves it"
-            )),
-        }
-    }
-}
-
-/// The id by which the API tells a repetition of a request.
-fn id_of(request: &Request) -> Option<String> {
-    let mut query = request.query.iter();
-    let id = query.find(|(name, _)| name == "requestId" || name == "clientOperationId");
-    id.map(|(_, id)| id.clone())
-}
-
 /// No change leaves without a durable intent; nothing begins before what it waits for has a durable
 /// outcome; nothing counts as created without proof; an id stands for one request only, and for none that was refused. `before`: the journal that the process found.
 ///
@@ -142,20 +87,18 @@ pub fn keeps_the_order(
 ) -> Result<(), String> {
     let mut told = Told::default();
     for line in before {
+        told.seen.inherit(&line.event);
         told.take(&line.event);
     }
-    let mut sent: Vec<&Request> = Vec::new();
     for mark in &played.trace {
-        if let Mark::Sent(request) = mark {
-            sent.push(request);
-        }
+        told.seen.take(mark);
         match mark {
             Mark::Durable(event) => {
-                told.has_seen(catalog, event, &sent)?;
+                told.seen.proves(catalog, &told.open, event)?;
                 told.take(event);
             }
             Mark::Sent(request) if changes(catalog, request) => {
-                if !told.open.values().any(|open| open == &**request) {
+                if !told.open.values().any(|open| open.request == **request) {
                     return Err(format!("{} left without a durable intent", request.line()));
                 }
                 if let Some(id) = id_of(request) {
@@ -170,10 +113,7 @@ pub fn keeps_the_order(
                     }
                 }
             }
-            Mark::Shown(path, run) if told.run.as_ref() == Some(run) => {
-                told.own.insert(path.clone());
-            }
-            Mark::Sent(_) | Mark::Shown(..) => {}
+            Mark::Sent(_) | Mark::Taken(_) | Mark::Operation(_) | Mark::Shown(..) => {}
             Mark::Began(address) => {
                 for wanted in played.seen.waits.get(address).into_iter().flatten() {
                     if !told.over.contains(wanted) {

@@ -18,7 +18,7 @@ use r5flow::world::Millis;
 use r5flow::world::clock::{Clock, VirtualClock};
 use serde_json::{Value as Json, json};
 
-use crate::process::{self, Case, Death, Fate, Kind, Left, contents, dump, finish};
+use crate::process::{self, Case, Death, Fate, Left, contents, dump, finish};
 use crate::rolling::{
     NOTHING, NoHooks, Nobody, Process, Quiet, Rolled, difference, past, roll_back, somebody, vault,
     verdicts,
@@ -58,7 +58,7 @@ fn what_a_run_did_is_taken_back() {
         assert!(process::is_done(ran.end.as_ref()));
         assert_ne!(contents(&ran.left.sim), contents(&cloud));
         let rolled = roll_back(checked, ran.left);
-        assert_eq!(rolled.end.expect("an end").status, RunStatus::Done);
+        assert_eq!(rolled.end.status, RunStatus::Done);
         assert_eq!(difference(&rolled.left.sim, &cloud), NOTHING);
         // What depended on the network went before it.
         let order: Vec<String> = rolled
@@ -97,7 +97,7 @@ fn a_foreign_resource_of_the_same_name_survives() {
             Some(json!({ "name": "d1", "sizeGb": "10" })),
         );
         let rolled = roll_back(checked, left);
-        assert_eq!(rolled.end.expect("an end").status, RunStatus::Done);
+        assert_eq!(rolled.end.status, RunStatus::Done);
         assert_eq!(verdicts(&rolled.left)["undo disk"], "kept");
         assert_eq!(verdicts(&rolled.left)["undo net"], "undone");
         let there = contents(&rolled.left.sim);
@@ -124,7 +124,7 @@ fn what_was_there_before_stays() {
         let ran = case.run(left, None);
         assert!(process::is_done(ran.end.as_ref()), "{:?}", ran.end);
         let rolled = roll_back(checked, ran.left);
-        assert_eq!(rolled.end.expect("an end").status, RunStatus::Done);
+        assert_eq!(rolled.end.status, RunStatus::Done);
         let adopted: Vec<_> = rolled
             .plan
             .staying
@@ -152,7 +152,7 @@ fn what_somebody_else_uses_is_not_deleted_and_the_user_is_named() {
             })),
         );
         let rolled = roll_back(checked, left.clone());
-        let end = rolled.end.expect("an end");
+        let end = rolled.end;
         assert_eq!(end.status, RunStatus::Failed);
         let (address, failure) = &end.failures[0];
         assert_eq!(&**address, "undo net");
@@ -170,7 +170,7 @@ fn what_somebody_else_uses_is_not_deleted_and_the_user_is_named() {
             None,
         );
         let again = roll_back(checked, left);
-        assert_eq!(again.end.expect("an end").status, RunStatus::Done);
+        assert_eq!(again.end.status, RunStatus::Done);
         assert_eq!(difference(&again.left.sim, &process::cloud()), NOTHING);
     });
 }
@@ -215,7 +215,7 @@ fn changed(after: impl FnOnce(&mut Left)) -> (Rolled, Json) {
 #[test]
 fn changed_fields_get_their_old_values_back() {
     let (rolled, probe) = changed(|_| {});
-    assert_eq!(rolled.end.expect("an end").status, RunStatus::Done);
+    assert_eq!(rolled.end.status, RunStatus::Done);
     assert_eq!(verdicts(&rolled.left)["undo check"], "undone");
     assert_eq!(probe["tcpHealthCheck"]["port"], 80);
     assert_eq!(probe["checkIntervalSec"], 10);
@@ -380,7 +380,7 @@ fn what_a_failed_operation_left_goes_too() {
     let text = dump(&left.entries);
     assert!(text.contains("\"broken\""), "{text}");
     let rolled = roll_back(&checked, left);
-    assert_eq!(rolled.end.expect("an end").status, RunStatus::Done);
+    assert_eq!(rolled.end.status, RunStatus::Done);
     assert!(!disk(&rolled.left.sim), "the broken disk is gone");
 }
 
@@ -429,10 +429,9 @@ fn to_a_checkpoint_and_on_again() {
     let half = Process {
         checked: &checked,
         to: Some("half"),
-        death: None,
     };
     let rolled = half.run(ran.left);
-    assert_eq!(rolled.end.expect("an end").status, RunStatus::Done);
+    assert_eq!(rolled.end.status, RunStatus::Done);
     let there = contents(&rolled.left.sim);
     assert!(there.keys().any(|k| k.ends_with("addresses/a")));
     assert!(!there.keys().any(|k| k.ends_with("addresses/b")));
@@ -447,7 +446,7 @@ fn to_a_checkpoint_and_on_again() {
         .collect();
     assert_eq!(inserts.iter().sum::<usize>(), 3, "b was made twice, a once");
     let whole = roll_back(&checked, again.left);
-    assert_eq!(whole.end.expect("an end").status, RunStatus::Done);
+    assert_eq!(whole.end.status, RunStatus::Done);
     assert_eq!(difference(&whole.left.sim, &process::cloud()), NOTHING);
 }
 

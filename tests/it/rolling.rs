@@ -1,9 +1,7 @@
-//! A process that rolls a run back, in process, and may die at any of its effects.
+//! A process that rolls a run back, in process.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::future::Future;
-use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Waker};
 
@@ -12,32 +10,29 @@ use r5flow::check::Checked;
 use r5flow::journal::{Event, Ledger, RunStatus, State};
 use r5flow::plan::{Graph, Memo};
 use r5flow::run::{
-    Core, Effect, Embedded, End, Engine, GateAnswer, GateQuestion, Happening, Hooks, InboxSource,
-    Local, Mode, Observer, Parts, Rollback, Settings, TaskId, drive, unsealed,
+    Core, Embedded, End, GateAnswer, GateQuestion, Hooks, InboxSource, Local, Mode, Observer,
+    Parts, Rollback, Settings, drive, unsealed,
 };
 use r5flow::sim::{Cloud, Sim, SimWire};
 use r5flow::store::vault::Key;
-use r5flow::store::{Journal, MemoryJournal, StoreError, Vault};
+use r5flow::store::{Journal, MemoryJournal, Vault};
 use r5flow::value::Value;
 use r5flow::wire::{Request, Wire};
+use r5flow::world::Millis;
 use r5flow::world::clock::{Clock, VirtualClock};
-use r5flow::world::{Millis, Timestamp};
 use serde_json::Value as Json;
 
-use crate::process::{Death, Fate, Kind, Left, changes, contents, finish};
+use crate::process::{Left, contents, finish};
 
 /// A process that rolls back.
 pub struct Process<'a, 'p> {
     pub checked: &'a Checked<'p>,
     pub to: Option<&'a str>,
-    pub death: Option<Death>,
 }
 
 pub struct Rolled {
-    /// `None`: it died.
-    pub end: Option<End>,
+    pub end: End,
     pub left: Left,
-    pub effects: Vec<Kind>,
     pub plan: Rollback,
 }
 
@@ -50,7 +45,7 @@ impl Process<'_, '_> {
         let wire = Rc::new(SimWire::new(Rc::clone(&cloud), Rc::clone(&shared_clock)));
         let journal = MemoryJournal::with(left.entries);
         let (_stop, stops) = tokio::sync::mpsc::unbounded_channel();
-        let inner = Embedded::new(Parts {
+        let mut engine = Embedded::new(Parts {
             journal: Box::new(journal.clone()),
             next_seq: journal.read().expect("a journal").entries.len() as u64 + 1,
             vault: vault(),
@@ -61,25 +56,12 @@ impl Process<'_, '_> {
             observer: Rc::new(Quiet),
             stops,
         });
-        let mut engine = Mortal {
-            inner,
-            wire,
-            clock: clock.clone(),
-            death: self.death,
-            late: left.late.map(|request| (request, 0)),
-            effects: Vec::new(),
-            dead: false,
-        };
         let (end, plan) = self.roll(&journal, &mut engine, &clock);
-        let late = engine.late.take().map(|(request, _)| request);
-        let effects = engine.effects;
-        drop(engine.inner);
+        drop(engine);
         let entries = journal.read().expect("a journal").entries;
         let mut sim = cloud.borrow().sim().clone();
-        if end.is_some() {
-            // Whatever is still under way in the cloud comes to its end.
-            sim.advance(clock.now().plus(Millis::mins(5)));
-        }
+        // Whatever is still under way in the cloud comes to its end.
+        sim.advance(clock.now().plus(Millis::mins(5)));
         let now = sim.now().max(clock.now());
         Rolled {
             end,
@@ -87,9 +69,8 @@ impl Process<'_, '_> {
                 entries,
                 sim,
                 now,
-                late,
+                late: None,
             },
-            effects,
             plan,
         }
     }
@@ -98,9 +79,9 @@ impl Process<'_, '_> {
     fn roll(
         &self,
         journal: &MemoryJournal,
-        engine: &mut Mortal,
+        engine: &mut Embedded,
         clock: &VirtualClock,
-    ) -> (Option<End>, Rollback) {
+    ) -> (End, Rollback) {
         let root = self.checked.names.program.root();
         let flow = self
             .checked
@@ -116,7 +97,7 @@ impl Process<'_, '_> {
             .map_or(0, |to| ledger.reached(to).expect("a checkpoint"));
         let mut plan = Rollback::of(&ledger, &Catalog::embedded(), entry);
         if !plan.open.is_empty() {
-            finish(engine.inner.record(Event::Resumed {
+            finish(engine.record(Event::Resumed {
                 by: "test".into(),
                 host: "here".into(),
                 pid: 2,
@@ -125,16 +106,14 @@ impl Process<'_, '_> {
             let addresses = plan.open_by_address().map(|(a, _)| a).collect();
             let mut core = core(Graph::settling(names, flow, addresses), state);
             core.undo(plan.open_by_address());
-            let Ok(end) = finish(drive(&mut core, engine, clock.now())) else {
-                return (None, plan);
-            };
+            let end = finish(drive(&mut core, engine, clock.now())).expect("an end");
             if end.status != RunStatus::Done {
-                return (Some(end), plan);
+                return (end, plan);
             }
             plan = Rollback::of(&past(journal).1, &Catalog::embedded(), entry);
             assert!(plan.open.is_empty(), "everything is settled");
         }
-        finish(engine.inner.record(Event::RollingBack {
+        finish(engine.record(Event::RollingBack {
             to: self.to.map(Into::into),
             by: "test".into(),
             host: "here".into(),
@@ -144,14 +123,12 @@ impl Process<'_, '_> {
         let (state, _) = past(journal);
         let mut core = core(Graph::undoing(names, flow, plan.spans()), state);
         core.undo(plan.by_address());
-        let Ok(end) = finish(drive(&mut core, engine, clock.now())) else {
-            return (None, plan);
-        };
+        let end = finish(drive(&mut core, engine, clock.now())).expect("an end");
         if end.status == RunStatus::Done {
             let addresses = plan.addresses.clone();
-            finish(engine.inner.record(Event::Undone { addresses })).expect("recorded");
+            finish(engine.record(Event::Undone { addresses })).expect("recorded");
         }
-        (Some(end), plan)
+        (end, plan)
     }
 }
 
@@ -204,92 +181,7 @@ impl Hooks for NoHooks {
     }
 }
 
-/// An engine that dies at the effect it is told to, and lets a late request of the process before
-/// arrive after some of its own.
-struct Mortal {
-    inner: Embedded,
-    wire: Rc<SimWire>,
-    clock: VirtualClock,
-    death: Option<Death>,
-    late: Option<(Request, usize)>,
-    effects: Vec<Kind>,
-    dead: bool,
-}
-
-const LETS_PASS: usize = 3;
-
 pub const NOTHING: [&str; 0] = [];
-
-impl Mortal {
-    fn deliver(&self, request: &Request) {
-        let mut sending = self.wire.send(request, Millis::mins(3));
-        let _ = sending
-            .as_mut()
-            .poll(&mut Context::from_waker(Waker::noop()));
-    }
-
-    fn late_comes(&mut self) {
-        if let Some((_, passed)) = &mut self.late {
-            *passed += 1;
-            if *passed > LETS_PASS
-                && let Some((request, _)) = self.late.take()
-            {
-                self.deliver(&request);
-            }
-        }
-    }
-
-    fn die(&mut self, task: TaskId, effect: Effect, fate: Fate) {
-        self.dead = true;
-        match (fate, effect) {
-            (Fate::After, effect @ Effect::Append(_)) => {
-                self.inner.begin(task, effect);
-                let _ = pin!(self.inner.next())
-                    .as_mut()
-                    .poll(&mut Context::from_waker(Waker::noop()));
-            }
-            (Fate::After, Effect::Send { request, .. }) => self.deliver(&request),
-            _ => {}
-        }
-    }
-}
-
-impl Engine for Mortal {
-    fn begin(&mut self, task: TaskId, effect: Effect) {
-        if self.dead {
-            return;
-        }
-        let kind = match &effect {
-            Effect::Append(_) => Kind::Append,
-            Effect::Send { request, .. } if changes(request) => Kind::Change,
-            Effect::Send { .. } => Kind::Read,
-            _ => Kind::Other,
-        };
-        if let Effect::Send { .. } = &effect {
-            self.late_comes();
-        }
-        self.effects.push(kind);
-        assert!(self.effects.len() < 20_000, "the rollback never ends");
-        match self.death {
-            Some(death) if death.at == self.effects.len() => self.die(task, effect, death.fate),
-            _ => self.inner.begin(task, effect),
-        }
-    }
-
-    fn next(&mut self) -> Pin<Box<dyn Future<Output = (Happening, Timestamp)> + '_>> {
-        Box::pin(async move {
-            if self.dead {
-                let error = StoreError::Io {
-                    doing: "written",
-                    path: "journal".into(),
-                    detail: "the process is dead".into(),
-                };
-                return (Happening::Broken(error), self.clock.now());
-            }
-            self.inner.next().await
-        })
-    }
-}
 
 /// A call of somebody else, now.
 pub fn somebody(left: &mut Left, method: &str, path: &str, body: Option<Json>) {
@@ -333,12 +225,7 @@ pub fn difference(a: &Sim, b: &Sim) -> Vec<String> {
 }
 
 pub fn roll_back(checked: &Checked<'_>, left: Left) -> Rolled {
-    Process {
-        checked,
-        to: None,
-        death: None,
-    }
-    .run(left)
+    Process { checked, to: None }.run(left)
 }
 
 pub fn verdicts(left: &Left) -> BTreeMap<String, &'static str> {
