@@ -163,7 +163,10 @@ pub fn chosen(
     let endpoints = endpoints(driving, catalog, settings)?;
     Ok(match endpoints.overridden().is_empty() {
         true => None,
-        false => Some(Choice::Google(Box::new(endpoints), transport(driving, settings)?)),
+        false => Some(Choice::Google(
+            Box::new(endpoints),
+            transport(driving, settings)?,
+        )),
     })
 }
 
@@ -192,8 +195,11 @@ pub fn transport(driving: &Driving, settings: &Settings) -> Result<Transport, Fa
     let environment = &settings.environment;
     let payer = driving.quota_project.as_deref();
     let authorities = match driving.ca.clone().or_else(|| environment.ca()) {
-        Some(file) => Authorities::read(&file)
-            .map_err(|why| Failure::usage(format!("certificate authorities (`--ca`, R5FLOW_CA): {why}")))?,
+        Some(file) => Authorities::read(&file).map_err(|why| {
+            Failure::usage(format!(
+                "certificate authorities (`--ca`, R5FLOW_CA): {why}"
+            ))
+        })?,
         None => Authorities::default(),
     };
     Ok(Transport {

@@ -38,12 +38,13 @@ impl Locations {
     /// Those of this process.
     pub fn here() -> Locations {
         let variable = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty());
-        let config = variable("CLOUDSDK_CONFIG")
-            .map(PathBuf::from)
-            .or_else(|| match cfg!(windows) {
-                true => Some(PathBuf::from(variable("APPDATA")?).join("gcloud")),
-                false => Some(PathBuf::from(variable("HOME")?).join(".config/gcloud")),
-            });
+        let config =
+            variable("CLOUDSDK_CONFIG")
+                .map(PathBuf::from)
+                .or_else(|| match cfg!(windows) {
+                    true => Some(PathBuf::from(variable("APPDATA")?).join("gcloud")),
+                    false => Some(PathBuf::from(variable("HOME")?).join(".config/gcloud")),
+                });
         let default = Locations::default();
         Locations {
             named: variable("GOOGLE_APPLICATION_CREDENTIALS").map(PathBuf::from),
@@ -105,7 +106,10 @@ pub(super) struct Subject {
 pub(super) enum SubjectFrom {
     File(PathBuf),
     Url(Url, BTreeMap<String, String>),
-    Program { words: Vec<String>, patience_ms: u64 },
+    Program {
+        words: Vec<String>,
+        patience_ms: u64,
+    },
 }
 
 /// Whom a token is asked for on behalf of, and where.
@@ -228,7 +232,10 @@ impl<'a> Fields<'a> {
             "impersonated_service_account" => {
                 let inner = self.part("source_credentials")?;
                 if inner.text("type")? == "impersonated_service_account" {
-                    return Err(inner.wrong("type", "is impersonated itself; list the accounts between in `delegates`"));
+                    return Err(inner.wrong(
+                        "type",
+                        "is impersonated itself; list the accounts between in `delegates`",
+                    ));
                 }
                 Ok(Source::Impersonated(
                     Box::new(inner.source()?),
@@ -249,12 +256,18 @@ impl<'a> Fields<'a> {
             (None, _) => None,
         };
         let external = Source::External(Box::new(External {
-            url: self.google_url("token_url", "Google's token exchange, https://sts.googleapis.com/v1/token", sts)?,
+            url: self.google_url(
+                "token_url",
+                "Google's token exchange, https://sts.googleapis.com/v1/token",
+                sts,
+            )?,
             audience: self.text("audience")?.into(),
             subject_token_type: self.text("subject_token_type")?.into(),
             subject: self.part("credential_source")?.subject()?,
             client,
-            user_project: self.maybe("workforce_pool_user_project")?.map(str::to_owned),
+            user_project: self
+                .maybe("workforce_pool_user_project")?
+                .map(str::to_owned),
         }));
         if self.maybe("service_account_impersonation_url")?.is_none() {
             return Ok(external);
@@ -272,7 +285,12 @@ impl<'a> Fields<'a> {
         let iam = |url: &Url| is_google_service(url, "iamcredentials");
         let url = self.google_url(FIELD, "Google's https://iamcredentials.googleapis.com", iam)?;
         let email = impersonated(url.as_str())
-            .ok_or_else(|| self.wrong(FIELD, "does not end with /serviceAccounts/EMAIL:generateAccessToken"))?
+            .ok_or_else(|| {
+                self.wrong(
+                    FIELD,
+                    "does not end with /serviceAccounts/EMAIL:generateAccessToken",
+                )
+            })?
             .to_owned();
         let delegates = match &self.json["delegates"] {
             Json::Null => Vec::new(),
@@ -294,9 +312,15 @@ impl<'a> Fields<'a> {
     fn subject(&self) -> Result<Subject, CredentialsError> {
         let format = &self.json["format"];
         let field = match format["type"].as_str() {
-            Some("json") => Some(self.part("format")?.text("subject_token_field_name")?.to_owned()),
+            Some("json") => Some(
+                self.part("format")?
+                    .text("subject_token_field_name")?
+                    .to_owned(),
+            ),
             Some("text") | None => None,
-            Some(_) => return Err(self.wrong("format", "has a type that is neither `text` nor `json`")),
+            Some(_) => {
+                return Err(self.wrong("format", "has a type that is neither `text` nor `json`"));
+            }
         };
         let from = if let Some(file) = self.maybe("file")? {
             SubjectFrom::File(file.into())
@@ -316,7 +340,8 @@ impl<'a> Fields<'a> {
         let Some(headers) = self.json["headers"].as_object() else {
             return Ok(BTreeMap::new());
         };
-        let text = |(name, value): (&String, &Json)| Some((name.clone(), value.as_str()?.to_owned()));
+        let text =
+            |(name, value): (&String, &Json)| Some((name.clone(), value.as_str()?.to_owned()));
         let all: Option<_> = headers.iter().map(text).collect();
         all.ok_or_else(|| self.wrong("headers", "holds something that is no text"))
     }
@@ -331,14 +356,18 @@ impl<'a> Fields<'a> {
         let words = self.text("command")?.split_whitespace().map(str::to_owned);
         Ok(SubjectFrom::Program {
             words: words.collect(),
-            patience_ms: self.json["timeout_millis"].as_u64().unwrap_or(30_000).clamp(1, 120_000),
+            patience_ms: self.json["timeout_millis"]
+                .as_u64()
+                .unwrap_or(30_000)
+                .clamp(1, 120_000),
         })
     }
 
     /// Where a user's or a key's token comes from.
     fn token_uri(&self) -> Result<Url, CredentialsError> {
         const DEFAULT: &str = "https://oauth2.googleapis.com/token";
-        let accounts = |url: &Url| url.scheme() == "https" && url.host_str() == Some("accounts.google.com");
+        let accounts =
+            |url: &Url| url.scheme() == "https" && url.host_str() == Some("accounts.google.com");
         match self.maybe("token_uri")? {
             Some(_) => self.google_url("token_uri", DEFAULT, |url| is_google(url) || accounts(url)),
             None => Url::parse(DEFAULT).map_err(|_| self.wrong("token_uri", "is no URL")),
@@ -378,7 +407,8 @@ impl<'a> Fields<'a> {
     }
 
     fn url(&self, field: &str) -> Result<Url, CredentialsError> {
-        let url = Url::parse(self.text(field)?).map_err(|e| self.wrong(field, &format!("is no URL: {e}")))?;
+        let url = Url::parse(self.text(field)?)
+            .map_err(|e| self.wrong(field, &format!("is no URL: {e}")))?;
         let spoken = matches!(url.scheme(), "http" | "https") && url.host_str().is_some();
         if !spoken {
             return Err(self.wrong(field, "is no URL of http or https"));
@@ -404,7 +434,8 @@ impl<'a> Fields<'a> {
     }
 
     fn text(&self, field: &str) -> Result<&'a str, CredentialsError> {
-        self.maybe(field)?.ok_or_else(|| self.wrong(field, "is missing"))
+        self.maybe(field)?
+            .ok_or_else(|| self.wrong(field, "is missing"))
     }
 
     /// An empty text counts as absent.

@@ -94,7 +94,11 @@ struct Held {
 impl GoogleCredentials {
     pub(super) fn new(clients: Clients, settings: Settings, clock: Rc<dyn Clock>) -> Self {
         GoogleCredentials {
-            teller: Teller::new(clients, settings.locations.metadata.clone(), Rc::clone(&clock)),
+            teller: Teller::new(
+                clients,
+                settings.locations.metadata.clone(),
+                Rc::clone(&clock),
+            ),
             settings,
             clock,
             held: Mutex::default(),

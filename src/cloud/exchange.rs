@@ -99,7 +99,11 @@ impl Teller {
                 self.read_token(&json_of("the metadata server", &url, &text)?)
             }
             Source::Gcloud => {
-                let gcloud = if cfg!(windows) { "gcloud.cmd" } else { "gcloud" };
+                let gcloud = if cfg!(windows) {
+                    "gcloud.cmd"
+                } else {
+                    "gcloud"
+                };
                 let words = [gcloud, "auth", "print-access-token", "--quiet"].map(str::to_owned);
                 let out = run(&words, &[], PATIENCE).await?;
                 Ok(Token {
@@ -117,8 +121,14 @@ impl Teller {
             .as_ref()
             .map(|project| json!({ "userProject": project }).to_string());
         let mut form = vec![
-            ("grant_type", "urn:ietf:params:oauth:grant-type:token-exchange"),
-            ("requested_token_type", "urn:ietf:params:oauth:token-type:access_token"),
+            (
+                "grant_type",
+                "urn:ietf:params:oauth:grant-type:token-exchange",
+            ),
+            (
+                "requested_token_type",
+                "urn:ietf:params:oauth:token-type:access_token",
+            ),
             ("audience", &external.audience),
             ("scope", SCOPE),
             ("subject_token_type", &external.subject_token_type),
@@ -128,7 +138,8 @@ impl Teller {
             form.push(("options", options));
         }
         let client = external.client.as_ref();
-        self.form("the token exchange", &external.url, &form, client).await
+        self.form("the token exchange", &external.url, &form, client)
+            .await
     }
 
     /// A token for another account, by the right of the first.
@@ -165,7 +176,9 @@ impl Teller {
         let missing = |field| {
             CredentialsError::lasting(format!("{what} answered without a usable `{field}`"))
         };
-        let text = json["accessToken"].as_str().ok_or_else(|| missing("accessToken"))?;
+        let text = json["accessToken"]
+            .as_str()
+            .ok_or_else(|| missing("accessToken"))?;
         let expires = json["expireTime"]
             .as_str()
             .and_then(Timestamp::parse)
@@ -177,7 +190,7 @@ impl Teller {
     }
 
     /// What a key's owner signs to say who they are.
-    fn assertion(&self, source: &Source) -> Answered<String> {
+    pub(super) fn assertion(&self, source: &Source) -> Answered<String> {
         let Source::Key {
             url,
             email,
@@ -202,7 +215,10 @@ impl Teller {
                 "the credentials file of {email}: `private_key` is no RSA key in PEM (PKCS #8)"
             ))
         })?;
-        Ok(format!("{signed}.{}", BASE64_URL_SAFE_NO_PAD.encode(signature)))
+        Ok(format!(
+            "{signed}.{}",
+            BASE64_URL_SAFE_NO_PAD.encode(signature)
+        ))
     }
 
     /// The token of the other house.
@@ -212,7 +228,9 @@ impl Teller {
             SubjectFrom::File(file) => {
                 let name = format!("`{}`", file.display());
                 let bytes = read_bounded(file).map_err(|e| {
-                    CredentialsError::lasting(format!("the subject token in {name} cannot be read: {e}"))
+                    CredentialsError::lasting(format!(
+                        "the subject token in {name} cannot be read: {e}"
+                    ))
                 })?;
                 (name, bytes)
             }
@@ -228,14 +246,18 @@ impl Teller {
                     secrets: headers.values().map(String::as_str).collect(),
                     patience: PATIENCE,
                 };
-                (format!("the answer of `{}`", server(url)), self.ask(question).await?)
+                (
+                    format!("the answer of `{}`", server(url)),
+                    self.ask(question).await?,
+                )
             }
             SubjectFrom::Program { words, patience_ms } => {
                 return program_token(words, *patience_ms, external).await;
             }
         };
-        let text = String::from_utf8(text)
-            .map_err(|_| CredentialsError::lasting(format!("the subject token in {place} is no text")))?;
+        let text = String::from_utf8(text).map_err(|_| {
+            CredentialsError::lasting(format!("the subject token in {place} is no text"))
+        })?;
         let token = match field {
             None => text.trim().to_owned(),
             Some(field) => serde_json::from_str::<Json>(&text)
@@ -246,7 +268,9 @@ impl Teller {
                 })?,
         };
         match token.is_empty() {
-            true => Err(CredentialsError::lasting(format!("{place} holds no subject token"))),
+            true => Err(CredentialsError::lasting(format!(
+                "{place} holds no subject token"
+            ))),
             false => Ok(token),
         }
     }
@@ -258,7 +282,9 @@ impl Teller {
         let text = String::from_utf8_lossy(&text).trim().to_owned();
         match super::credential_file::is_email(&text) {
             true => Ok(text),
-            false => Err(CredentialsError::lasting("the metadata server names no account")),
+            false => Err(CredentialsError::lasting(
+                "the metadata server names no account",
+            )),
         }
     }
 
@@ -304,8 +330,17 @@ impl Teller {
         if let Some(basic) = &basic {
             request = request.header("authorization", format!("Basic {basic}"));
         }
-        let secret = |name: &str| matches!(name, "client_secret" | "refresh_token" | "assertion" | "subject_token");
-        let mut secrets: Vec<&str> = form.iter().filter(|(n, _)| secret(n)).map(|(_, v)| *v).collect();
+        let secret = |name: &str| {
+            matches!(
+                name,
+                "client_secret" | "refresh_token" | "assertion" | "subject_token"
+            )
+        };
+        let mut secrets: Vec<&str> = form
+            .iter()
+            .filter(|(n, _)| secret(n))
+            .map(|(_, v)| *v)
+            .collect();
         secrets.extend(basic.as_deref());
         secrets.extend(client.map(|(_, secret)| secret.as_str()));
         let answer = self
@@ -324,12 +359,16 @@ impl Teller {
         let missing = |field| {
             CredentialsError::lasting(format!("the answer with the token has no usable `{field}`"))
         };
-        let text = json["access_token"].as_str().ok_or_else(|| missing("access_token"))?;
+        let text = json["access_token"]
+            .as_str()
+            .ok_or_else(|| missing("access_token"))?;
         let seconds = match &json["expires_in"] {
             Json::String(text) => text.parse().ok(),
             number => number.as_i64(),
         };
-        let seconds = seconds.filter(|s| *s >= 0).ok_or_else(|| missing("expires_in"))?;
+        let seconds = seconds
+            .filter(|s| *s >= 0)
+            .ok_or_else(|| missing("expires_in"))?;
         let lasts = Millis(seconds.saturating_mul(1000)).min(LONGEST);
         Ok(Token {
             text: fit(text)?,
@@ -415,7 +454,11 @@ fn said(body: &[u8], secrets: &[&str]) -> String {
         json["error_description"].as_str(),
         json["error"]["message"].as_str(),
     ];
-    let text: Vec<String> = texts.into_iter().flatten().map(|t| clean(t, secrets)).collect();
+    let text: Vec<String> = texts
+        .into_iter()
+        .flatten()
+        .map(|t| clean(t, secrets))
+        .collect();
     match text.is_empty() {
         true => String::new(),
         false => format!(": {}", text.join(": ")),
@@ -451,7 +494,10 @@ fn clean(text: &str, secrets: &[&str]) -> String {
 fn json_of(whom: &str, url: &Url, text: &[u8]) -> Answered<Json> {
     // The parser's own words could quote a secret.
     serde_json::from_slice(text).map_err(|_| {
-        CredentialsError::lasting(format!("{whom} (`{}`) answered something that is no JSON", server(url)))
+        CredentialsError::lasting(format!(
+            "{whom} (`{}`) answered something that is no JSON",
+            server(url)
+        ))
     })
 }
 
@@ -467,19 +513,32 @@ fn fit(token: &str) -> Answered<String> {
 }
 
 /// The token that a program prints, as Google's client libraries agreed on it (AIP-4117).
-async fn program_token(words: &[String], patience_ms: u64, external: &External) -> Answered<String> {
+async fn program_token(
+    words: &[String],
+    patience_ms: u64,
+    external: &External,
+) -> Answered<String> {
     let variables = [
-        ("GOOGLE_EXTERNAL_ACCOUNT_AUDIENCE", external.audience.as_str()),
-        ("GOOGLE_EXTERNAL_ACCOUNT_TOKEN_TYPE", external.subject_token_type.as_str()),
+        (
+            "GOOGLE_EXTERNAL_ACCOUNT_AUDIENCE",
+            external.audience.as_str(),
+        ),
+        (
+            "GOOGLE_EXTERNAL_ACCOUNT_TOKEN_TYPE",
+            external.subject_token_type.as_str(),
+        ),
         ("GOOGLE_EXTERNAL_ACCOUNT_INTERACTIVE", "0"),
     ];
     let out = run(words, &variables, Duration::from_millis(patience_ms)).await?;
     let name = words.first().map_or("", String::as_str);
-    let json: Json = serde_json::from_str(&out)
-        .map_err(|_| CredentialsError::lasting(format!("`{name}` printed something that is no JSON")))?;
+    let json: Json = serde_json::from_str(&out).map_err(|_| {
+        CredentialsError::lasting(format!("`{name}` printed something that is no JSON"))
+    })?;
     if json["success"].as_bool() != Some(true) {
         let code = clean(json["code"].as_str().unwrap_or("no code"), &[]);
-        return Err(CredentialsError::lasting(format!("`{name}` brought no subject token: {code}")));
+        return Err(CredentialsError::lasting(format!(
+            "`{name}` brought no subject token: {code}"
+        )));
     }
     let field = match external.subject_token_type.ends_with(":saml2") {
         true => "saml_response",

@@ -52,7 +52,7 @@ fn server(reply: impl Fn(&mut TcpStream) + Send + 'static) -> (String, Receiver<
     (address, requests)
 }
 
-fn read_request(stream: &mut TcpStream) -> String {
+pub(super) fn read_request(stream: &mut TcpStream) -> String {
     let mut text = String::new();
     let mut buffer = [0; 4096];
     loop {
@@ -99,7 +99,11 @@ fn request(verb: Verb) -> Request {
     }
 }
 
-fn send(wire: &HttpWire, request: &Request, patience: Millis) -> Result<Answer, NoAnswer> {
+pub(super) fn send(
+    wire: &HttpWire,
+    request: &Request,
+    patience: Millis,
+) -> Result<Answer, NoAnswer> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

@@ -22,7 +22,11 @@ pub async fn of(settings: &Settings) -> Option<String> {
         return of_file(file);
     }
     let clients = Clients::new(&settings.authorities).ok()?;
-    let teller = Teller::new(clients, settings.locations.metadata.clone(), Rc::new(RealClock));
+    let teller = Teller::new(
+        clients,
+        settings.locations.metadata.clone(),
+        Rc::new(RealClock),
+    );
     teller.metadata_email().await.ok()
 }
 
