@@ -318,7 +318,7 @@ macro_rules! groups {
     };
 }
 
-groups! { machines disks images templates network balancing groups sql dns accounts wire unmanaged }
+groups! { machines disks images templates network balancing groups sql dns accounts wire unmanaged fleets edges }
 
 #[test]
 fn every_file_is_judged() {

@@ -324,13 +324,22 @@ fn shrink(world: &mut World, key: &str, by: i64) {
     set_size(world, key, (size - by).max(0));
 }
 
+/// gcloud sends a state to preserve in which nothing is.
+fn says_nothing(value: &Json) -> bool {
+    match value {
+        Json::Object(fields) => fields.values().all(says_nothing),
+        Json::Array(items) => items.is_empty(),
+        other => other.is_null(),
+    }
+}
+
 /// Machines with names of the caller's choice; the target size grows with them.
 fn create(world: &mut World, ask: &Ask) -> Result<Outcome, Refusal> {
     let key = existing(world, ask)?;
     let mut names = Vec::new();
     let given = ask.body.get("instances").and_then(Json::as_array).cloned();
     for one in given.unwrap_or_default() {
-        if one.get("preservedState").is_some() {
+        if !one.get("preservedState").is_none_or(says_nothing) {
             return Err(group_spec::stateful());
         }
         let name = one.get("name").and_then(Json::as_str).unwrap_or("");

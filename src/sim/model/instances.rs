@@ -53,11 +53,7 @@ pub fn prepare(world: &mut World, key: &str, body: &mut Object) -> Result<(), Re
     fill(body, "cpuPlatform", json!("Intel Haswell"));
     fill(body, "deletionProtection", json!(false));
     fill(body, "startRestricted", json!(false));
-    fill(
-        body,
-        "scheduling",
-        json!({ "automaticRestart": true, "onHostMaintenance": "MIGRATE", "preemptible": false, "provisioningModel": "STANDARD" }),
-    );
+    fill_scheduling(body);
     let number = world.project_number(&project);
     if let Some(accounts) = body.get_mut("serviceAccounts").and_then(Json::as_array_mut) {
         for account in accounts {
@@ -68,6 +64,27 @@ pub fn prepare(world: &mut World, key: &str, body: &mut Object) -> Result<(), Re
     }
     stamp_metadata(world, body);
     Ok(())
+}
+
+/// Machines that may be taken away are neither moved nor started again.
+fn fill_scheduling(body: &mut Object) {
+    let given = body.entry("scheduling").or_insert_with(|| json!({}));
+    let passing = given["preemptible"] == true || given["provisioningModel"] == "SPOT";
+    let (model, maintenance) = match passing {
+        true => ("SPOT", "TERMINATE"),
+        false => ("STANDARD", "MIGRATE"),
+    };
+    let Some(fields) = given.as_object_mut() else {
+        return;
+    };
+    for (name, value) in [
+        ("automaticRestart", json!(!passing)),
+        ("onHostMaintenance", json!(maintenance)),
+        ("preemptible", json!(passing)),
+        ("provisioningModel", json!(model)),
+    ] {
+        fields.entry(name).or_insert(value);
+    }
 }
 
 /// `metadata` and `tags` carry fingerprints of their own.

@@ -106,6 +106,7 @@ pub fn prepare(
         "compute.disks" => instances::prepare_disk(world, key, body),
         "compute.images" => images::prepare(world, ask, body),
         "compute.snapshots" => snapshots::prepare(world, body),
+        "compute.machineImages" => snapshots::prepare_machine(world, ask, body),
         "compute.instanceTemplates" => images::prepare_template(world, body),
         "compute.instanceGroupManagers" | "compute.regionInstanceGroupManagers" => {
             group_spec::prepare(world, key, body)
@@ -182,6 +183,7 @@ pub fn inserted(world: &mut World, collection: &str, key: &str, ask: &Ask) -> Ve
         "compute.instances" => instances::inserted(world, key),
         "compute.images" => images::inserted(world, key),
         "compute.snapshots" => snapshots::inserted(key),
+        "compute.machineImages" => snapshots::machine_inserted(key),
         "compute.instanceGroupManagers" | "compute.regionInstanceGroupManagers" => {
             groups::inserted(world, key)
         }

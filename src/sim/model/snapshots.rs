@@ -1,7 +1,8 @@
-//! Snapshots of disks, by their own collection and by the disk's method.
+//! Snapshots of disks, by their own collection and by the disk's method, and images of whole machines.
 //!
 //! Source: API description of `Snapshot` (status CREATING, UPLOADING, READY; `diskSizeGb` and `sourceDiskId`
-//! are the disk's) and of `disks.createSnapshot`.
+//! are the disk's), of `disks.createSnapshot`, and of `MachineImage` (`sourceInstanceProperties`: those of the
+//! machine).
 
 use serde_json::{Value as Json, json};
 
@@ -14,12 +15,20 @@ use super::rules::Rule;
 use super::{Handler, existing, path_of};
 
 /// What `r5flow sim --explain` tells of this file.
-pub const RULES: &[Rule] = &[Rule {
-    of: &["compute.snapshots", "compute.disks", "compute.regionDisks"],
-    says: "a snapshot has the size of its disk, is CREATING and then READY, by either method",
-    source: "API description of `Snapshot` and of `disks.createSnapshot`",
-    test: "tests/gcloud/disks.txt",
-}];
+pub const RULES: &[Rule] = &[
+    Rule {
+        of: &["compute.snapshots", "compute.disks", "compute.regionDisks"],
+        says: "a snapshot has the size of its disk, is CREATING and then READY, by either method",
+        source: "API description of `Snapshot` and of `disks.createSnapshot`",
+        test: "tests/gcloud/disks.txt",
+    },
+    Rule {
+        of: &["compute.machineImages"],
+        says: "a machine image tells what its machine was, is CREATING and then READY",
+        source: "API description of `MachineImage`",
+        test: "tests/gcloud/unmanaged.txt",
+    },
+];
 
 pub fn method(id: &str) -> Option<Handler> {
     Some(match id {
@@ -47,6 +56,49 @@ pub fn prepare(world: &World, body: &mut Object) -> Result<(), Refusal> {
     body.entry("storageLocations").or_insert(json!(["us"]));
     body.entry("snapshotType").or_insert(json!("STANDARD"));
     Ok(())
+}
+
+/// Completes a new machine image.
+///
+/// # Errors
+/// No machine is named, or one that is not there.
+pub fn prepare_machine(world: &World, ask: &Ask, body: &mut Object) -> Result<(), Refusal> {
+    let given = body.get("sourceInstance").and_then(Json::as_str);
+    let given = given
+        .or(ask.param("sourceInstance"))
+        .ok_or_else(|| Refusal::required("resource.sourceInstance"))?;
+    let path = refs::path_of(given, &ask.project).ok_or_else(|| {
+        Refusal::invalid("resource.sourceInstance", given, "The URL is malformed.")
+    })?;
+    let machine = world
+        .compute(&path)
+        .ok_or_else(|| Refusal::not_found(&path))?;
+    let mut properties = Object::new();
+    for name in [
+        "disks",
+        "labels",
+        "metadata",
+        "networkInterfaces",
+        "scheduling",
+        "tags",
+    ] {
+        if let Some(value) = machine.body.get(name) {
+            properties.insert(name.into(), value.clone());
+        }
+    }
+    let kind = refs::last(machine.text("machineType"));
+    properties.insert("machineType".into(), json!(kind));
+    body.insert("sourceInstance".into(), json!(refs::link(&path)));
+    body.insert("sourceInstanceProperties".into(), Json::Object(properties));
+    body.insert("status".into(), json!("CREATING"));
+    Ok(())
+}
+
+/// READY when the operation is done.
+pub fn machine_inserted(key: &str) -> Vec<Then> {
+    let mut fields = Object::new();
+    fields.insert("status".into(), json!("READY"));
+    vec![Then::Merge(key.to_string(), fields)]
 }
 
 /// READY when the operation is done.
