@@ -10,6 +10,7 @@ pub mod failure;
 pub mod graph;
 pub mod plan;
 pub mod progress;
+pub mod reference;
 pub mod rollback;
 pub mod runs;
 pub mod simulated;
