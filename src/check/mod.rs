@@ -60,8 +60,10 @@ pub struct Checked<'p> {
     pub diagnostics: Vec<Diagnostic>,
     /// The declared type of every input, by workflow and name.
     pub inputs: BTreeMap<FlowId, BTreeMap<Arc<str>, Type>>,
-    /// The type of every step, `let` and output as seen from its own block.
+    /// The type of every step and `let` as seen from its own block.
     pub types: BTreeMap<FlowId, BTreeMap<Arc<str>, Type>>,
+    /// What every workflow gives: a record of its outputs.
+    pub outputs: BTreeMap<FlowId, Type>,
     /// What every step that calls an API addresses.
     pub targets: BTreeMap<FlowId, BTreeMap<Arc<str>, Target>>,
 }
@@ -100,6 +102,7 @@ pub fn check_with<'p>(
         sink,
         inputs,
         types,
+        outputs,
         targets,
     } = checker.finish();
     Checked {
@@ -107,6 +110,7 @@ pub fn check_with<'p>(
         diagnostics: sink.into_sorted(),
         inputs,
         types,
+        outputs,
         targets,
     }
 }
@@ -117,6 +121,7 @@ struct Findings {
     sink: Sink,
     inputs: PerFlow<Type>,
     types: PerFlow<Type>,
+    outputs: BTreeMap<FlowId, Type>,
     targets: PerFlow<Target>,
 }
 
@@ -254,6 +259,7 @@ impl<'c, 'p> Checker<'c, 'p> {
     fn finish(mut self) -> Findings {
         let mut inputs = PerFlow::new();
         let mut types = PerFlow::new();
+        let mut outputs = BTreeMap::new();
         for flow in &self.names.flows {
             let declared: BTreeMap<Arc<str>, Type> = flow
                 .inputs
@@ -272,11 +278,13 @@ impl<'c, 'p> Checker<'c, 'p> {
                 })
                 .collect();
             types.insert(flow.id, known);
+            outputs.insert(flow.id, self.outputs_of(flow.id));
         }
         Findings {
             sink: self.sink,
             inputs,
             types,
+            outputs,
             targets: self.targets,
         }
     }

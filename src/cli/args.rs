@@ -70,6 +70,8 @@ pub enum Command {
     Test(Test),
     /// Draw the graph of a workflow
     Graph(Graph),
+    /// Write the reference of modules from their comments
+    Doc(Doc),
     /// Tell the long story of a diagnostic
     Explain(Explain),
     /// Make a project of the working directory
@@ -98,6 +100,7 @@ impl Command {
             Command::Lib(Lib {
                 command: LibCommand::Diff(args),
             }) => args.driving.json,
+            Command::Doc(args) => args.json,
             _ => false,
         }
     }
@@ -362,6 +365,28 @@ pub enum GraphFormat {
     Mermaid,
     Dot,
     Json,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct Doc {
+    /// Flows, and folders of them
+    #[arg(value_name = "PATH", default_value = ".", conflicts_with = "stdlib")]
+    pub paths: Vec<PathBuf>,
+    /// The standard library
+    #[arg(long)]
+    pub stdlib: bool,
+    /// Write a page for each module, and an index; standard output when it is left out
+    #[arg(long, value_name = "FOLDER")]
+    pub out: Option<PathBuf>,
+    /// Write nothing; exit with 2 when a page in FOLDER would change
+    #[arg(long, requires = "out")]
+    pub check: bool,
+    /// Name everything that has no comment
+    #[arg(long)]
+    pub missing: bool,
+    /// Print one JSON object a line
+    #[arg(long, conflicts_with = "out")]
+    pub json: bool,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -6,6 +6,7 @@ mod cancel;
 mod catalog;
 mod check;
 mod completions;
+mod doc;
 mod document;
 mod exchange;
 mod explain;
@@ -80,6 +81,7 @@ fn dispatch(args: &Args, settings: &Settings) -> Result<Exit, Failure> {
         Command::Runs(args) => runs::runs(args, settings),
         Command::Test(args) => test::test(args, settings),
         Command::Graph(args) => graph::graph(args, settings),
+        Command::Doc(args) => doc::doc(args, settings),
         Command::Explain(args) => explain::explain(args, settings),
         Command::Init(args) => init::init(args, settings),
         Command::Lib(args) => lib::lib(args, settings),

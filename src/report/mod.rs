@@ -11,6 +11,7 @@ pub mod graph;
 pub mod libraries;
 pub mod plan;
 pub mod progress;
+pub mod reference;
 pub mod rollback;
 pub mod runs;
 pub mod simulated;

@@ -9,6 +9,7 @@ mod cli;
 mod clients;
 mod collections;
 mod crash;
+mod doc;
 mod docs;
 mod drift;
 mod durability;
