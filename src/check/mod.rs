@@ -26,6 +26,7 @@ mod signatures;
 mod steps;
 mod symbols;
 mod target;
+pub mod test_blocks;
 mod undo;
 mod want;
 
@@ -230,6 +231,7 @@ impl<'c, 'p> Checker<'c, 'p> {
     fn modules(&mut self, hook_syntax: HookSyntax<'_>) {
         let program = self.names.program;
         for module in &program.modules {
+            self.titles(module.id);
             for item in &module.file.items {
                 match item {
                     ast::Item::Let(l) => {
@@ -242,7 +244,10 @@ impl<'c, 'p> Checker<'c, 'p> {
                         self.hook(module.id, hook, hook_syntax);
                     }
                     ast::Item::Moved(moved) => self.moved(module.id, moved),
-                    ast::Item::Use(_) | ast::Item::Workflow(_) | ast::Item::Broken(_) => {}
+                    ast::Item::Test(test) => self.test(module.id, test),
+                    ast::Item::Use(_)
+                    | ast::Item::Workflow(_)
+                    | ast::Item::Broken(_) => {}
                 }
             }
         }

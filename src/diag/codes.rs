@@ -2,7 +2,7 @@
 
 /// A diagnostic code such as `R0201`. The first two digits name the room that raises it:
 /// 01 text, 02 names, 03 types, 04 the API catalogue, 05 steps and their order, 06 inputs,
-/// 07 lints, 08 modules.
+/// 07 lints, 08 modules, 10 tests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Code(pub u16);
 
@@ -92,6 +92,11 @@ codes! {
     UNUSED_IMPORT = 0703;
     LINKS_AS_TEXT = 0704;
     MISSING_MODULE = 0801;
+    FAILED_TEST = 1001;
+    BAD_FAULT = 1002;
+    NO_GATE = 1003;
+    BAD_SCENARIO = 1004;
+    EXPECTS_NOTHING = 1005;
 }
 
 /// The long story of a code.

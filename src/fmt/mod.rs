@@ -11,6 +11,7 @@ mod flat;
 mod printer;
 mod steps;
 mod stmts;
+mod test_blocks;
 mod types;
 
 pub use diff::diff;

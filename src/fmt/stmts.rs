@@ -21,6 +21,7 @@ impl Printer<'_> {
             Item::Moved(item) => {
                 self.text(&format!("moved {} to {}", item.old.text, item.new.text));
             }
+            Item::Test(item) => self.test(item),
             Item::Broken(item) => self.slice(item.span),
         }
     }
@@ -172,7 +173,7 @@ impl Printer<'_> {
         }
     }
 
-    fn let_stmt(&mut self, item: &Let, indent: usize) {
+    pub(super) fn let_stmt(&mut self, item: &Let, indent: usize) {
         self.text(&format!("let {} = ", item.name.text));
         self.expr(&item.value, indent);
     }
@@ -219,6 +220,7 @@ pub(super) fn item_span(_: &Printer, item: &Item) -> Span {
         Item::Workflow(i) => i.span,
         Item::Hook(i) => i.span,
         Item::Moved(i) => i.span,
+        Item::Test(i) => i.span,
         Item::Broken(i) => i.span,
     }
 }

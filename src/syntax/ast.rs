@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+pub use super::test_block::*;
 use crate::source::Span;
 
 /// A word with its place.
@@ -31,6 +32,7 @@ pub enum Item {
     Workflow(Workflow),
     Hook(HookDef),
     Moved(Moved),
+    Test(Test),
     Broken(Broken),
 }
 
@@ -85,7 +87,7 @@ impl Moved {
 }
 
 /// `take.group["a.b"]` as `take/group["a.b"]`.
-fn address(path: &str) -> String {
+pub(super) fn address(path: &str) -> String {
     let mut quoted = false;
     path.chars()
         .map(|c| {

@@ -8,6 +8,7 @@ use pest_derive::Parser;
 #[grammar = "grammar/3-types.pest"]
 #[grammar = "grammar/4-steps.pest"]
 #[grammar = "grammar/5-files.pest"]
+#[grammar = "grammar/7-tests.pest"]
 pub struct Grammar;
 
 pub type Pair<'t> = pest::iterators::Pair<'t, Rule>;
@@ -47,6 +48,7 @@ pub fn is_keyword(rule: Rule) -> bool {
     matches!(
         rule,
         kw_after
+            | kw_answer
             | kw_approve
             | kw_as
             | kw_assert
@@ -60,8 +62,10 @@ pub fn is_keyword(rule: Rule) -> bool {
             | kw_expect
             | kw_expires
             | kw_fail
+            | kw_fault
             | kw_for
             | kw_from
+            | kw_given
             | kw_hook
             | kw_http
             | kw_if
@@ -82,6 +86,7 @@ pub fn is_keyword(rule: Rule) -> bool {
             | kw_safe
             | kw_settle
             | kw_step
+            | kw_test
             | kw_then
             | kw_timeout
             | kw_to

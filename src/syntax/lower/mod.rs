@@ -5,6 +5,7 @@ mod items;
 mod literal;
 pub(in crate::syntax) use literal::clip;
 mod steps;
+mod test_block;
 mod types;
 
 use std::sync::Arc;
