@@ -22,6 +22,7 @@ mod operators;
 mod order;
 mod repeated;
 mod scope;
+mod secrets;
 mod signatures;
 mod steps;
 mod symbols;
@@ -46,6 +47,7 @@ use crate::types::Type;
 pub use inputs::{Given, InputProblem, inputs, inputs_known};
 use names::{BlockId, FlowId, Names};
 use scope::Scope;
+pub use secrets::secrets_of;
 pub use target::Target;
 
 /// Looks at the text of a hook; gives the place within it and the message of a syntax error.
@@ -245,9 +247,7 @@ impl<'c, 'p> Checker<'c, 'p> {
                     }
                     ast::Item::Moved(moved) => self.moved(module.id, moved),
                     ast::Item::Test(test) => self.test(module.id, test),
-                    ast::Item::Use(_)
-                    | ast::Item::Workflow(_)
-                    | ast::Item::Broken(_) => {}
+                    ast::Item::Use(_) | ast::Item::Workflow(_) | ast::Item::Broken(_) => {}
                 }
             }
         }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::Checker;
 use super::moved::names_of;
 use super::names::{FlowId, Meaning};
-use super::scope::{IT_NOWHERE, Local, Phase, Scope};
+use super::scope::{Hooks, IT_NOWHERE, Local, Phase, Scope};
 use super::want::Want;
 use crate::catalog::NameKind;
 use crate::diag::{Code, Diagnostic, nearest};
@@ -94,6 +94,7 @@ impl<'p> Checker<'_, 'p> {
             scope: Scope {
                 phase: Phase::Any,
                 it: IT_NOWHERE,
+                hooks: Hooks::Nowhere,
                 ..Scope::of_module(module)
             },
             names: BTreeMap::new(),
@@ -319,7 +320,10 @@ impl<'p> Checker<'_, 'p> {
         let names = names_of(&answer.gate.text);
         let asks = |c: &Self, flow: &FlowId| match c.leads_to(c.names.flow(*flow), &names) {
             Some(Meaning::Step(step)) => {
-                matches!(step.action.kind, ActionKind::Approve(_) | ActionKind::Broken)
+                matches!(
+                    step.action.kind,
+                    ActionKind::Approve(_) | ActionKind::Broken
+                )
             }
             Some(Meaning::Checkpoint(checkpoint)) => checkpoint.approve.is_some(),
             Some(Meaning::Unknown) => true,
@@ -328,10 +332,7 @@ impl<'p> Checker<'_, 'p> {
         if seen.any_gate || seen.flows.iter().any(|flow| asks(self, flow)) {
             return;
         }
-        let message = format!(
-            "`{}` is no gate of what this test runs",
-            answer.gate.text
-        );
+        let message = format!("`{}` is no gate of what this test runs", answer.gate.text);
         self.report(
             Diagnostic::error(Code::NO_GATE, answer.gate.span, message).help(
                 "name an `approve` step, or a checkpoint that approves, as seen from the workflow that is run: `named.dns`",

@@ -17,6 +17,7 @@ pub mod inputs;
 mod order;
 mod plan;
 mod project;
+mod prove;
 mod resume;
 mod rollback;
 mod run;

@@ -35,7 +35,10 @@ impl Printer<'_> {
             TestStmt::Expect(expect) => self.worded("expect ", &expect.condition, indent + 2),
             TestStmt::Let(item) => self.let_stmt(item, indent),
             TestStmt::Fault(fault) => {
-                self.text(&format!("fault {} on {}", fault.kind.text, fault.method.text));
+                self.text(&format!(
+                    "fault {} on {}",
+                    fault.kind.text, fault.method.text
+                ));
                 self.body(&fault.options, indent);
             }
             TestStmt::Answer(answer) => {

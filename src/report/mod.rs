@@ -13,6 +13,7 @@ pub mod progress;
 pub mod rollback;
 pub mod runs;
 pub mod simulated;
+pub mod tested;
 mod style;
 
 pub use style::{Look, clean, count, elapsed, fit, moment, one_line, span};

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::dice::Dice;
 use super::player::{How, Left, Line, Marks, PROCESS, Played, Player, Trouble, finish};
 use super::promises::Mark;
-use super::stage::{Stage, changes};
+use super::stage::{Returned, Stage, changes};
 use super::tape::{Answered, Kind, Moment, Tape, Touch};
 use crate::journal::{Event, RunStatus};
 use crate::run::{Effect, Engine, GateAnswer, Happening, Mutant, Reply, TaskId, compute};
@@ -27,6 +27,7 @@ pub(super) struct Actor<'a, 'b, 'p> {
     dice: Option<Dice>,
     stage: Stage,
     now: Timestamp,
+    runs: u32,
     journal: Vec<Arc<Line>>,
     durable: usize,
     late: Option<(Arc<Request>, usize)>,
@@ -62,7 +63,8 @@ enum What {
     /// The answer is on its way; the place on the tape, of a change.
     Arriving(Result<Answer, NoAnswer>, Option<usize>),
     Sleep,
-    Gate(bool),
+    /// Whether it is approved; `None`: nobody answered in time.
+    Gate(Option<bool>),
     Hook(Result<crate::value::Value, String>),
 }
 
@@ -74,6 +76,7 @@ impl<'a, 'b, 'p> Actor<'a, 'b, 'p> {
             how,
             stage: left.stage,
             now: left.now,
+            runs: left.runs,
             durable: left.journal.len(),
             journal: left.journal,
             late: left.late.map(|request| (request, 0)),
@@ -117,7 +120,7 @@ impl<'a, 'b, 'p> Actor<'a, 'b, 'p> {
         }
         let mut stage = self.stage;
         let is_done = matches!(&end, Ok(end) if end.status == RunStatus::Done);
-        if is_done {
+        if is_done && !self.how.still {
             stage.cloud.advance(self.now.plus(AFTERMATH));
         }
         Played {
@@ -127,6 +130,7 @@ impl<'a, 'b, 'p> Actor<'a, 'b, 'p> {
                 stage,
                 now: self.now,
                 late: None,
+                runs: self.runs,
             },
             trace: Vec::new(),
             requests: self.requests,
@@ -141,7 +145,7 @@ impl<'a, 'b, 'p> Actor<'a, 'b, 'p> {
     }
 
     /// A request reaches the outside.
-    fn touch(&mut self, request: &Arc<Request>, ours: bool) -> (Answer, Timestamp) {
+    fn touch(&mut self, request: &Arc<Request>, ours: bool) -> Returned {
         if self.how.record {
             let touch = Touch::Request {
                 request: Arc::clone(request),
@@ -296,15 +300,15 @@ impl<'a, 'b, 'p> Actor<'a, 'b, 'p> {
         let place = changes(&self.player.case.catalog, &request).then_some(self.tape.len());
         let (answer, back) = match fault {
             Some(fault) if !fault.arrives => (fault.answer, self.now.plus(Millis(80))),
-            Some(fault) => {
-                let (_, back) = self.touch(&request, true);
-                (fault.answer, back)
-            }
+            Some(fault) => (fault.answer, self.touch(&request, true).at),
             None => {
-                let (answer, back) = self.touch(&request, true);
-                let shown = Mark::shown(&request, &answer);
-                self.marks.0.borrow_mut().extend(shown);
-                (Ok(answer), back.plus(self.drawn(100, 9_000)))
+                let Returned { answer, at } = self.touch(&request, true);
+                let shown = answer.as_ref().ok().map(|a| Mark::shown(&request, a));
+                self.marks
+                    .0
+                    .borrow_mut()
+                    .extend(shown.into_iter().flatten());
+                (answer, at.plus(self.drawn(100, 9_000)))
             }
         };
         let (answer, due) = match back > gives_up {
@@ -356,8 +360,8 @@ impl<'a, 'b, 'p> Actor<'a, 'b, 'p> {
                     continue;
                 }
                 What::Sleep => Reply::Woke,
-                What::Gate(false) => Reply::Inbox(None),
-                What::Gate(true) => Reply::Inbox(Some(self.approve())),
+                What::Gate(None) => Reply::Inbox(None),
+                What::Gate(Some(approved)) => Reply::Inbox(Some(self.judge(approved))),
                 What::Hook(result) => Reply::Hook(result),
             };
             return Happening::Reply(task, reply);
@@ -393,15 +397,17 @@ impl<'a, 'b, 'p> Actor<'a, 'b, 'p> {
         }
     }
 
-    fn approve(&mut self) -> GateAnswer {
-        if self.how.record {
+    fn judge(&mut self, approved: bool) -> GateAnswer {
+        if self.how.record && approved {
             self.tape.push(&self.stage, Touch::Approved(self.now));
         }
-        self.changes += 1;
-        self.stage.cloud.approved(self.now);
+        if approved {
+            self.changes += 1;
+            self.stage.cloud.approved(self.now);
+        }
         GateAnswer {
             host: None,
-            approved: true,
+            approved,
             by: "the simulated operator".into(),
             note: None,
             at: self.now,
@@ -426,7 +432,8 @@ fn broken(why: &str) -> Happening {
     })
 }
 
-fn event_name(event: &Event) -> String {
+/// What an event is called in a journal.
+pub(super) fn event_name(event: &Event) -> String {
     let json = serde_json::to_value(event).unwrap_or_default();
     json["event"].as_str().unwrap_or("event").to_owned()
 }
@@ -446,12 +453,13 @@ impl Engine for Actor<'_, '_, '_> {
                 self.fly(self.effects, task, due, What::Sleep);
             }
             Effect::Inbox(question) => {
-                let answered = self.now.plus(self.player.case.approves_after);
-                let (due, in_time) = match question.expires {
-                    Some(end) if end < answered => (end.max(self.now), false),
-                    _ => (answered, true),
+                let (approves, after) = self.player.case.judgement(&question.address);
+                let answered = self.now.plus(after);
+                let (due, judged) = match question.expires {
+                    Some(end) if end < answered => (end.max(self.now), None),
+                    _ => (answered, Some(approves)),
                 };
-                self.fly(self.effects, task, due, What::Gate(in_time));
+                self.fly(self.effects, task, due, What::Gate(judged));
             }
             Effect::Hook { function, args } => {
                 let player = self.player;

@@ -19,6 +19,7 @@ mod promises;
 mod site;
 mod stage;
 mod tape;
+pub mod test_blocks;
 mod told;
 mod work;
 
@@ -31,3 +32,4 @@ pub use player::{Case, Fault, How, Left, Line, Played, Player, Trouble, finish};
 pub use promises::{Mark, keeps_the_order};
 pub use stage::{Deed, Stage};
 pub use tape::{Kind, Moment, Tape};
+pub use work::in_parallel;

@@ -29,8 +29,16 @@ use crate::value::Value;
 use crate::wire::{Answer, NoAnswer, Request};
 use crate::world::{Millis, Timestamp};
 
-/// The id of every run that is played.
-const RUN: &str = "00000000-0000-7000-8000-000000000001";
+/// The id of a run that is played, by how many were played in its cloud before it.
+fn run_id(before: u32) -> String {
+    format!("00000000-0000-7000-8000-{:012}", before + 1)
+}
+
+/// What the request ids of that run are made of.
+fn nonce(before: u32) -> String {
+    const FIRST: u128 = 0x0123_4567_89ab_cdef_0123_4567_89ab_cdef;
+    format!("{:032x}", FIRST + u128::from(before))
+}
 
 /// A workflow with its inputs, that can be run from any journal and any cloud.
 #[derive(Clone)]
@@ -44,9 +52,30 @@ pub struct Case<'a, 'p> {
     pub settings: Settings,
     /// How long the person takes who approves everything.
     pub approves_after: Millis,
+    /// What the person says to some gates; the last that fits counts.
+    pub judgements: Vec<Judgement>,
+}
+
+/// A person's answer to a gate.
+#[derive(Clone, Debug)]
+pub struct Judgement {
+    /// The address of the gate; without keys it stands for all iterations.
+    pub gate: String,
+    pub approves: bool,
+    pub after: Option<Millis>,
 }
 
 impl<'p> Case<'_, 'p> {
+    /// What is answered to a gate, and after how long.
+    pub(super) fn judgement(&self, address: &str) -> (bool, Millis) {
+        let bare = without_keys(address);
+        let said = self.judgements.iter().rev();
+        let mut said = said.filter(|j| j.gate == address || j.gate == bare);
+        said.next().map_or((true, self.approves_after), |j| {
+            (j.approves, j.after.unwrap_or(self.approves_after))
+        })
+    }
+
     pub fn program(&self) -> &'p Program {
         self.checked.names.program
     }
@@ -69,6 +98,8 @@ pub struct Left {
     pub now: Timestamp,
     /// A request that is still on its way.
     pub late: Option<Arc<Request>>,
+    /// How many runs ended in this cloud before the one of the journal.
+    pub runs: u32,
 }
 
 impl Left {
@@ -79,6 +110,7 @@ impl Left {
             journal: Vec::new(),
             stage: Stage::new(cloud),
             late: None,
+            runs: 0,
         }
     }
 }
@@ -111,6 +143,8 @@ pub struct How {
     pub meddling: Option<Meddling>,
     /// After so many effects the process counts as one that never ends; 0: the usual number.
     pub fuel: usize,
+    /// Whether the cloud stands still once the run is over; otherwise what is under way in it ends.
+    pub still: bool,
 }
 
 /// Effects after which no flow is believed to end.
@@ -223,14 +257,14 @@ impl<'a, 'p> Player<'a, 'p> {
                 pid: 2,
             },
             None => {
-                let started = Event::Started(Box::new(self.started()));
+                let started = Event::Started(Box::new(self.started(left.runs)));
                 past.apply(1, left.now, &started)
                     .map_err(|e| Trouble::Journal(e.to_string()))?;
                 started
             }
         };
         let marks: Rc<Marks> = Rc::default();
-        let mut core = self.core(past, left.now, Rc::clone(&marks) as Rc<dyn Observer>)?;
+        let mut core = self.core(past, &left, Rc::clone(&marks) as Rc<dyn Observer>)?;
         let fuel = match how.fuel {
             0 => FUEL,
             fuel => fuel,
@@ -271,17 +305,17 @@ impl<'a, 'p> Player<'a, 'p> {
     fn core(
         &self,
         past: State,
-        now: Timestamp,
+        left: &Left,
         observer: Rc<dyn Observer>,
     ) -> Result<Core<'_>, Trouble> {
         let began = match past.seq {
-            0 | 1 => now,
+            0 | 1 => left.now,
             _ => past.began,
         };
         let memo = Memo {
             hooks: past.hooks.clone(),
             run: Some(Value::record([
-                ("id", Value::str(RUN)),
+                ("id", Value::str(run_id(left.runs))),
                 ("started", Value::str(began.rfc3339())),
             ])),
             taint: Some(Rc::clone(&self.vault) as Rc<dyn Taint>),
@@ -308,13 +342,13 @@ impl<'a, 'p> Player<'a, 'p> {
         ))
     }
 
-    fn started(&self) -> Started {
+    fn started(&self, before: u32) -> Started {
         let case = self.case;
         Started {
             format: FORMAT,
             version: env!("CARGO_PKG_VERSION").into(),
-            run: RUN.into(),
-            nonce: "0123456789abcdef0123456789abcdef".into(),
+            run: run_id(before),
+            nonce: nonce(before),
             file: case.program().root().path.clone(),
             workflow: case.checked.names.flow(case.flow).name().to_owned(),
             program: case.program().texts(),
@@ -390,6 +424,22 @@ pub fn finish<T>(future: impl Future<Output = T>) -> Option<T> {
         Poll::Ready(value) => Some(value),
         Poll::Pending => None,
     }
+}
+
+/// `take/group` of `take/group["us-central1"]`.
+fn without_keys(address: &str) -> String {
+    let mut quoted = false;
+    let mut inside = false;
+    address
+        .chars()
+        .filter(|c| {
+            quoted ^= *c == '"';
+            inside |= !quoted && *c == '[';
+            let kept = !inside;
+            inside &= quoted || *c != ']';
+            kept
+        })
+        .collect()
 }
 
 /// Whether a node's end is an event of its own.

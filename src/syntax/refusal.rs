@@ -66,8 +66,9 @@ impl Refusal {
         let text = &source.text[..self.at.min(end)];
         let line = text.rfind('\n')?;
         let first_on_line = text[line..].trim().is_empty();
-        let may_start =
-            self.expects(|r| is_clause(r) || is_statement(r) || is_test(r) || r == Rule::field || is_start(r));
+        let may_start = self.expects(|r| {
+            is_clause(r) || is_statement(r) || is_test(r) || r == Rule::field || is_start(r)
+        });
         if !first_on_line || may_start {
             return None;
         }
@@ -483,7 +484,9 @@ fn describe(rule: Rule) -> Option<String> {
         r if is_clause(r) => "a clause (`after`, `when`, `until`, …)",
         r if is_statement(r) => "a statement (`step`, `let`, `input`, …)",
         r if is_item(r) => "an item (`use`, `type`, `let`, `workflow`, `hook`)",
-        r if is_test(r) => "a line of a test (`given`, `fault`, `answer`, `run`, `wait`, `expect`, `let`)",
+        r if is_test(r) => {
+            "a line of a test (`given`, `fault`, `answer`, `run`, `wait`, `expect`, `let`)"
+        }
         judgement => "`approve` or `deny`",
         method_pattern => "a method such as `compute.images.insert`",
         r if is_action(r) => {

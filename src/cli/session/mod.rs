@@ -14,7 +14,7 @@ mod watch;
 
 pub use drive::run;
 pub use history::{History, find_run, history, understood};
-pub use load::{checked, choose, load, secrets_of};
+pub use load::{checked, choose, load};
 pub use plan::plan;
 pub use resume::resume;
 pub use rollback::{RollbackView, rollback};
