@@ -45,18 +45,7 @@ impl<'p> Checker<'_, 'p> {
         match hook {
             Some(Global::Hook(home, def)) => {
                 self.used.insert(def.name.span);
-                if let Hooks::Repeated(clause) = scope.hooks {
-                    self.report(
-                        Diagnostic::error(
-                            Code::BAD_HOOK,
-                            callee.span,
-                            format!(
-                                "a hook cannot be called in {clause}, which is asked many times"
-                            ),
-                        )
-                        .help("compute it once, in a `let` or a step of its own"),
-                    );
-                }
+                self.hook_allowed(scope.hooks, callee.span);
                 self.hook_call(home, def, args, span, scope)
             }
             Some(Global::Unknown) => {
@@ -72,6 +61,21 @@ impl<'p> Checker<'_, 'p> {
                 None => self.unknown_function(&name, callee, args, scope),
             },
         }
+    }
+
+    fn hook_allowed(&mut self, hooks: Hooks, span: Span) {
+        let (message, help) = match hooks {
+            Hooks::Allowed => return,
+            Hooks::Repeated(clause) => (
+                format!("a hook cannot be called in {clause}, which is asked many times"),
+                "compute it once, in a `let` or a step of its own",
+            ),
+            Hooks::Nowhere => (
+                "a hook cannot be called in a test, which records nothing".to_owned(),
+                "run a workflow that calls it, and look at its outputs",
+            ),
+        };
+        self.report(Diagnostic::error(Code::BAD_HOOK, span, message).help(help));
     }
 
     fn look_at(&mut self, args: &'p [Arg], scope: &mut Scope) {

@@ -5,6 +5,7 @@ use super::names::{BlockId, BlockKind, Flow, FlowId, Global};
 use super::scope::{It, Phase};
 use super::want::Want;
 use crate::diag::{Code, Diagnostic, nearest};
+use crate::package::ModuleId;
 use crate::source::Span;
 use crate::syntax::ast::{self, Stmt};
 use crate::types::Type;
@@ -312,14 +313,14 @@ impl<'p> Checker<'_, 'p> {
     /// The workflow that `run a.b` names; what is wrong is reported.
     pub(super) fn run_target(
         &mut self,
-        flow: &Flow<'p>,
+        module: ModuleId,
         path: &[ast::Name],
         span: Span,
     ) -> Option<FlowId> {
         if let [alias, ..] = path {
-            self.mark_import(flow.module, &alias.text);
+            self.mark_import(module, &alias.text);
         }
-        match self.names.workflow(flow.module, path) {
+        match self.names.workflow(module, path) {
             Some(Global::Workflow(id)) => {
                 self.used.insert(self.names.flow(id).ast.name.span);
                 Some(id)
@@ -334,21 +335,21 @@ impl<'p> Checker<'_, 'p> {
                 None
             }
             None => {
-                self.unknown_workflow(flow, path);
+                self.unknown_workflow(module, path);
                 None
             }
         }
     }
 
-    fn unknown_workflow(&mut self, flow: &Flow<'p>, path: &[ast::Name]) {
+    fn unknown_workflow(&mut self, module: ModuleId, path: &[ast::Name]) {
         let names = self.names;
         let (home, wrong) = match path {
-            [alias, name] => match names.global(flow.module, &alias.text) {
+            [alias, name] => match names.global(module, &alias.text) {
                 Some(Global::Module(id)) => (id, name),
                 Some(Global::Unknown) => return,
-                _ => (flow.module, alias),
+                _ => (module, alias),
             },
-            [name, ..] => (flow.module, name),
+            [name, ..] => (module, name),
             [] => return,
         };
         let known: Vec<&str> = names

@@ -23,10 +23,12 @@ mod order;
 mod policies;
 mod repeated;
 mod scope;
+mod secrets;
 mod signatures;
 mod steps;
 mod symbols;
 mod target;
+pub mod test_blocks;
 mod undo;
 mod want;
 
@@ -47,6 +49,7 @@ pub use inputs::{Given, InputProblem, inputs, inputs_known};
 use names::{BlockId, FlowId, Names};
 pub use policies::{in_force, type_path};
 use scope::Scope;
+pub use secrets::secrets_of;
 pub use target::Target;
 
 /// Looks at the text of a hook; gives the place within it and the message of a syntax error.
@@ -237,6 +240,7 @@ impl<'c, 'p> Checker<'c, 'p> {
     fn modules(&mut self, hook_syntax: HookSyntax<'_>) {
         let program = self.names.program;
         for module in &program.modules {
+            self.titles(module.id);
             for item in &module.file.items {
                 match item {
                     ast::Item::Let(l) => {
@@ -250,6 +254,7 @@ impl<'c, 'p> Checker<'c, 'p> {
                     }
                     ast::Item::Policy(policy) => self.policy(module.id, policy),
                     ast::Item::Moved(moved) => self.moved(module.id, moved),
+                    ast::Item::Test(test) => self.test(module.id, test),
                     ast::Item::Use(_) | ast::Item::Workflow(_) | ast::Item::Broken(_) => {}
                 }
             }

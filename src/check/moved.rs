@@ -27,29 +27,32 @@ impl<'p> Checker<'_, 'p> {
     }
 
     fn leads_to_step(&self, flow: &Flow<'p>, names: &[String]) -> bool {
-        let Some((first, rest)) = names.split_first() else {
-            return false;
+        matches!(
+            self.leads_to(flow, names),
+            Some(Meaning::Step(_) | Meaning::Checkpoint(_) | Meaning::Unknown)
+        )
+    }
+
+    /// What a path of names is, as seen from a workflow.
+    pub(super) fn leads_to(&self, flow: &Flow<'p>, names: &[String]) -> Option<Meaning<'p>> {
+        let (first, rest) = names.split_first()?;
+        let found = flow.symbol(first)?.meaning;
+        let step: &ast::Step = match found {
+            Meaning::Step(step) if !rest.is_empty() => step,
+            found => return Some(found),
         };
-        let step: &ast::Step = match flow.symbol(first).map(|s| s.meaning) {
-            Some(Meaning::Step(step)) => step,
-            Some(Meaning::Checkpoint(_) | Meaning::Unknown) => return true,
-            _ => return false,
-        };
-        if rest.is_empty() {
-            return true;
-        }
         let ActionKind::Run { path, .. } = &step.action.kind else {
-            return false;
+            return None;
         };
         match self.names.workflow(flow.module, path) {
-            Some(Global::Workflow(inner)) => self.leads_to_step(self.names.flow(inner), rest),
-            _ => false,
+            Some(Global::Workflow(inner)) => self.leads_to(self.names.flow(inner), rest),
+            _ => None,
         }
     }
 }
 
 /// The names of a path, without the keys of its loops.
-fn names_of(path: &str) -> Vec<String> {
+pub(super) fn names_of(path: &str) -> Vec<String> {
     let mut names = vec![String::new()];
     let mut quoted = false;
     let mut inside = false;

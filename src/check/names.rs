@@ -228,7 +228,7 @@ pub fn bind<'p>(program: &'p Program, sink: &mut Sink) -> Names<'p> {
 
 fn declare_item<'p>(names: &mut Names<'p>, module: ModuleId, item: &'p ast::Item, sink: &mut Sink) {
     let (name, global) = match item {
-        ast::Item::Use(_) | ast::Item::Moved(_) => return,
+        ast::Item::Use(_) | ast::Item::Moved(_) | ast::Item::Test(_) => return,
         ast::Item::Let(l) => (&l.name, Global::Let(module, l)),
         ast::Item::Type(t) => (&t.name, Global::Type(module, t)),
         ast::Item::Hook(h) => (&h.name, Global::Hook(module, h)),

@@ -37,6 +37,8 @@ pub(super) enum Hooks {
     Allowed,
     /// What is computed many times, named as authors write it.
     Repeated(&'static str),
+    /// Where nothing is recorded: in a test.
+    Nowhere,
 }
 
 #[derive(Clone, Debug)]

@@ -493,7 +493,7 @@ impl<'p> Checker<'_, 'p> {
         });
         let mut scope = self.placed(place, IT_NOWHERE);
         scope.fresh = false;
-        let Some(id) = self.run_target(place.flow, path, span) else {
+        let Some(id) = self.run_target(place.flow.module, path, span) else {
             if let Some(inputs) = inputs {
                 self.quietly(|c| c.object(inputs, &mut scope));
             }

@@ -311,7 +311,7 @@ pub struct RunsImport {
 }
 
 #[derive(Debug, ClapArgs)]
-#[command(group = clap::ArgGroup::new("mode").required(true))]
+#[command(group = clap::ArgGroup::new("mode"))]
 pub struct Test {
     /// Kill the run at every effect and resume it
     #[arg(long, group = "mode")]
@@ -322,10 +322,16 @@ pub struct Test {
     /// Let every call fail once in every way
     #[arg(long, group = "mode")]
     pub fail_everywhere: bool,
-    /// The flow, a `.r5flow` file
-    pub file: String,
-    /// Which workflow, when the file has several
-    pub workflow: Option<String>,
+    /// Flows, and folders that are looked through for them; the current folder when none is named.
+    /// With `--crash-everywhere` and `--fail-everywhere`: one flow, and which of its workflows
+    #[arg(value_name = "PATH")]
+    pub paths: Vec<String>,
+    /// Run only the tests whose titles hold this text
+    #[arg(long, value_name = "TEXT", conflicts_with = "mode")]
+    pub only: Option<String>,
+    /// Write what came of the tests to a file as JUnit XML
+    #[arg(long, value_name = "FILE", conflicts_with = "mode")]
+    pub junit: Option<PathBuf>,
     #[command(flatten)]
     pub inputs: Inputs,
     /// What the simulated cloud holds; its name ends in `.toml`

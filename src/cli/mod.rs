@@ -20,6 +20,7 @@ mod lib;
 mod order;
 mod plan;
 mod project;
+mod prove;
 mod resume;
 mod rollback;
 mod run;

@@ -1,151 +1,158 @@
-//! `r5flow test`
+//! `r5flow test`: the test blocks of flows, against the built-in simulator.
+
+use std::path::Path;
 
 use super::args::Test as Args;
 use super::failure::{Exit, Failure};
 use super::settings::Settings;
-use super::{flow, inputs, session, world};
-use crate::check;
-use crate::check::names::FlowId;
+use super::{flow, prove};
+use crate::check::Checked;
+use crate::diag::{Diagnostic, render};
+use crate::fetch::Project;
+use crate::package::Program;
 use crate::report::head;
-use crate::run::{self, Mode};
-use crate::sim::Sim;
-use crate::spec::{self, Case};
-use crate::world::{Millis, Timestamp};
-
-/// When runs that are played begin: any moment will do, as long as it is always the same.
-const START: Timestamp = Timestamp(1_795_000_000_000);
-/// How long the simulated operator takes when the scenario does not say.
-const APPROVES_AFTER: Millis = Millis::mins(5);
+use crate::report::tested::{self, Tested, TestedFile};
+use crate::spec::in_parallel;
+use crate::spec::test_blocks::{has_tests, run_test, tests_of};
+use crate::syntax::ast::Test;
 
 pub fn test(args: &Args, settings: &Settings) -> Result<Exit, Failure> {
+    if args.crash_everywhere || args.fail_everywhere {
+        return prove::prove(args, settings);
+    }
+    refuse_inputs(args)?;
+    let read = read_all(&args.paths, &settings.project()?)?;
     let catalog = settings.catalog()?;
-    let (program, parsed) = flow::read(&args.file, &settings.project()?)?;
-    let checked = flow::check(&program, parsed, &catalog);
-    flow::refuse_errors(&checked, settings)?;
-    let id = session::choose(&checked, args.workflow.as_deref())
-        .map_err(|e| Failure::of(e, settings))?;
-    let scenario = world::scenario(args.sim.as_ref().and_then(|s| s.as_deref()))
-        .map_err(|e| Failure::of(e, settings))?;
-    let operator = scenario.operator.approves_after;
-    let case = Case {
-        inputs: given(&checked, id, args, settings)?,
-        secrets: Vec::new(),
-        flow: id,
-        catalog: catalog.clone(),
-        settings: run::Settings {
-            parallel: args.parallel.map_or(super::order::PARALLEL, usize::from),
-            ..run::Settings::new(Mode::Run)
-        },
-        approves_after: operator.map_or(APPROVES_AFTER, |span| span.0),
-        checked: &checked,
-    };
-    let case = Case {
-        secrets: session::secrets_of(&checked, id, &case.inputs),
-        ..case
-    };
-    let cloud = Sim::new(catalog, scenario, START);
-    disturb(args, settings, &case, &cloud)
+    let mut checked = Vec::with_capacity(read.len());
+    for (program, parsed) in &read {
+        let found = flow::check(program, parsed.clone(), &catalog);
+        flow::refuse_errors(&found, settings)?;
+        checked.push(found);
+    }
+    let jobs = chosen(&checked, args.only.as_deref());
+    if jobs.is_empty() {
+        return Err(no_tests(args));
+    }
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let mut came_of = in_parallel(&jobs, threads, || {
+        |(n, test): &(usize, &Test)| run_test(&checked[*n], test, &catalog)
+    })
+    .into_iter();
+    let mut files: Vec<TestedFile<'_>> = Vec::new();
+    for (n, checked) in checked.iter().enumerate() {
+        let own = jobs.iter().filter(|(of, _)| *of == n).count();
+        let tests: Vec<Tested> = came_of.by_ref().take(own).collect();
+        if !tests.is_empty() {
+            files.push(TestedFile {
+                sources: &checked.names.program.sources,
+                name: checked.names.program.root().path.clone(),
+                tests,
+            });
+        }
+    }
+    tell(&files, args, settings)
 }
 
-fn given(
-    checked: &check::Checked<'_>,
-    id: FlowId,
-    args: &Args,
-    settings: &Settings,
-) -> Result<std::collections::BTreeMap<std::sync::Arc<str>, crate::value::Value>, Failure> {
-    let mut given = inputs::gather(checked, id, &args.inputs, settings)?;
-    inputs::ask_for_secrets(checked, id, &mut given, settings);
-    check::inputs(&checked.names, id, given)
-        .map_err(|problems| inputs::refusal(&problems, &checked.names.program.sources))
+/// The tests that are meant, each with the number of its file.
+fn chosen<'p>(checked: &[Checked<'p>], only: Option<&str>) -> Vec<(usize, &'p Test)> {
+    let all = checked.iter().enumerate();
+    all.flat_map(|(n, checked)| tests_of(checked).into_iter().map(move |test| (n, test)))
+        .filter(|(_, test)| only.is_none_or(|part| test.name.text.contains(part)))
+        .collect()
 }
 
-fn disturb(
-    args: &Args,
-    settings: &Settings,
-    case: &Case<'_, '_>,
-    cloud: &Sim,
-) -> Result<Exit, Failure> {
-    let options = spec::Options {
-        seed: args.seed,
-        points: points(args)?,
-        rollback: args.rollback,
-        ..spec::Options::new(args.all)
-    };
-    let (proof, mode) = match args.fail_everywhere {
-        true => (
-            spec::fail_everywhere(case, cloud, &options),
-            "--fail-everywhere",
-        ),
-        false => (
-            spec::crash_everywhere(case, cloud, &options),
-            "--crash-everywhere",
-        ),
-    };
-    let proof = proof.map_err(unproven)?;
-    let replay = replay(args, mode);
+fn tell(files: &[TestedFile<'_>], args: &Args, settings: &Settings) -> Result<Exit, Failure> {
     let terminal = &settings.terminal;
     match args.json {
         true => {
             terminal.line(head("test"))?;
-            for line in proof.json(&replay) {
+            for line in tested::lines(files) {
                 terminal.line(line)?;
             }
         }
-        false => terminal.print(&proof.text(terminal.out, &replay))?,
+        false => terminal.print(&tested::text(files, terminal.out.into()))?,
     }
-    if proof.total().tried == 0 && !options.points.is_empty() {
-        return Err(Failure::usage("the flow has no such point")
-            .help("points are numbered by the effects of this flow with these inputs"));
+    if let Some(file) = &args.junit {
+        std::fs::write(file, tested::junit(files))
+            .map_err(|e| Failure::usage(format!("`{}` cannot be written: {e}", file.display())))?;
     }
-    Ok(match proof.total().differences {
-        0 => Exit::Done,
+    if terminal.github && !args.json {
+        for file in files {
+            for finding in file.tests.iter().flat_map(|t| &t.failures) {
+                terminal.line(render::github(file.sources, finding))?;
+            }
+        }
+    }
+    Ok(match tested::tally(files) {
+        (_, 0) => Exit::Done,
         _ => Exit::Failed,
     })
 }
 
-fn unproven(why: String) -> Failure {
-    Failure::new(Exit::Failed, why)
-        .help("a flow is tested against a run that ends well: try it with `r5flow run --sim`")
+/// What belongs to the proofs, and is said in a test block here.
+fn refuse_inputs(args: &Args) -> Result<(), Failure> {
+    let inputs = !args.inputs.input.is_empty() || !args.inputs.inputs.is_empty();
+    let proof = args.sim.is_some() || args.rollback || args.all || args.parallel.is_some();
+    match inputs || proof || !args.point.is_empty() {
+        true => Err(Failure::usage(
+            "inputs, scenarios and points belong to `--crash-everywhere` and `--fail-everywhere`",
+        )
+        .help("a test block says its inputs itself, and its scenario with `given`")),
+        false => Ok(()),
+    }
 }
 
-fn points(args: &Args) -> Result<Vec<spec::Point>, Failure> {
-    let parsed = args.point.iter().map(|p| p.parse());
-    parsed
-        .collect::<Result<Vec<_>, String>>()
-        .map_err(Failure::usage)
+fn no_tests(args: &Args) -> Failure {
+    match &args.only {
+        Some(part) => Failure::usage(format!("no test has `{part}` in its title")),
+        None => Failure::usage("there is no test here")
+            .help("a flow holds tests: `test \"…\" { run … as r  expect … }`"),
+    }
 }
 
-/// The command that tries one point again, but for the point.
-fn replay(args: &Args, mode: &str) -> String {
-    let mut words = vec![
-        "r5flow test".to_owned(),
-        mode.to_owned(),
-        quoted(&args.file),
-    ];
-    if args.rollback {
-        words.push("--rollback".into());
+/// Every flow that is named, and every flow with tests in the folders that are named.
+fn read_all(
+    paths: &[String],
+    project: &Project,
+) -> Result<Vec<(Program, Vec<Diagnostic>)>, Failure> {
+    let here = [".".to_owned()];
+    let paths = if paths.is_empty() { &here[..] } else { paths };
+    let mut read = Vec::new();
+    for path in paths {
+        if !Path::new(path).is_dir() {
+            read.push(flow::read(path, project)?);
+            continue;
+        }
+        let mut files = Vec::new();
+        flows_below(Path::new(path), &mut files)
+            .map_err(|e| Failure::usage(format!("`{path}` cannot be read: {e}")))?;
+        for file in files {
+            let text = std::fs::read_to_string(&file).unwrap_or_default();
+            if has_tests(&file, &text) {
+                read.push(flow::read(&file, project)?);
+            }
+        }
     }
-    words.extend(args.workflow.as_deref().map(quoted));
-    for file in &args.inputs.inputs {
-        words.push(format!("--inputs {}", quoted(&file.display().to_string())));
-    }
-    for input in &args.inputs.input {
-        words.push(format!("--input {}", quoted(input)));
-    }
-    if let Some(Some(scenario)) = &args.sim {
-        words.push(format!("--sim {}", quoted(&scenario.display().to_string())));
-    }
-    if let Some(parallel) = args.parallel {
-        words.push(format!("--parallel {parallel}"));
-    }
-    words.join(" ")
+    Ok(read)
 }
 
-/// A word as a shell takes it.
-fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_alphanumeric() || "-_./=:,".contains(c);
-    match word.chars().all(plain) && !word.is_empty() {
-        true => word.to_owned(),
-        false => format!("'{}'", word.replace('\'', r"'\''")),
+/// The flows below a folder in the order of their names; hidden folders, such as `.r5flow`, are not
+/// looked into.
+fn flows_below(folder: &Path, found: &mut Vec<String>) -> std::io::Result<()> {
+    let mut entries: Vec<_> = std::fs::read_dir(folder)?.collect::<Result<_, _>>()?;
+    entries.sort_by_key(|entry| entry.file_name());
+    for entry in entries {
+        let path = entry.path();
+        let hidden = entry.file_name().to_string_lossy().starts_with('.');
+        if hidden || entry.file_type()?.is_symlink() {
+            continue;
+        }
+        if path.is_dir() {
+            flows_below(&path, found)?;
+        } else if path.extension().is_some_and(|e| e == "r5flow") {
+            let path = path.strip_prefix("./").unwrap_or(&path);
+            found.push(path.display().to_string());
+        }
     }
+    Ok(())
 }

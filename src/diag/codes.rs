@@ -2,7 +2,7 @@
 
 /// A diagnostic code such as `R0201`. The first two digits name the room that raises it:
 /// 01 text, 02 names, 03 types, 04 the API catalogue, 05 steps and their order, 06 inputs,
-/// 07 lints, 08 modules, 09 policies, 11 libraries.
+/// 07 lints, 08 modules, 09 policies, 10 tests, 11 libraries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Code(pub u16);
 
@@ -97,6 +97,11 @@ codes! {
     UNKNOWN_POLICY = 0903;
     NO_REASON = 0904;
     IDLE_ALLOW = 0905;
+    FAILED_TEST = 1001;
+    BAD_FAULT = 1002;
+    NO_GATE = 1003;
+    BAD_SCENARIO = 1004;
+    EXPECTS_NOTHING = 1005;
     LIBRARY_UNAVAILABLE = 1101;
     NOT_EXPORTED = 1102;
     LEAVES_LIBRARY = 1103;

@@ -12,6 +12,7 @@ mod policies;
 mod printer;
 mod steps;
 mod stmts;
+mod test_blocks;
 mod types;
 
 pub use diff::diff;

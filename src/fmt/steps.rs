@@ -74,12 +74,12 @@ impl Printer<'_> {
         }
     }
 
-    fn worded(&mut self, word: &str, expr: &Expr, indent: usize) {
+    pub(super) fn worded(&mut self, word: &str, expr: &Expr, indent: usize) {
         self.text(word);
         self.expr(expr, indent);
     }
 
-    fn body(&mut self, body: &Option<Object>, indent: usize) {
+    pub(super) fn body(&mut self, body: &Option<Object>, indent: usize) {
         if let Some(object) = body {
             self.text(" ");
             self.object(object, indent);

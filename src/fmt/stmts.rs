@@ -22,6 +22,7 @@ impl Printer<'_> {
             Item::Moved(item) => {
                 self.text(&format!("moved {} to {}", item.old.text, item.new.text));
             }
+            Item::Test(item) => self.test(item),
             Item::Broken(item) => self.slice(item.span),
         }
     }
@@ -173,7 +174,7 @@ impl Printer<'_> {
         }
     }
 
-    fn let_stmt(&mut self, item: &Let, indent: usize) {
+    pub(super) fn let_stmt(&mut self, item: &Let, indent: usize) {
         self.text(&format!("let {} = ", item.name.text));
         self.expr(&item.value, indent);
     }
@@ -221,6 +222,7 @@ pub(super) fn item_span(_: &Printer, item: &Item) -> Span {
         Item::Hook(i) => i.span,
         Item::Policy(i) => i.span,
         Item::Moved(i) => i.span,
+        Item::Test(i) => i.span,
         Item::Broken(i) => i.span,
     }
 }

@@ -37,7 +37,9 @@ fn offered(item: &ast::Item, source: &Source) -> Option<Offered> {
         ast::Item::Hook(h) => (&h.name, format!("hook {}", h.name.text), &h.doc),
         ast::Item::Workflow(w) => (&w.name, workflow(w, source), &w.doc),
         ast::Item::Policy(p) => (&p.name, format!("policy {}", p.name.text), &p.doc),
-        ast::Item::Use(_) | ast::Item::Moved(_) | ast::Item::Broken(_) => return None,
+        ast::Item::Use(_) | ast::Item::Moved(_) | ast::Item::Test(_) | ast::Item::Broken(_) => {
+            return None;
+        }
     };
     Some(Offered {
         name: name.text.to_string(),

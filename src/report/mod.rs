@@ -15,6 +15,7 @@ pub mod reference;
 pub mod rollback;
 pub mod runs;
 pub mod simulated;
+pub mod tested;
 pub mod upgrade;
 mod style;
 

@@ -260,6 +260,14 @@ impl Sim {
             .collect()
     }
 
+    /// All resources that are there: the collection of each, its key, and how its `get` shows it.
+    pub fn holdings(&self) -> impl Iterator<Item = (&str, &str, Json)> {
+        self.world.resources.iter().filter_map(|(key, resource)| {
+            let body = generic::view(&self.world, key)?;
+            Some((&*resource.collection, &**key, Json::Object(body)))
+        })
+    }
+
     /// One resource by service and path below the version (`compute`, `projects/p/global/images/i`).
     pub fn resource(&self, service: &str, path: &str) -> Option<Json> {
         generic::view(&self.world, &format!("{service}/{path}")).map(Json::Object)
@@ -492,7 +500,8 @@ fn in_version_of(call: &Call, body: String) -> String {
 }
 
 /// The path of what a call addresses; for an insert with the new name behind it.
-fn target_of(call: &Call) -> String {
+/// The path below the version that a call addresses; for an insert with the new name behind it.
+pub fn target_of(call: &Call) -> String {
     let path = ask::below_version(&router::decode(&call.path));
     let body: Json = match call.verb {
         Verb::Post => serde_json::from_slice(&call.body).unwrap_or_default(),

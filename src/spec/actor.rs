@@ -10,7 +10,7 @@ use super::dice::Dice;
 use super::player::{How, Left, Line, Marks, PROCESS, Played, Player, Trouble, finish};
 use super::process::Seen;
 use super::promises::Mark;
-use super::stage::{Stage, changes};
+use super::stage::{Returned, Stage, changes};
 use super::tape::{Answered, Kind, Moment, Tape, Touch};
 use crate::journal::{Event, RunStatus};
 use crate::run::{Effect, Engine, GateAnswer, Happening, Mutant, Reply, TaskId, compute};
@@ -29,6 +29,7 @@ pub(super) struct Actor<'a, 'b, 'p> {
     dice: Option<Dice>,
     stage: Stage,
     now: Timestamp,
+    runs: u32,
     journal: Vec<Arc<Line>>,
     durable: usize,
     late: Option<Late>,
@@ -72,7 +73,8 @@ enum What {
     /// The answer is on its way; the place on the tape, of a change.
     Arriving(Result<Answer, NoAnswer>, Option<usize>),
     Sleep,
-    Gate(bool),
+    /// Whether it is approved; `None`: nobody answered in time.
+    Gate(Option<bool>),
     Hook(Result<crate::value::Value, String>),
 }
 
@@ -91,6 +93,7 @@ impl<'a, 'b, 'p> Actor<'a, 'b, 'p> {
             how,
             stage: left.stage,
             now: left.now,
+            runs: left.runs,
             durable: left.journal.len(),
             journal: left.journal,
             late: left.late.map(late),
@@ -109,6 +112,10 @@ impl<'a, 'b, 'p> Actor<'a, 'b, 'p> {
 
     pub fn now(&self) -> Timestamp {
         self.now
+    }
+
+    pub fn runs(&self) -> u32 {
+        self.runs
     }
 
     pub fn journal(&self) -> &[Arc<Line>] {
@@ -138,7 +145,7 @@ impl<'a, 'b, 'p> Actor<'a, 'b, 'p> {
         }
         let mut stage = self.stage;
         let is_done = matches!(&end, Ok(end) if end.status == RunStatus::Done);
-        if is_done {
+        if is_done && !self.how.still {
             stage.cloud.advance(self.now.plus(AFTERMATH));
         }
         Played {
@@ -148,6 +155,7 @@ impl<'a, 'b, 'p> Actor<'a, 'b, 'p> {
                 stage,
                 now: self.now,
                 late: None,
+                runs: self.runs,
             },
             trace: Vec::new(),
             requests: self.requests,
@@ -160,7 +168,7 @@ impl<'a, 'b, 'p> Actor<'a, 'b, 'p> {
     }
 
     /// A request reaches the outside.
-    fn touch(&mut self, request: &Arc<Request>, ours: bool) -> (Answer, Timestamp) {
+    fn touch(&mut self, request: &Arc<Request>, ours: bool) -> Returned {
         if self.how.record {
             let touch = Touch::Request {
                 request: Arc::clone(request),
@@ -315,13 +323,10 @@ impl<'a, 'b, 'p> Actor<'a, 'b, 'p> {
         let place = changes(&self.player.case.catalog, &request).then_some(self.tape.len());
         let (answer, back) = match fault {
             Some(fault) if !fault.arrives => (fault.answer, self.now.plus(Millis(80))),
-            Some(fault) => {
-                let (_, back) = self.touch(&request, true);
-                (fault.answer, back)
-            }
+            Some(fault) => (fault.answer, self.touch(&request, true).at),
             None => {
-                let (answer, back) = self.touch(&request, true);
-                (Ok(answer), back.plus(self.drawn(100, 9_000)))
+                let Returned { answer, at } = self.touch(&request, true);
+                (answer, at.plus(self.drawn(100, 9_000)))
             }
         };
         let (answer, due) = match back > gives_up {
@@ -382,8 +387,8 @@ impl<'a, 'b, 'p> Actor<'a, 'b, 'p> {
                     continue;
                 }
                 What::Sleep => Reply::Woke,
-                What::Gate(false) => Reply::Inbox(None),
-                What::Gate(true) => Reply::Inbox(Some(self.approve())),
+                What::Gate(None) => Reply::Inbox(None),
+                What::Gate(Some(approved)) => Reply::Inbox(Some(self.judge(approved))),
                 What::Hook(result) => Reply::Hook(result),
             };
             return Happening::Reply(task, reply);
@@ -419,15 +424,17 @@ impl<'a, 'b, 'p> Actor<'a, 'b, 'p> {
         }
     }
 
-    fn approve(&mut self) -> GateAnswer {
-        if self.how.record {
+    fn judge(&mut self, approved: bool) -> GateAnswer {
+        if self.how.record && approved {
             self.tape.push(&self.stage, Touch::Approved(self.now));
         }
-        self.changes += 1;
-        self.stage.cloud.approved(self.now);
+        if approved {
+            self.changes += 1;
+            self.stage.cloud.approved(self.now);
+        }
         GateAnswer {
             host: None,
-            approved: true,
+            approved,
             by: "the simulated operator".into(),
             note: None,
             at: self.now,
@@ -452,7 +459,8 @@ fn broken(why: &str) -> Happening {
     })
 }
 
-fn event_name(event: &Event) -> String {
+/// What an event is called in a journal.
+pub(super) fn event_name(event: &Event) -> String {
     let json = serde_json::to_value(event).unwrap_or_default();
     json["event"].as_str().unwrap_or("event").to_owned()
 }
@@ -472,12 +480,13 @@ impl Engine for Actor<'_, '_, '_> {
                 self.fly(self.effects, task, due, What::Sleep);
             }
             Effect::Inbox(question) => {
-                let answered = self.now.plus(self.player.case.approves_after);
-                let (due, in_time) = match question.expires {
-                    Some(end) if end < answered => (end.max(self.now), false),
-                    _ => (answered, true),
+                let (approves, after) = self.player.case.judgement(&question.address);
+                let answered = self.now.plus(after);
+                let (due, judged) = match question.expires {
+                    Some(end) if end < answered => (end.max(self.now), None),
+                    _ => (answered, Some(approves)),
                 };
-                self.fly(self.effects, task, due, What::Gate(in_time));
+                self.fly(self.effects, task, due, What::Gate(judged));
             }
             Effect::Hook { function, args } => {
                 let player = self.player;

@@ -337,6 +337,7 @@ pub fn remains(catalog: &Catalog, start: &Left, played: &Played, death: Death) -
         stage,
         now,
         late,
+        runs: start.runs,
     })
 }
 

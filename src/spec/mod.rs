@@ -24,6 +24,7 @@ mod undone;
 mod site;
 mod stage;
 mod tape;
+pub mod test_blocks;
 mod told;
 mod work;
 
@@ -38,3 +39,4 @@ pub use promises::{Mark, keeps_the_order};
 pub use proof::{Crash, Proof, Row, Tally, Tried};
 pub use stage::{Deed, Stage};
 pub use tape::{Kind, Moment, Tape};
+pub use work::in_parallel;

@@ -26,8 +26,16 @@ use crate::value::Value;
 use crate::wire::{Answer, NoAnswer, Request};
 use crate::world::{Millis, Timestamp};
 
-/// The id of every run that is played.
-pub(super) const RUN: &str = "00000000-0000-7000-8000-000000000001";
+/// The id of a run that is played, by how many were played in its cloud before it.
+pub(super) fn run_id(before: u32) -> String {
+    format!("00000000-0000-7000-8000-{:012}", before + 1)
+}
+
+/// What the request ids of that run are made of.
+pub(super) fn nonce(before: u32) -> String {
+    const FIRST: u128 = 0x0123_4567_89ab_cdef_0123_4567_89ab_cdef;
+    format!("{:032x}", FIRST + u128::from(before))
+}
 
 /// A workflow with its inputs, that can be run from any journal and any cloud.
 #[derive(Clone)]
@@ -41,9 +49,30 @@ pub struct Case<'a, 'p> {
     pub settings: Settings,
     /// How long the person takes who approves everything.
     pub approves_after: Millis,
+    /// What the person says to some gates; the last that fits counts.
+    pub judgements: Vec<Judgement>,
+}
+
+/// A person's answer to a gate.
+#[derive(Clone, Debug)]
+pub struct Judgement {
+    /// The address of the gate; without keys it stands for all iterations.
+    pub gate: String,
+    pub approves: bool,
+    pub after: Option<Millis>,
 }
 
 impl<'p> Case<'_, 'p> {
+    /// What is answered to a gate, and after how long.
+    pub(super) fn judgement(&self, address: &str) -> (bool, Millis) {
+        let bare = without_keys(address);
+        let said = self.judgements.iter().rev();
+        let mut said = said.filter(|j| j.gate == address || j.gate == bare);
+        said.next().map_or((true, self.approves_after), |j| {
+            (j.approves, j.after.unwrap_or(self.approves_after))
+        })
+    }
+
     pub fn program(&self) -> &'p Program {
         self.checked.names.program
     }
@@ -66,6 +95,8 @@ pub struct Left {
     pub now: Timestamp,
     /// A request that is still on its way.
     pub late: Option<Arc<Request>>,
+    /// How many runs ended in this cloud before the one of the journal.
+    pub runs: u32,
 }
 
 impl Left {
@@ -76,6 +107,7 @@ impl Left {
             journal: Vec::new(),
             stage: Stage::new(cloud),
             late: None,
+            runs: 0,
         }
     }
 }
@@ -119,6 +151,8 @@ pub struct How {
     pub meddling: Option<Meddling>,
     /// After so many effects the process counts as one that never ends; 0: the usual number.
     pub fuel: usize,
+    /// Whether the cloud stands still once the run is over; otherwise what is under way in it ends.
+    pub still: bool,
 }
 
 /// Effects after which no flow is believed to end.
@@ -302,4 +336,20 @@ pub fn finish<T>(future: impl Future<Output = T>) -> Option<T> {
         Poll::Ready(value) => Some(value),
         Poll::Pending => None,
     }
+}
+
+/// `take/group` of `take/group["us-central1"]`.
+fn without_keys(address: &str) -> String {
+    let mut quoted = false;
+    let mut inside = false;
+    address
+        .chars()
+        .filter(|c| {
+            quoted ^= *c == '"';
+            inside |= !quoted && *c == '[';
+            let kept = !inside;
+            inside &= quoted || *c != ']';
+            kept
+        })
+        .collect()
 }

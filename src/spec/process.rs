@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::actor::Actor;
-use super::player::{Line, Marks, Player, RUN, Trouble};
+use super::player::{Line, Marks, Player, Trouble, nonce, run_id};
 use crate::eval::Taint;
 use crate::journal::{self, Event, FORMAT, Ledger, RunStatus, Started, State};
 use crate::plan::{Graph, Memo, NodeId, Work};
@@ -134,7 +134,7 @@ impl<'b> Process<'_, 'b, '_> {
         let memo = Memo {
             hooks: past.hooks.clone(),
             run: Some(Value::record([
-                ("id", Value::str(RUN)),
+                ("id", Value::str(run_id(self.actor.runs()))),
                 ("started", Value::str(began.rfc3339())),
             ])),
             taint: Some(Rc::clone(self.player.vault()) as Rc<dyn Taint>),
@@ -187,8 +187,8 @@ impl<'b> Process<'_, 'b, '_> {
         Started {
             format: FORMAT,
             version: env!("CARGO_PKG_VERSION").into(),
-            run: RUN.into(),
-            nonce: "0123456789abcdef0123456789abcdef".into(),
+            run: run_id(self.actor.runs()),
+            nonce: nonce(self.actor.runs()),
             file: case.program().root().path.clone(),
             workflow: case.checked.names.flow(case.flow).name().to_owned(),
             program: case.program().texts(),

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use super::compare::{Names, plain};
 use super::site::Site;
 use crate::catalog::Catalog;
-use crate::sim::{Sim, call_of};
-use crate::wire::{Answer, Request, Verb};
+use crate::sim::{Fate, Sim, call_of, target_of};
+use crate::wire::{Answer, NoAnswer, Request, Verb};
 use crate::world::Timestamp;
 
 /// A request that may have changed something.
@@ -15,13 +15,23 @@ pub struct Deed {
     pub method: Arc<str>,
     /// What it addresses, without its request id and the numbers of resources.
     pub target: String,
+    /// The path below the version, for an insert with the new name behind it; of what is no API, the URL.
+    pub path: String,
     /// Its body without what no two runs share: ids, times, addresses.
     pub body: String,
+    /// Its body as it was sent.
+    pub sent: Option<serde_json::Value>,
     /// Whether a process of the run sent it; otherwise somebody else did.
     pub ours: bool,
     /// Accepted for the first time: neither refused nor a repetition.
     pub effective: bool,
     pub status: u16,
+    pub at: Timestamp,
+}
+
+/// What became of a request, and when its answer is back.
+pub struct Returned {
+    pub answer: Result<Answer, NoAnswer>,
     pub at: Timestamp,
 }
 
@@ -54,48 +64,62 @@ impl Stage {
         &self.deeds
     }
 
-    /// Answers a request that arrives at `now`; gives the moment at which the answer is back, too.
+    /// Answers a request that arrives at `now`.
     pub fn answer(
         &mut self,
         catalog: &Catalog,
         request: &Request,
         now: Timestamp,
         ours: bool,
-    ) -> (Answer, Timestamp) {
+    ) -> Returned {
         let before = self.cloud.mutations().len();
-        let (answer, at, effective) = match request.service() {
+        let (answer, fate, at, effective) = match request.service() {
             Some(_) => {
                 let reply = self.cloud.handle(&call_of(request), now);
                 let new = self.cloud.mutations().get(before..).unwrap_or(&[]);
-                (reply.answer, reply.at, new.iter().any(|m| m.effective))
+                let effective = new.iter().any(|m| m.effective);
+                (reply.answer, reply.fate, reply.at, effective)
             }
             None => {
                 let (answer, changed) = self.site.answer(request, now);
                 let latency = self.cloud.scenario().latency.write.0;
-                (answer, now.plus(latency), changed)
+                (answer, Fate::Arrives, now.plus(latency), changed)
             }
         };
         if changes(catalog, request) {
             self.deeds.push(Arc::new(Deed {
                 method: Arc::clone(&request.method),
                 target: target(request),
+                path: path(request),
                 body: request
                     .body
                     .clone()
                     .map(|body| plain(body, &Names::default()).to_string())
                     .unwrap_or_default(),
+                sent: request.body.clone(),
                 ours,
                 effective,
                 status: answer.status,
                 at: now,
             }));
         }
-        (answer, at)
+        let answer = match fate {
+            Fate::Arrives => Ok(answer),
+            Fate::Lost => Err(NoAnswer::Unknown("the connection was reset".into())),
+        };
+        Returned { answer, at }
     }
 
     /// What web servers keep, by URL.
     pub fn sites(&self) -> impl Iterator<Item = (&String, &serde_json::Value)> {
         self.site.kept()
+    }
+}
+
+fn path(request: &Request) -> String {
+    match request.service() {
+        Some(_) => target_of(&call_of(request)),
+        None => request.path.clone(),
     }
 }
 

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+pub use super::test_block::*;
 use crate::source::Span;
 
 /// A word with its place.
@@ -32,6 +33,7 @@ pub enum Item {
     Hook(HookDef),
     Policy(Policy),
     Moved(Moved),
+    Test(Test),
     Broken(Broken),
 }
 
@@ -86,7 +88,7 @@ impl Moved {
 }
 
 /// `take.group["a.b"]` as `take/group["a.b"]`.
-fn address(path: &str) -> String {
+pub(super) fn address(path: &str) -> String {
     let mut quoted = false;
     path.chars()
         .map(|c| {

@@ -9,6 +9,7 @@ use pest_derive::Parser;
 #[grammar = "grammar/4-steps.pest"]
 #[grammar = "grammar/5-files.pest"]
 #[grammar = "grammar/6-policies.pest"]
+#[grammar = "grammar/7-tests.pest"]
 pub struct Grammar;
 
 pub type Pair<'t> = pest::iterators::Pair<'t, Rule>;
@@ -49,6 +50,7 @@ pub fn is_keyword(rule: Rule) -> bool {
         rule,
         kw_after
             | kw_allow
+            | kw_answer
             | kw_approve
             | kw_as
             | kw_assert
@@ -62,8 +64,10 @@ pub fn is_keyword(rule: Rule) -> bool {
             | kw_expect
             | kw_expires
             | kw_fail
+            | kw_fault
             | kw_for
             | kw_from
+            | kw_given
             | kw_hint
             | kw_hook
             | kw_http
@@ -86,6 +90,7 @@ pub fn is_keyword(rule: Rule) -> bool {
             | kw_safe
             | kw_settle
             | kw_step
+            | kw_test
             | kw_then
             | kw_timeout
             | kw_to

@@ -13,6 +13,7 @@ mod recover;
 mod refusal;
 mod same;
 mod scan;
+mod test_block;
 mod words;
 
 use pest::Parser;

@@ -66,12 +66,15 @@ struct Open {
     start: usize,
     brace: usize,
     stmts: Vec<Stmt>,
+    /// Of a test.
+    lines: Vec<TestStmt>,
     /// The first block of an `if` that has come to its `else`.
     then: Option<Block>,
 }
 
 enum Opened {
     Workflow(Name),
+    Test(Name),
     For(For),
     If(Expr),
     Upon(Name, Name),
@@ -106,7 +109,11 @@ impl Recovery<'_> {
                 self.close_line(*line, &lines[at..]);
                 continue;
             }
-            match lines::anchor(*line, before, self.mask) {
+            let anchor = match self.in_test() {
+                true => lines::test_anchor(*line, before, self.mask),
+                false => lines::anchor(*line, before, self.mask),
+            };
+            match anchor {
                 Some(Anchor::Head(head)) => at += self.head(head, *line, &lines[at..]),
                 Some(Anchor::Plain { item }) => {
                     self.begin(*line, item);
@@ -122,6 +129,12 @@ impl Recovery<'_> {
         while !self.open.is_empty() {
             self.never_closed(self.source.text.trim_end().len());
         }
+    }
+
+    /// Whether the innermost block is a test.
+    fn in_test(&self) -> bool {
+        let top = self.open.last();
+        top.is_some_and(|open| matches!(open.head, Opened::Test(_)))
     }
 
     /// A statement begins here: what stood before is over, and so are blocks that were left open.
@@ -140,12 +153,13 @@ impl Recovery<'_> {
 
     /// Opens a block; gives how many further lines its head took.
     fn head(&mut self, head: Head, line: Line, rest: &[Line]) -> usize {
+        let item = Anchor::Head(head).is_item();
         let Some((end, taken)) = lines::head_end(line, rest, self.mask) else {
-            self.begin(line, head == Head::Workflow);
+            self.begin(line, item);
             self.pending = Some((&line).into());
             return 0;
         };
-        self.begin(line, head == Head::Workflow);
+        self.begin(line, item);
         let opened = self.opened(head, line.start, end);
         self.open.push(Open {
             head: opened,
@@ -154,6 +168,7 @@ impl Recovery<'_> {
             start: line.start,
             brace: end.saturating_sub(1),
             stmts: Vec::new(),
+            lines: Vec::new(),
             then: None,
         });
         taken
@@ -286,6 +301,16 @@ impl Recovery<'_> {
                 return self.item(Item::Workflow(Workflow {
                     name,
                     body,
+                    doc,
+                    span,
+                }));
+            }
+            Opened::Test(name) => {
+                let doc = self.lower.doc_of(span);
+                return self.item(Item::Test(Test {
+                    name,
+                    stmts: open.lines,
+                    body: body.span,
                     doc,
                     span,
                 }));

@@ -66,8 +66,9 @@ impl Refusal {
         let text = &source.text[..self.at.min(end)];
         let line = text.rfind('\n')?;
         let first_on_line = text[line..].trim().is_empty();
-        let may_start =
-            self.expects(|r| is_clause(r) || is_statement(r) || r == Rule::field || is_start(r));
+        let may_start = self.expects(|r| {
+            is_clause(r) || is_statement(r) || is_test(r) || r == Rule::field || is_start(r)
+        });
         if !first_on_line || may_start {
             return None;
         }
@@ -106,10 +107,11 @@ impl Refusal {
         use Rule::*;
         match rule {
             kw_every | kw_when => self.expects(is_clause),
+            kw_expect | kw_run | kw_wait if self.expects(is_test) => true,
             kw_approve | kw_http => self.expects(is_action),
             kw_hook => self.expects(is_action) || self.expects(is_item),
             kw_input | kw_let | kw_for | kw_if | secret | let_stmt => {
-                self.expects(is_statement) || self.expects(is_item)
+                self.expects(is_statement) || self.expects(is_item) || self.expects(is_test)
             }
             lparen | lbrack | args | index => self.expects(is_operator),
             _ => false,
@@ -178,6 +180,7 @@ impl Refusal {
             (is_clause as fn(Rule) -> bool, words::CLAUSES),
             (is_statement, words::STATEMENTS),
             (is_item, words::ITEMS),
+            (is_test, words::TESTS),
             (is_action, words::ACTIONS),
         ] {
             if self.expects(test) {
@@ -398,6 +401,8 @@ fn is_item(rule: Rule) -> bool {
             | policy
             | policy_head
             | moved
+            | test_item
+            | test_head
             | workflow_head
             | one_item
             | file
@@ -406,6 +411,24 @@ fn is_item(rule: Rule) -> bool {
             | kw_workflow
             | kw_policy
             | kw_moved
+            | kw_test
+    )
+}
+
+fn is_test(rule: Rule) -> bool {
+    use Rule::*;
+    matches!(
+        rule,
+        given_t
+            | fault_t
+            | answer_t
+            | run_t
+            | wait_t
+            | expect_t
+            | one_test_stmt
+            | kw_given
+            | kw_fault
+            | kw_answer
     )
 }
 
@@ -465,7 +488,12 @@ fn describe(rule: Rule) -> Option<String> {
         r if is_operator(r) => "an operator",
         r if is_clause(r) => "a clause (`after`, `when`, `until`, …)",
         r if is_statement(r) => "a statement (`step`, `let`, `input`, …)",
-        r if is_item(r) => "an item (`use`, `type`, `let`, `workflow`, `hook`, `policy`)",
+        r if is_item(r) => "an item (`use`, `type`, `let`, `workflow`, `hook`, `policy`, `test`)",
+        r if is_test(r) => {
+            "a line of a test (`given`, `fault`, `answer`, `run`, `wait`, `expect`, `let`)"
+        }
+        judgement => "`approve` or `deny`",
+        method_pattern => "a method such as `compute.images.insert`",
         r if is_action(r) => {
             "an action (`read`, `ensure`, `call`, `wait`, `approve`, `http`, `run`, `hook`)"
         }

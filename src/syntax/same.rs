@@ -89,6 +89,13 @@ fields! {
     Moved { old, new, span }
     Policy { name, waits, on, binder, rules, doc, span }
     Rule { severity, place, loops, condition, message, hint, span }
+    Test { name, stmts, body, doc, span }
+    Given { value, span }
+    Fault { kind, method, options, span }
+    Answer { gate, approves, after, span }
+    TestRun { path, inputs, name, span }
+    TestWait { time, span }
+    Expectation { condition, span }
     HookDef { name, params, result, body, doc, span }
     Param { name, ty }
     TypeExpr { kind, span }
@@ -165,7 +172,8 @@ impl<A: Same, B: Same> SameParts for (&A, &B) {
 }
 
 variants! {
-    Item { Use(a), Let(a), Type(a), Workflow(a), Hook(a), Policy(a), Moved(a), Broken(a), ; ; }
+    Item { Use(a), Let(a), Type(a), Workflow(a), Hook(a), Policy(a), Moved(a), Test(a), Broken(a), ; ; }
+    TestStmt { Given(a), Fault(a), Answer(a), Run(a), Wait(a), Let(a), Expect(a), Broken(a), ; ; }
     HookBody { Inline(a, b), File(a), ; ; }
     TypeKind {
         Literal(a), List(a), Map(a), Record(a), Path(a), Nullable(a), Union(a), ;

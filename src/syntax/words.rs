@@ -16,7 +16,12 @@ pub const STATEMENTS: &[&str] = &[
 ];
 
 /// Begin an item of a file.
-pub const ITEMS: &[&str] = &["use", "type", "let", "workflow", "hook", "policy", "moved"];
+pub const ITEMS: &[&str] = &[
+    "use", "type", "let", "workflow", "hook", "policy", "moved", "test",
+];
+
+/// Begin a statement of a test.
+pub const TESTS: &[&str] = &["given", "fault", "answer", "run", "wait", "expect", "let"];
 
 /// Begin a clause of a step or a checkpoint.
 pub const CLAUSES: &[&str] = &[

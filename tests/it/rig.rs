@@ -64,13 +64,14 @@ pub fn case<'a, 'p>(checked: &'a Checked<'p>, given: &Json) -> spec::Case<'a, 'p
     let inputs = check::inputs(&checked.names, flow, given)
         .unwrap_or_else(|p| panic!("{p:#?}\n{}", program.root().source.text));
     spec::Case {
-        secrets: r5flow::cli::session::secrets_of(checked, flow, &inputs),
+        secrets: check::secrets_of(checked, flow, &inputs),
         checked,
         flow,
         inputs,
         catalog: Catalog::embedded(),
         settings: Settings::new(Mode::Run),
         approves_after: Millis::mins(5),
+        judgements: Vec::new(),
     }
 }
 

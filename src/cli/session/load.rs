@@ -1,8 +1,5 @@
 //! From a file to a checked program and the workflow that is meant.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-
 use super::SessionError;
 use crate::catalog::Catalog;
 use crate::check::names::FlowId;
@@ -11,7 +8,6 @@ use crate::diag::Diagnostic;
 use crate::eval::EvalError;
 use crate::journal;
 use crate::package::{self, Files, Program};
-use crate::value::Value;
 
 /// Reads a flow with everything it uses.
 pub fn load(file: &str, files: &dyn Files) -> Result<(Program, Vec<Diagnostic>), SessionError> {
@@ -88,41 +84,9 @@ pub(super) fn flow_error(program: &Program, error: &EvalError) -> SessionError {
     }
 }
 
-/// The secrets among the inputs of a workflow, as the vault wants them.
-pub fn secrets_of(
-    checked: &Checked<'_>,
-    flow: FlowId,
-    inputs: &BTreeMap<Arc<str>, Value>,
-) -> Vec<(String, String)> {
-    let mut secrets = Vec::new();
-    for input in checked.names.flow(flow).inputs.iter().filter(|i| i.secret) {
-        if let Some(value) = inputs.get(&input.name.text) {
-            leaves(&input.name.text, value, &mut secrets);
-        }
-    }
-    secrets
-}
-
 /// Whether a secret could stand in any text by chance, the journal's own words among them.
 pub(super) fn too_plain(value: &str) -> bool {
     value.chars().count() < 4 || journal::OWN_WORDS.contains(value)
-}
-
-pub(super) fn leaves(name: &str, value: &Value, out: &mut Vec<(String, String)>) {
-    match value {
-        Value::Str(text) if !text.is_empty() => out.push((name.to_owned(), text.to_string())),
-        Value::List(items) => {
-            for (i, item) in items.iter().enumerate() {
-                leaves(&format!("{name}.{i}"), item, out);
-            }
-        }
-        Value::Map(fields) => {
-            for (key, item) in fields.iter() {
-                leaves(&format!("{name}.{key}"), item, out);
-            }
-        }
-        _ => {}
-    }
 }
 
 pub(super) fn secret_names(checked: &Checked<'_>, flow: FlowId) -> (Vec<String>, Vec<String>) {

@@ -15,7 +15,7 @@ mod watch;
 pub use drive::run;
 pub use edit::{foresee, under_way};
 pub use history::{History, find_run, history, understood};
-pub use load::{checked, choose, has_errors, load, secrets_of};
+pub use load::{checked, choose, has_errors, load};
 pub use plan::plan;
 pub use resume::resume;
 pub use rollback::{RollbackView, rollback};

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc::unbounded_channel;
 
 use super::history::history;
-use super::load::{checked, choose, flow_error, has_errors, load, runtime, secrets_of, too_plain};
+use super::load::{checked, choose, flow_error, has_errors, load, runtime, too_plain};
 use super::{Options, Order, PlanView, SavedPlan, SessionError, Talk};
 use crate::check::names::FlowId;
 use crate::check::{self, Checked};
@@ -163,7 +163,7 @@ impl Planner<'_, '_> {
 
     pub(super) fn vault(&self) -> Result<Vault, SessionError> {
         let key = self.state.key(&mut crate::world::random_bytes)?;
-        let secrets = secrets_of(self.checked, self.flow, &self.inputs);
+        let secrets = check::secrets_of(self.checked, self.flow, &self.inputs);
         if let Some((name, _)) = secrets.iter().find(|(_, value)| too_plain(value)) {
             return Err(SessionError::Usage(format!(
                 "the secret `{name}` is so short or so plain a word that nothing could be told from it; \

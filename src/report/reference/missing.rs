@@ -28,7 +28,7 @@ pub fn undocumented(module: &Module) -> Vec<(Span, String)> {
                 need(w.doc.is_none(), w.name.span, format!("`{}`", w.name.text));
                 ports(w, &mut need);
             }
-            Item::Use(_) | Item::Moved(_) | Item::Broken(_) => {}
+            Item::Use(_) | Item::Moved(_) | Item::Test(_) | Item::Broken(_) => {}
         }
     }
     found

@@ -85,7 +85,11 @@ fn item(names: &Names<'_>, module: ModuleId, item: &ast::Item) -> Option<Item> {
             text: written(policy.span),
             uses: words::types_in(names, module, &policy.on),
         },
-        ast::Item::Use(_) | ast::Item::Workflow(_) | ast::Item::Moved(_) | ast::Item::Broken(_) => {
+        ast::Item::Use(_)
+        | ast::Item::Workflow(_)
+        | ast::Item::Moved(_)
+        | ast::Item::Test(_)
+        | ast::Item::Broken(_) => {
             return None;
         }
     })

@@ -16,8 +16,23 @@ impl Scenario {
     pub fn parse(text: &str) -> Result<Scenario, String> {
         // Read twice: by itself for errors with their places, then over the built-in one.
         let own: Scenario = toml::from_str(text).map_err(|e| explain(&e.to_string()))?;
+        let given: toml::Table = toml::from_str(text).map_err(|e| e.to_string())?;
+        Scenario::over_the_built_in(&own, given)
+    }
+
+    /// A scenario from its data.
+    ///
+    /// # Errors
+    /// What is no scenario, with the path to it. It cannot `load` files.
+    pub fn from_json(data: &Json) -> Result<Scenario, String> {
+        let plain = |e: &dyn std::fmt::Display| explain(&e.to_string());
+        let given = toml::Table::try_from(data).map_err(|e| plain(&e))?;
+        let own: Scenario = given.clone().try_into().map_err(|e| plain(&e))?;
+        Scenario::over_the_built_in(&own, given)
+    }
+
+    fn over_the_built_in(own: &Scenario, mut given: toml::Table) -> Result<Scenario, String> {
         own.check()?;
-        let mut given: toml::Table = toml::from_str(text).map_err(|e| e.to_string())?;
         let demo: toml::Table = toml::from_str(DEMO).map_err(|e| e.to_string())?;
         // A project that is loaded holds what was loaded.
         let bare = own.load_file.is_some();

@@ -16,6 +16,7 @@ impl Lower<'_> {
             Rule::hook_def => Item::Hook(self.hook_def(pair)),
             Rule::policy => Item::Policy(self.policy(pair)),
             Rule::moved => Item::Moved(self.moved(pair)),
+            Rule::test_item => Item::Test(self.test(pair)),
             _ => Item::Broken(Broken {
                 name: None,
                 span: self.span(&pair),
@@ -200,7 +201,7 @@ impl Lower<'_> {
         }
     }
 
-    fn let_stmt(&mut self, pair: Pair) -> Let {
+    pub(super) fn let_stmt(&mut self, pair: Pair) -> Let {
         let span = self.span(&pair);
         let mut inner = parts(pair.clone());
         let name = self.next_name(&pair, &mut inner);

@@ -6,6 +6,7 @@ mod literal;
 mod policy;
 pub(in crate::syntax) use literal::clip;
 mod steps;
+mod test_block;
 mod types;
 
 use std::sync::Arc;

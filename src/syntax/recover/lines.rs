@@ -1,6 +1,6 @@
 //! Lines of a masked text, and which of them begin something.
 
-use super::super::words::{CLAUSES, ITEMS, STATEMENTS};
+use super::super::words::{CLAUSES, ITEMS, STATEMENTS, TESTS};
 use super::Pending;
 use crate::diag::nearest;
 
@@ -47,6 +47,7 @@ pub fn code_lines(mask: &[u8], base: usize) -> Vec<Line> {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Head {
     Workflow,
+    Test,
     For,
     If,
     Upon,
@@ -65,7 +66,7 @@ impl Anchor {
     pub fn is_item(self) -> bool {
         matches!(
             self,
-            Anchor::Head(Head::Workflow) | Anchor::Plain { item: true }
+            Anchor::Head(Head::Workflow | Head::Test) | Anchor::Plain { item: true }
         )
     }
 }
@@ -82,6 +83,7 @@ pub fn anchor(line: Line, before: Option<&[u8]>, mask: &[u8]) -> Option<Anchor> 
     let named = !second.is_empty() && rest.len() < text.len() - first.len();
     match first {
         "workflow" if named => Some(Anchor::Head(Head::Workflow)),
+        "test" if rest.starts_with(b"\"") => Some(Anchor::Head(Head::Test)),
         "upon" if named => Some(Anchor::Head(Head::Upon)),
         "for" if opens && !asks_in_list(text) => Some(Anchor::Head(Head::For)),
         "if" if !has_word(text, "then") && !rest.is_empty() && !matches!(rest[0], b':' | b',') => {
@@ -100,6 +102,16 @@ pub fn anchor(line: Line, before: Option<&[u8]>, mask: &[u8]) -> Option<Anchor> 
             item: first != "let",
         }),
         _ => shape(first, second, behind, opens),
+    }
+}
+
+/// What a line of a test begins.
+pub fn test_anchor(line: Line, before: Option<&[u8]>, mask: &[u8]) -> Option<Anchor> {
+    let (first, rest) = word(line.text(mask));
+    let field = rest.first().is_none_or(|b| b":,=.".contains(b));
+    match TESTS.contains(&first) && !field && !before.is_some_and(asks_for_more) {
+        true => Some(Anchor::Plain { item: false }),
+        false => anchor(line, before, mask),
     }
 }
 

@@ -5,7 +5,7 @@ use pest::Parser;
 use super::super::ast::*;
 use super::super::grammar::{Grammar, Pair, Rule, parts};
 use super::super::refusal::Refusal;
-use super::super::words::{ITEMS, STATEMENTS};
+use super::super::words::{ITEMS, STATEMENTS, TESTS};
 use super::lines::{self, Head};
 use super::{Opened, Recovery};
 use crate::diag::{Code, Diagnostic};
@@ -22,24 +22,24 @@ impl<'s> Recovery<'s> {
         let top = self.open.is_empty();
         let span = Span::new(self.source.id, start, end);
         let place = Span::new(self.source.id, start, start + first.len());
-        let (here, there) = if top {
-            (ITEMS, STATEMENTS)
-        } else {
-            (STATEMENTS, ITEMS)
+        let (rule, here, there) = match (top, self.in_test()) {
+            (true, _) => (Rule::one_item, ITEMS, STATEMENTS),
+            (_, true) => (Rule::one_test_stmt, TESTS, ITEMS),
+            _ => (Rule::one_stmt, STATEMENTS, ITEMS),
         };
         let name = self.broken_name(start, end);
         if there.contains(&first) && !here.contains(&first) {
             self.misplaced(first, place, top);
-        } else if let Some(pair) = self.parse(
-            if top { Rule::one_item } else { Rule::one_stmt },
-            start,
-            end,
-        ) {
+        } else if let Some(pair) = self.parse(rule, start, end) {
             self.lower.base = start;
             match self.open.last_mut() {
                 None => {
                     let item = self.lower.item(pair);
                     self.items.push(item);
+                }
+                Some(open) if rule == Rule::one_test_stmt => {
+                    let stmt = self.lower.test_stmt(pair);
+                    open.lines.push(stmt);
                 }
                 Some(open) => {
                     let stmt = self.lower.stmt(pair);
@@ -50,6 +50,9 @@ impl<'s> Recovery<'s> {
         }
         match self.open.last_mut() {
             None => self.items.push(Item::Broken(Broken { name, span })),
+            Some(open) if rule == Rule::one_test_stmt => {
+                open.lines.push(TestStmt::Broken(Broken { name, span }));
+            }
             Some(open) => open.stmts.push(Stmt::Broken(Broken { name, span })),
         }
     }
@@ -123,6 +126,7 @@ impl<'s> Recovery<'s> {
     pub(super) fn opened(&mut self, head: Head, start: usize, end: usize) -> Opened {
         let rule = match head {
             Head::Workflow => Rule::one_workflow,
+            Head::Test => Rule::one_test,
             Head::For => Rule::one_for,
             Head::If => Rule::one_if,
             Head::Upon => Rule::one_upon,
@@ -133,6 +137,7 @@ impl<'s> Recovery<'s> {
         self.lower.base = start;
         match head {
             Head::Workflow => Opened::Workflow(self.lower.workflow_head(pair)),
+            Head::Test => Opened::Test(self.lower.test_head(pair)),
             Head::For => Opened::For(self.lower.for_head(pair)),
             Head::If => Opened::If(self.lower.if_head(pair)),
             Head::Upon => {
@@ -160,6 +165,7 @@ impl<'s> Recovery<'s> {
         });
         match head {
             Head::Workflow => Opened::Workflow(name(1)),
+            Head::Test => Opened::Test(name(usize::MAX)),
             Head::If => Opened::If(broken()),
             Head::Upon => Opened::Upon(
                 name(1),
