@@ -423,6 +423,7 @@ fn passing(name: &str) -> bool {
             | "numericId"
             | "address"
             | "IPAddress"
+            | "serverCaCert"
     ) || lower.ends_with("fingerprint")
         || lower.ends_with("timestamp")
         || lower.ends_with("time")

@@ -158,9 +158,7 @@ impl Wire {
         let unread = |now: &mut Traffic| {
             !now.silent.contains_key(&last) || now.silent.values().any(has_bytes)
         };
-        let mut now = changed
-            .wait_while(now, unread)
-            .expect("the traffic");
+        let mut now = changed.wait_while(now, unread).expect("the traffic");
         now.silent.remove(&last);
         Standing {
             seen: now.seen.len(),
@@ -284,7 +282,10 @@ fn wakes_in_vain(mut first: Child, wire: &Wire) -> Vec<String> {
     // Our own last one is the only new connection.
     assert_eq!(after.made, before.made + 1, "connected after the take-over");
     let late = wire.look(|now| now.seen[before.seen..].to_vec());
-    assert!(late.len() <= before.silent, "sent after the take-over: {late:#?}");
+    assert!(
+        late.len() <= before.silent,
+        "sent after the take-over: {late:#?}"
+    );
     assert_eq!(code, Some(5), "{told}");
     assert!(
         told.contains("another process took this run over (epoch 2)"),
