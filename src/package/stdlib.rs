@@ -25,11 +25,14 @@ pub const STDLIB: &[(&str, &str)] = modules![
     "red5/health.r5flow",
     "red5/image.r5flow",
     "red5/load_balancer.r5flow",
+    "red5/node.r5flow",
+    "red5/node_group.r5flow",
     "red5/preflight.r5flow",
     "red5/prerequisites.r5flow",
     "red5/rollout.r5flow",
     "red5/scaling.r5flow",
     "red5/stream_manager.r5flow",
+    "red5/stream_manager_2.r5flow",
     "red5/template.r5flow",
 ];
 

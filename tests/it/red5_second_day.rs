@@ -415,6 +415,100 @@ fn an_image_is_forced_and_nodes_have_a_listener_of_their_own() {
     let _ = again.never_has("insert").never_has("patch");
 }
 
+#[test]
+fn an_image_of_nodes_is_made_once() {
+    let site = Site::empty("--sim");
+    let (said, changes) = site.changed("node-image", &[]);
+    let _ = said
+        .out_has("image = \"node-4-1-2\"")
+        .err_has("cloudWatchHost https://sm.example.com/streammanager/cloudwatch");
+    in_order(
+        &changes,
+        &[
+            "POST zones/us-central1-a/instances",
+            "POST zones/us-central1-a/instances/node-4-1-2-builder/stop",
+            "DELETE zones/us-central1-a/instances/node-4-1-2-builder",
+            "POST global/images",
+            "DELETE zones/us-central1-a/disks/node-4-1-2-builder",
+        ],
+    );
+    site.nothing_left("node-image", &[]);
+}
+
+#[test]
+fn stream_manager_2_stands_on_port_80_without_a_database() {
+    let site = Site::empty("--sim");
+    let (said, changes) = site.changed("autoscale-sm2", &[]);
+    let _ = said.out_has("url = \"https://sm2.example.com/as/v1\"");
+    in_order(
+        &changes,
+        &[
+            "POST zones/us-central1-a/instances/stream-manager-1/stop",
+            "POST global/images",
+            "POST zones/us-central1-a/instances/stream-manager-1/start",
+        ],
+    );
+    lacks(&changes, "PATCH instances/");
+    let sent = site.folder.read(".r5flow/sim/cloud.log");
+    assert!(!sent.contains("sqladmin"), "no database");
+    let (_, changes) = site.changed("autoscale-sm2", &[]);
+    assert_eq!(changes, [""; 0]);
+    let groups = ["--input", "deployment=sm2-14-0-0"];
+    let said = site.run(
+        "rolling-replace",
+        &[&groups[..], &["--input", "regions=[\"europe-west1\"]"]].concat(),
+    );
+    let _ = said.ends(0).out_has("healthy = 2");
+}
+
+#[test]
+fn a_node_group_is_brought_into_service_and_taken_down() {
+    let site = Site::empty("--sim");
+    let api = "https://sm.example.com/streammanager/api/4.0/admin";
+    let (said, changes) = site.changed("node-group", &[]);
+    let _ = said
+        .out_has("\"node-main-1\":\"origin at 198.51.100.1\"")
+        .out_has("\"node-main-3\":\"edge at")
+        .err_has("made/serving: waited in 2m")
+        .never_has("worth-nothing");
+    in_order(
+        &changes,
+        &[
+            &format!("POST {api}/configurations/scalepolicy"),
+            &format!("POST {api}/nodegroup"),
+            &format!("POST {api}/nodegroup/main/node/origin"),
+        ],
+    );
+    has(&changes, &format!("POST {api}/configurations/launchconfig"));
+    assert_eq!(changes.len(), 4, "{changes:#?}");
+    let (_, changes) = site.changed("node-group", &[]);
+    assert_eq!(changes, [""; 0]);
+    let absent = ["--input", "wanted=absent"];
+    let (said, changes) = site.changed("node-group", &absent);
+    let _ = said.out_has("gone = [\"node-main-1\",\"node-main-2\",\"node-main-3\"]");
+    assert_eq!(changes, [format!("DELETE {api}/nodegroup/main")]);
+    let (_, changes) = site.changed("node-group", &absent);
+    assert_eq!(changes, [""; 0]);
+}
+
+#[test]
+fn a_node_group_needs_origins_and_is_taken_back_by_a_rollback() {
+    let site = Site::empty("--sim");
+    let edges = "roles=[{\"role\": \"edge\", \"machine\": \"e2-small\", \"connections\": 1, \"min\": 1, \"max\": 2}]";
+    let _ = site
+        .run("node-group", &["--input", edges])
+        .ends(3)
+        .err_has("A group needs origins.");
+    assert_eq!(site.changes(), [""; 0]);
+    let _ = site.changed("node-group", &[]);
+    let id = site.newest_of("nodes");
+    let _ = site.folder.run(&["rollback", &id, "--yes"]).ends(0);
+    has(
+        &site.changes(),
+        "DELETE https://sm.example.com/streammanager/api/4.0/admin/nodegroup/main",
+    );
+}
+
 impl Site {
     /// The groups of another deployment, as `status` sees them.
     #[track_caller]
