@@ -29,6 +29,7 @@ pub mod scenario;
 pub mod serve;
 mod sim_wire;
 mod stamp;
+pub mod stream_manager;
 #[cfg(test)]
 mod tests;
 pub mod timing;
@@ -139,6 +140,9 @@ impl Sim {
     /// Answers one call at `now`; everything that is due by then has happened before.
     pub fn handle(&mut self, call: &Call, now: Timestamp) -> Reply {
         self.world.advance(now);
+        if stream_manager::answers_at(&call.path) {
+            return self.at_stream_manager(call);
+        }
         let (service, found) = self.route(call);
         let method = found.as_ref().map(|m| Arc::clone(&m.method));
         let reads = method
@@ -190,6 +194,24 @@ impl Sim {
         Reply { at, answer, fate }
     }
 
+    fn at_stream_manager(&mut self, call: &Call) -> Reply {
+        let body = serde_json::from_slice(&call.body).unwrap_or_default();
+        let asked = stream_manager::Asked {
+            verb: call.verb,
+            url: &call.path,
+            query: &call.query,
+            body: &body,
+        };
+        let now = self.world.now;
+        let (answer, _) = self.world.stream_manager.answer(asked, now);
+        let at = now.plus(self.world.scenario.latency.write.0);
+        Reply {
+            at,
+            answer,
+            fate: Fate::Arrives,
+        }
+    }
+
     /// What goes wrong with this call, as the scenario and the injected rules have it.
     fn trouble(&mut self, call: &Call, method: Option<&str>) -> Option<Trouble> {
         let method = method.filter(|m| self.world.troubles.watches(m))?;
@@ -222,6 +244,9 @@ impl Sim {
     /// Whether a call may change something, which a rule that counts it is: a durable cloud records
     /// it.
     pub fn mutates(&mut self, call: &Call) -> bool {
+        if stream_manager::answers_at(&call.path) {
+            return call.verb != Verb::Get;
+        }
         let (_, found) = self.route(call);
         let watched = |id: &str| self.world.troubles.watches(id);
         found

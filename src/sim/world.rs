@@ -13,6 +13,7 @@ use super::model::groups::Group;
 use super::operation::{Operation, Then};
 use super::refs;
 use super::scenario::Scenario;
+use super::stream_manager::StreamManager;
 use super::timing::{self, Happening};
 use super::trouble::Troubles;
 use crate::catalog::Catalog;
@@ -111,6 +112,8 @@ pub struct World {
     pub apis_ready: BTreeMap<String, Timestamp>,
     /// What the autoscalers remember, by their keys.
     pub scalers: BTreeMap<String, Scaler>,
+    /// Red5's, which is no Google API and answers all the same.
+    pub stream_manager: StreamManager,
     /// What in the scenario could not be used.
     pub notes: Vec<String>,
     queue: BTreeMap<(Timestamp, u64), Due>,
@@ -140,6 +143,7 @@ impl World {
             mutations: Vec::new(),
             approved: None,
             planting: false,
+            stream_manager: StreamManager::default(),
             notes: Vec::new(),
             queue: BTreeMap::new(),
             sequence: 0,

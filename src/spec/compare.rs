@@ -257,9 +257,8 @@ pub(super) fn first_unlike(path: &str, a: &Json, b: &Json) -> (String, String, S
 pub fn contents(stage: &Stage) -> BTreeMap<String, Json> {
     let names = names(stage);
     let cloud = stage.cloud.resources().into_iter();
-    let sites = stage.sites().map(|(url, json)| (url.clone(), json.clone()));
     cloud
-        .chain(sites)
+        .chain(stage.sites())
         .map(|(key, json)| (renamed(&key, &names), plain(json, &names)))
         .collect()
 }
@@ -279,7 +278,7 @@ fn names(stage: &Stage) -> Names {
         parts: machines(&resources),
         ..Names::default()
     };
-    names.parts.extend(change_sets(&resources));
+    names.parts.extend(drawn_by_the_call(&resources));
     for (key, json) in &resources {
         let key = renamed(key, &names);
         collect(&key, json, &mut names);
@@ -313,25 +312,28 @@ fn machines(resources: &serde_json::Map<String, Json>) -> Vec<(String, String)> 
     parts
 }
 
-/// Change sets of Cloud DNS, numbered within their zone by time: each is called by the id of its call,
-/// and a call that is made anew has another.
-fn change_sets(resources: &serde_json::Map<String, Json>) -> Vec<(String, String)> {
-    let mut found: Vec<(&str, &str, &str)> = resources
+/// What is called by the call that makes it, or by its moment: change sets of Cloud DNS, backups of Cloud SQL.
+const DRAWN_BY_THE_CALL: [(&str, &str); 2] = [("/changes/", "change"), ("/backupRuns/", "backup")];
+
+/// These numbered within their holder by time: a call that is made anew draws another name.
+fn drawn_by_the_call(resources: &serde_json::Map<String, Json>) -> Vec<(String, String)> {
+    let mut found: Vec<(&str, &str, &str, &str)> = resources
         .iter()
         .filter_map(|(key, json)| {
-            let (zone, id) = key.split_once("/changes/")?;
+            let apart = |(part, word)| key.split_once(part).map(|(holder, id)| (holder, word, id));
+            let (holder, word, id) = DRAWN_BY_THE_CALL.into_iter().find_map(apart)?;
             let at = json.get("startTime").and_then(Json::as_str).unwrap_or("");
-            (id.len() == 36).then_some((zone, at, id))
+            is_minted(id).then_some((holder, word, at, id))
         })
         .collect();
     found.sort_unstable();
-    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut counts: BTreeMap<(&str, &str), usize> = BTreeMap::new();
     found
         .iter()
-        .map(|(zone, _, id)| {
-            let count = counts.entry(zone).or_insert(0);
+        .map(|(holder, word, _, id)| {
+            let count = counts.entry((holder, word)).or_insert(0);
             *count += 1;
-            ((*id).to_owned(), format!("(change {count})"))
+            ((*id).to_owned(), format!("({word} {count})"))
         })
         .collect()
 }
@@ -432,6 +434,8 @@ fn passing(name: &str) -> bool {
             | "numericId"
             | "address"
             | "IPAddress"
+            | "serverCaCert"
+            | "serviceAccountEmailAddress"
     ) || lower.ends_with("fingerprint")
         || lower.ends_with("timestamp")
         || lower.ends_with("time")

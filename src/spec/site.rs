@@ -2,29 +2,44 @@
 //!
 //! `PUT` keeps the body under its URL and `PATCH` merges it in. `POST` keeps it under the URL, and
 //! under the URL with the body's `id` or `name` behind it. `DELETE` removes. `GET` and `HEAD` answer
-//! 200 with what is kept, and 404 when nothing is.
+//! 200 with what is kept, and 404 when nothing is. A Stream Manager of Red5 answers as the simulator's.
 
 use std::collections::BTreeMap;
 
 use serde_json::Value as Json;
 
+use crate::sim::stream_manager::{Asked, StreamManager, answers_at};
 use crate::wire::{Answer, Request, Verb};
 use crate::world::Timestamp;
 
 #[derive(Clone, Debug, Default)]
 pub struct Site {
     kept: BTreeMap<String, Json>,
+    stream_manager: StreamManager,
 }
 
 impl Site {
-    pub fn kept(&self) -> impl Iterator<Item = (&String, &Json)> {
-        self.kept.iter()
+    pub fn kept(&self) -> impl Iterator<Item = (String, Json)> {
+        let kept = self
+            .kept
+            .iter()
+            .map(|(url, json)| (url.clone(), json.clone()));
+        kept.chain(self.stream_manager.kept())
     }
 
     /// The answer, and whether anything changed.
     pub fn answer(&mut self, request: &Request, now: Timestamp) -> (Answer, bool) {
         let url = request.path.clone();
         let body = request.body.clone().unwrap_or(Json::Null);
+        if answers_at(&url) {
+            let asked = Asked {
+                verb: request.verb,
+                url: &url,
+                query: &request.query,
+                body: &body,
+            };
+            return self.stream_manager.answer(asked, now);
+        }
         let (status, answer, changed) = match request.verb {
             Verb::Get | Verb::Head => match self.kept.get(&url) {
                 Some(found) => (200, found.clone(), false),

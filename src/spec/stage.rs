@@ -111,7 +111,7 @@ impl Stage {
     }
 
     /// What web servers keep, by URL.
-    pub fn sites(&self) -> impl Iterator<Item = (&String, &serde_json::Value)> {
+    pub fn sites(&self) -> impl Iterator<Item = (String, serde_json::Value)> {
         self.site.kept()
     }
 }

@@ -42,6 +42,7 @@ mod prints;
 mod process;
 mod protection;
 mod red5;
+mod red5_second_day;
 mod reference;
 mod rig;
 mod rollback;
