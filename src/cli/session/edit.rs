@@ -37,7 +37,7 @@ pub(super) fn resume_edited(
     started: Started,
 ) -> Result<Report, SessionError> {
     let choice = world_of(order, &started)?;
-    let (_lock, folder) = held(order, &state, &started, shown.folder)?;
+    let (_lock, folder) = held(order, &state, &started, &shown)?;
     let catalog = &order.options.catalog;
     let (recorded, _) = load(&started.file, &started.program)?;
     let (program, findings) = match order.edited {
