@@ -40,7 +40,7 @@ pub(super) fn resume_edited(
     started: Started,
 ) -> Result<Report, SessionError> {
     let choice = world_of(order, &started)?;
-    let (_lock, folder) = held(order, &state, &started, shown.folder)?;
+    let (_lock, folder) = held(order, &state, &started, &shown)?;
     let run = Run {
         state: &state,
         choice: &choice,

@@ -74,7 +74,7 @@ pub fn resume(order: &ResumeOrder, talk: &dyn Talk) -> Result<Report, SessionErr
     }
     let choice = world_of(order, &started)?;
     let machine = Machine::here();
-    let (_lock, folder) = held(order, &state, &started, shown.folder)?;
+    let (_lock, folder) = held(order, &state, &started, &shown)?;
     let (program, findings) = load(&started.file, &started.program)?;
     let ended = {
         let (checked, findings) = checked(&program, findings, &options.catalog);
@@ -158,18 +158,36 @@ pub(super) fn held(
     order: &ResumeOrder,
     state: &StateDir,
     started: &Started,
-    folder: RunFolder,
+    shown: &History,
 ) -> Result<(EnvLock, RunFolder), SessionError> {
     let environment = &started.environment;
+    let folder = shown.folder.clone();
     let info = LockInfo::new(&started.run, &Machine::here(), Timestamp::now());
-    match state.lock(environment, info.clone()) {
-        Ok(lock) if order.take_over => Ok((lock, folder.take_over()?)),
-        Ok(lock) => Ok((lock, folder)),
+    let held = match state.lock(environment, info.clone()) {
+        Ok(lock) if order.take_over => (lock, folder.take_over()?),
+        Ok(lock) => (lock, folder),
         Err(StoreError::Held(holder)) if order.take_over && holder.run == info.run => {
             let folder = folder.take_over()?;
-            Ok((state.take_over_lock(environment, info)?, folder))
+            (state.take_over_lock(environment, info)?, folder)
         }
-        Err(error) => Err(error.into()),
+        Err(error) => return Err(error.into()),
+    };
+    unmoved(&shown.state, &history(state, &started.run)?.state)?;
+    Ok(held)
+}
+
+/// What to do was chosen by what the journal told before the run was held: it must still hold.
+fn unmoved(before: &State, now: &State) -> Result<(), SessionError> {
+    let course = |state: &State| {
+        let done = state.ended.as_ref().map(|e| e.status) == Some(RunStatus::Done);
+        let back = (state.is_rolling_back(), state.is_rolled_back());
+        (back, state.edits.len(), done)
+    };
+    match course(before) == course(now) {
+        true => Ok(()),
+        false => Err(SessionError::Usage(
+            "another process has gone on with the run meanwhile; say it again".into(),
+        )),
     }
 }
 
@@ -309,4 +327,24 @@ pub(super) fn secrets_again(
         .into_iter()
         .filter(|(name, _)| started.secrets.iter().any(|s| **s == **name))
         .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_another_process_did_before_the_lock_is_noticed() {
+        let begun = State::default();
+        let rolling = State {
+            rollback: Some(crate::journal::Rollback {
+                to: None,
+                over: false,
+            }),
+            ..State::default()
+        };
+        assert!(unmoved(&begun, &begun).is_ok());
+        assert!(unmoved(&begun, &rolling).is_err());
+        assert!(unmoved(&rolling, &rolling).is_ok());
+    }
 }

@@ -47,7 +47,7 @@ pub fn rollback(order: &RollbackOrder, talk: &dyn Talk) -> Result<Report, Sessio
     }
     let choice = world_of(resume, &started)?;
     let machine = Machine::here();
-    let (_lock, folder) = held(resume, &state, &started, shown.folder)?;
+    let (_lock, folder) = held(resume, &state, &started, &shown)?;
     let (program, findings) = load(&started.file, &started.program)?;
     let ending = {
         // A rollback needs no more of the flow than its inputs, so mistakes in it are no hindrance.
