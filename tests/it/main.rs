@@ -8,6 +8,7 @@ mod cli;
 mod clients;
 mod collections;
 mod crash;
+mod credentials;
 mod docs;
 mod drift;
 mod durability;
