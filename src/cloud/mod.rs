@@ -7,6 +7,8 @@ mod clients;
 mod credential_file;
 mod credentials;
 #[cfg(test)]
+mod credentials_attacks_tests;
+#[cfg(test)]
 mod credentials_tests;
 mod endpoints;
 mod exchange;

@@ -10,6 +10,7 @@ mod clients;
 mod collections;
 mod crash;
 mod doc;
+mod credentials;
 mod docs;
 mod drift;
 mod durability;
