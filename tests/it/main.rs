@@ -7,6 +7,7 @@ mod book;
 mod cli;
 mod clients;
 mod collections;
+mod commands;
 mod crash;
 mod doc;
 mod docs;
