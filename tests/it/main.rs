@@ -8,6 +8,7 @@ mod book;
 mod cli;
 mod clients;
 mod collections;
+mod commands;
 mod crash;
 mod doc;
 mod credentials;
