@@ -201,7 +201,7 @@ fn explain_tells_the_story_of_a_code() {
     f.run(&["explain", "R9999"])
         .ends(64)
         .err_has("there is no diagnostic `R9999`")
-        .err_has("codes run from R0101 to R0801");
+        .err_has("codes run from R0101 to R1005");
 }
 
 #[test]

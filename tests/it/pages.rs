@@ -40,7 +40,10 @@ fn found(text: &str) -> Vec<(Code, Severity, String)> {
 
 #[test]
 fn every_page_of_the_checker_shows_what_it_says() {
-    for (code, page) in CODES.iter().filter(|(c, _)| (200..800).contains(&c.0)) {
+    for (code, page) in CODES
+        .iter()
+        .filter(|(c, _)| (200..800).contains(&c.0) || c.0 > 1001)
+    {
         let examples = blocks(page);
         assert!(
             code.0 == 603 || examples.len() >= 2,
