@@ -16,7 +16,7 @@ use crate::syntax::ast::{
     ActionKind, Answer, Expr, ExprKind, Fault, Field, Given, Key, Name, Object, Test, TestRun,
     TestStmt,
 };
-use crate::types::Type;
+use crate::types::{Part, Record, Type};
 
 /// What the cloud of a test is called in it.
 pub const CLOUD: &str = "cloud";
@@ -370,6 +370,33 @@ fn given(stmt: &TestStmt) -> Option<&Given> {
     }
 }
 
+/// An output as a test looks at it: which of several shapes it has, the test knows.
+fn observed(ty: Type) -> Type {
+    let shaped = |ty: &Type| {
+        use Type::{Inline, List, Map, Record, Schema};
+        matches!(ty, List(_) | Map(_) | Record(_) | Schema(_) | Inline(_))
+    };
+    match ty {
+        Type::Union(members) if members.iter().any(shaped) => Type::Any,
+        Type::Nullable(inner) => observed((*inner).clone()).nullable(),
+        Type::Secret(inner) => observed((*inner).clone()).sealed(true),
+        Type::List(element) => Type::list(observed((*element).clone())),
+        Type::Map(value) => Type::map(observed((*value).clone())),
+        Type::Record(record) => {
+            let fields = record.fields.iter().map(|(name, part)| {
+                let part = Part {
+                    ty: observed(part.ty.clone()),
+                    optional: part.optional,
+                };
+                (Arc::clone(name), part)
+            });
+            let fields = fields.collect();
+            Type::Record(Arc::new(Record { fields }))
+        }
+        other => other,
+    }
+}
+
 /// What `run … as r` gives.
 fn run_type(outputs: Type) -> Type {
     let failure = Type::record([
@@ -393,7 +420,7 @@ fn run_type(outputs: Type) -> Type {
     ]);
     Type::record([
         ("status", Type::join(STATUSES.map(Type::literal))),
-        ("outputs", outputs),
+        ("outputs", observed(outputs)),
         ("elapsed", Type::DURATION),
         ("error", failure.clone()),
         ("failures", Type::list(failure)),

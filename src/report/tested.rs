@@ -152,6 +152,7 @@ fn test_case(file: &TestedFile<'_>, test: &Tested) -> String {
                     std::slice::from_ref(failure),
                     plain
                 ))
+                .replace("&#10;", "\n")
             )
         })
         .collect();

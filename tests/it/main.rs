@@ -19,6 +19,7 @@ mod edits;
 mod elsewhere;
 mod exchange;
 mod failures;
+mod flow_tests;
 mod gcloud;
 mod generated;
 mod golden;

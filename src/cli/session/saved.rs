@@ -15,7 +15,7 @@ use crate::journal::World;
 use crate::package::{self, Program};
 use crate::run::PlanItem;
 use crate::store::Vault;
-use crate::syntax::same_meaning;
+use crate::syntax::{ast, same_meaning};
 use crate::world::Timestamp;
 
 /// The version of the file's form.
@@ -215,6 +215,16 @@ fn how_it_moved(then: Option<&Step>, now: Option<&Step>) -> Option<String> {
     }
 }
 
+/// A file without its tests, which no run looks at.
+fn untested(file: &ast::File) -> ast::File {
+    let items = file.items.iter();
+    let items = items.filter(|item| !matches!(item, ast::Item::Test(_)));
+    ast::File {
+        items: items.cloned().collect(),
+        ..*file
+    }
+}
+
 /// The first text whose meaning is not the one it was.
 fn moved_text(then: &Program, now: &Program) -> Option<String> {
     for module in &then.modules {
@@ -222,7 +232,7 @@ fn moved_text(then: &Program, now: &Program) -> Option<String> {
             .modules
             .iter()
             .find(|m| m.path == module.path)
-            .is_some_and(|m| same_meaning(&m.file, &module.file));
+            .is_some_and(|m| same_meaning(&untested(&m.file), &untested(&module.file)));
         if !same {
             return Some(module.path.clone());
         }

@@ -21,7 +21,7 @@ use crate::report::tested::Tested;
 use crate::run::{Mode, Settings};
 use crate::sim::{Scenario, Sim};
 use crate::source::{Source, SourceId, Span};
-use crate::store::{Key, Vault};
+use crate::store::{Key, Vault, VaultError};
 use crate::syntax;
 use crate::syntax::ast::{Answer, Expr, Fault, Item, Let, Test, TestRun, TestStmt};
 use crate::value::Value;
@@ -138,8 +138,13 @@ impl<'a, 'p> Bench<'a, 'p> {
                     self.world();
                     self.look();
                 }
-                let scope = self.scope();
-                match why::refuted(&expect.condition, &scope) {
+                let why = why::Why {
+                    scope: &self.scope(),
+                    vault: &self
+                        .vault()
+                        .map_err(|e| failed(expect.span, e.to_string()))?,
+                };
+                match why.refuted(&expect.condition) {
                     Some(finding) => Err(Box::new(finding)),
                     None => Ok(()),
                 }
@@ -297,9 +302,13 @@ impl<'a, 'p> Bench<'a, 'p> {
         })
     }
 
+    fn vault(&self) -> Result<Vault, VaultError> {
+        Vault::new(Key::new([7; 32]), self.secrets.clone())
+    }
+
     /// What is told of a failure holds no secret.
     fn masked(&self, mut finding: Diagnostic) -> Diagnostic {
-        let Ok(vault) = Vault::new(Key::new([7; 32]), self.secrets.clone()) else {
+        let Ok(vault) = self.vault() else {
             finding.message = "something is wrong here, and cannot be told without a secret".into();
             finding.help = None;
             return finding;
@@ -365,5 +374,51 @@ fn plain(value: &Value) -> Json {
             Json::Object(fields.collect())
         }
         other => other.to_json(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::check::test_blocks::{FAULT_OPTIONS, FAULTS, REFUSED, SCENARIO, STATUSES};
+    use crate::journal::RunStatus;
+    use crate::sim::scenario::FaultRule;
+
+    #[test]
+    fn the_checker_knows_what_a_scenario_may_say() {
+        let built_in = serde_json::to_value(Scenario::default()).expect("a scenario");
+        let fields = built_in.as_object().expect("an object");
+        // A file beside a scenario's file belongs to those.
+        let known: BTreeSet<&str> = fields.keys().map(String::as_str).collect();
+        let said: BTreeSet<&str> = SCENARIO.into_iter().chain(["load", "loaded"]).collect();
+        assert_eq!(known, said);
+    }
+
+    #[test]
+    fn the_checker_knows_the_faults_of_the_simulator() {
+        for kind in FAULTS {
+            let mut rule = serde_json::json!({ "kind": kind.replace('_', " "), "method": "*" });
+            rule["delay"] = "1s".into();
+            rule["error"] = "QUOTA_EXCEEDED".into();
+            let rule: FaultRule = serde_json::from_value(rule).expect(kind);
+            let fields = serde_json::to_value(rule).expect("a rule");
+            let more = fields.as_object().expect("an object").keys();
+            let more: BTreeSet<&str> = more.map(String::as_str).collect();
+            let said = FAULT_OPTIONS.into_iter().chain(["kind", "method"]);
+            assert_eq!(more, said.collect());
+        }
+    }
+
+    #[test]
+    fn the_checker_knows_how_a_run_ends() {
+        use RunStatus::*;
+        let all = [
+            Done, Failed, Paused, Cancelled, TimedOut, Decision, Permission,
+        ];
+        let mut all: Vec<&str> = all.map(RunStatus::as_str).to_vec();
+        all.push(REFUSED);
+        assert_eq!(all, STATUSES);
     }
 }

@@ -1,0 +1,166 @@
+//! `r5flow test`: the tests of the shipped flows, and what is told of tests that fail.
+
+use std::path::Path;
+
+use crate::harness::Folder;
+
+/// A flow that takes an address, with a secret.
+const FRONT: &str = "workflow front {
+  input kind: \"EXTERNAL\" | \"INTERNAL\" = \"EXTERNAL\"
+  secret input password: string = \"none at all\"
+  at { project: \"demo\" }
+  step ip = ensure compute.addresses(\"front\", region: \"us-central1\") { addressType: kind }
+  step user = call sqladmin.users.insert(instance: \"red5\") { name: \"ann\", password }
+    after ip
+  step good = approve \"Is ${ip.address} right?\"
+    after user
+  output kind = kind
+}
+";
+
+fn tests(blocks: &str) -> Folder {
+    let file = format!("use ./front {{ front }}\n\n{blocks}");
+    Folder::new(&[
+        ("front.r5flow", FRONT),
+        ("more/none.r5flow", FRONT),
+        ("tests.r5flow", &file),
+    ])
+}
+
+#[test]
+fn every_test_of_the_shipped_flows_passes() {
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("workflows");
+    let said = Folder::new(&[]).run(&["test", shipped.to_str().expect("a path")]);
+    let _ = said.ends(0).out_has("all passed");
+}
+
+#[test]
+fn a_test_runs_workflows_one_after_the_other_in_one_cloud() {
+    let folder = tests(
+        "test \"once\" {
+  fault answer_lost on compute.addresses.insert
+  answer good approve after 10m
+  run front {} as r
+  expect r.status == \"done\" and r.elapsed >= 10m and r.elapsed < 20m
+  expect r.steps[\"ip\"].verdict == \"created\"
+  expect count(c in r.calls where c.method == \"compute.addresses.insert\" and c.took_effect) == 1
+  expect any(e in r.events: e.event == \"asked\" and e.step == \"good\")
+  expect cloud.compute.addresses[\"us-central1/front\"].addressType == \"EXTERNAL\"
+  answer good deny
+  run front {} as again
+  expect again.steps[\"ip\"].verdict == \"adopted\"
+  expect again.status == \"failed\" and again.error.class == \"denied\" and again.error.step == \"good\"
+}
+
+test \"in another cloud\" {
+  given { disabled_apis: [\"compute.googleapis.com\"] }
+  run front {} as r
+  expect r.status == \"lacks permission\"
+  expect cloud.compute.addresses == {}
+}
+",
+    );
+    let said = folder.run(&["test"]).ends(0);
+    let _ = said
+        .out_has("tests.r5flow\n  ok    once (")
+        .out_has("  ok    in another cloud (")
+        .out_has("2 tests, all passed\n");
+    let said = folder
+        .run(&["test", "--only", "another", "tests.r5flow"])
+        .ends(0);
+    let _ = said.out_has("1 test, all passed").never_has("once");
+    let _ = folder
+        .run(&["test", "more"])
+        .ends(64)
+        .err_has("there is no test here");
+    let _ = folder.run(&["test", "--only", "nothing"]).ends(64);
+}
+
+#[test]
+fn a_failure_shows_both_sides_and_no_secret() {
+    let folder = tests(
+        "test \"red\" {
+  run front { password: \"hunter2-hunter2\" } as r
+  expect r.status == \"done\" and r.elapsed < 1m
+  expect count(c in r.calls where c.took_effect) == 1
+  expect all(c in r.calls: c.method != \"sqladmin.users.insert\")
+  expect r.outputs == { kind: \"INTERNAL\" }
+  expect [c.body.password for c in r.calls where c.method == \"sqladmin.users.insert\"] == []
+  expect r.error.class == \"denied\"
+}
+
+test \"green\" {
+  run front {} as r
+  expect r.status == \"done\"
+}
+",
+    );
+    let said = folder.run(&["test", "--junit", "junit.xml"]).ends(1);
+    let _ = said
+        .out_has("  FAIL  red (")
+        .out_has("expected: < 1m\n        actual:   5m")
+        .out_has("expected: 1\n        actual:   2\n        counted:\n")
+        .out_has("it does not hold for\n          sqladmin.users.insert projects/demo/instances/red5/users/ann")
+        .out_has("-  \"kind\": \"INTERNAL\"\n        +  \"kind\": \"EXTERNAL\"")
+        .out_has("+  \"•••\"")
+        .out_has("this is null, so it has no `class`")
+        .out_has("  ok    green (")
+        .out_has("2 tests, 1 failed")
+        .never_has("hunter2-hunter2\"]");
+    let text = folder.read("junit.xml");
+    assert!(
+        text.contains("<testsuites name=\"r5flow\" tests=\"2\" failures=\"1\">"),
+        "{text}"
+    );
+    assert!(
+        text.contains("<testcase name=\"green\" classname=\"tests.r5flow\""),
+        "{text}"
+    );
+    assert_eq!(text.matches("<failure type=\"R1001\"").count(), 6, "{text}");
+    assert!(!text.contains("hunter2"), "{text}");
+    let said = folder.run(&["test", "--json"]).ends(1);
+    let lines = said.lines();
+    assert_eq!(lines[0]["kind"], "test");
+    assert_eq!(lines[1]["passed"], false);
+    assert_eq!(lines[1]["findings"].as_array().map(Vec::len), Some(6));
+    assert_eq!(lines[3], serde_json::json!({ "tests": 2, "failed": 1 }));
+}
+
+#[test]
+fn what_is_no_scenario_is_told_where_it_is_given() {
+    let folder = tests(
+        "test \"nowhere\" {
+  given { quotas: { nowhere: { CPUS: 1 } } }
+  run front {} as r
+  expect r.status == \"done\"
+}
+
+test \"no file\" {
+  given \"none.toml\"
+  run front {} as r
+  expect r.status == \"done\"
+}
+",
+    );
+    let _ = folder
+        .run(&["test"])
+        .ends(1)
+        .out_has("this is no scenario: quotas of `nowhere`: there is no such region")
+        .out_has("the scenario none.toml: ");
+    folder.write("none.toml", "[operator]\napproves_after = \"1m\"\n");
+    let _ = folder.run(&["test", "--only", "no file"]).ends(0);
+}
+
+#[test]
+fn a_flow_with_a_mistake_is_not_tested() {
+    let folder =
+        tests("test \"wrong\" {\n  run front {} as r\n  expect r.statuss == \"done\"\n}\n");
+    let _ = folder
+        .run(&["test"])
+        .ends(3)
+        .err_has("did you mean `status`?");
+    let _ = folder
+        .run(&["test", "--input", "a=b"])
+        .ends(64)
+        .err_has("a test block says its inputs itself");
+}
