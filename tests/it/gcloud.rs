@@ -350,6 +350,7 @@ fn a_model_that_is_switched_off_is_noticed() {
         ("sql", "sqladmin.instances.patch"),
         ("accounts", "secretmanager.projects.secrets.addVersion"),
         ("network", "compute.globalAddresses.insert"),
+        ("unmanaged", "compute.instanceGroups.addInstances"),
     ] {
         if is_here(group) {
             let noticed = run(group, method);
