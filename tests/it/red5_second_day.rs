@@ -79,6 +79,16 @@ fn a_backup_is_made_once_for_each_occasion() {
 }
 
 #[test]
+fn a_database_is_written_to_a_bucket_once() {
+    let site = Site::empty("--sim");
+    let bucket = ["--input", "bucket=dumps"];
+    let (said, changes) = site.changed("backup", &bucket);
+    let _ = said.out_has("file = \"gs://dumps/red5-before-4-2-0.sql.gz\"");
+    has(&changes, "POST instances/red5/export");
+    site.nothing_left("backup", &bucket);
+}
+
+#[test]
 fn a_certificate_is_rotated_while_the_old_one_serves() {
     let site = Site::sound();
     let (said, changes) = site.changed("rotate-certificate", &[]);
@@ -235,6 +245,31 @@ fn a_preflight_tells_all_that_is_short_and_changes_nothing() {
         .run("preflight", &["--input", &elsewhere])
         .ends(1)
         .err_has("us-east1-b is not in us-central1");
+}
+
+#[test]
+fn a_builder_cannot_reach_the_database_while_it_is_upgraded() {
+    let site = Site::sound();
+    let (_, changes) = site.changed("update-rolling", &[]);
+    in_order(
+        &changes,
+        &[
+            "POST global/firewalls",
+            "POST zones/us-central1-b/instances",
+            "DELETE zones/us-central1-b/instances/sm-4-2-0-builder",
+            "DELETE global/firewalls/sm-4-2-0-builder-no-database",
+        ],
+    );
+    site.nothing_left("update-rolling", &[]);
+}
+
+#[test]
+fn the_manuals_own_way_to_the_database_is_warned_of() {
+    let site = Site::sound();
+    let (said, _) = site.changed("database-access", &["--input", "way=manual"]);
+    let _ = said.out_has("NO CONNECTION EVER COMES FROM THE LOAD BALANCER'S ADDRESS");
+    let (said, _) = site.changed("database-access", &["--input", "way=nat"]);
+    let _ = said.never_has("NO CONNECTION");
 }
 
 /// Deletes by label: what carries another one, or none, stays.
@@ -502,7 +537,14 @@ fn a_node_group_needs_origins_and_is_taken_back_by_a_rollback() {
     assert_eq!(site.changes(), [""; 0]);
     let _ = site.changed("node-group", &[]);
     let id = site.newest_of("nodes");
-    let _ = site.folder.run(&["rollback", &id, "--yes"]).ends(0);
+    let back = ["rollback", id.as_str(), "--yes"];
+    let token = [("R5FLOW_INPUT_TOKEN", "simulated-and-worth-nothing")];
+    let _ = site
+        .folder
+        .run(&back)
+        .ends(64)
+        .err_has("`token` (`R5FLOW_INPUT_TOKEN`)");
+    let _ = site.folder.run_with(&back, &token, "").ends(0);
     has(
         &site.changes(),
         "DELETE https://sm.example.com/streammanager/api/4.0/admin/nodegroup/main",

@@ -32,7 +32,7 @@ pub enum LibCommand {
     /// Look whether copies, tags and folders are what `r5flow.lock` says
     Verify,
     /// Show what another version of a library changes in the plan of a flow
-    Diff(Diff),
+    Diff(Box<Diff>),
 }
 
 #[derive(Debug, ClapArgs)]

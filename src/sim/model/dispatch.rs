@@ -73,6 +73,7 @@ fn own(method: &str) -> Option<Handler> {
         .or_else(|| machine_calls::method(method))
         .or_else(|| network_calls::method(method))
         .or_else(|| snapshots::method(method))
+        .or_else(|| exports::method(method))
 }
 
 /// Collections that can be read although nobody inserts into them.

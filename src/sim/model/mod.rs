@@ -9,6 +9,7 @@ pub mod capacity;
 pub mod certificates;
 pub mod dispatch;
 pub mod dns;
+pub mod exports;
 pub mod furnish;
 pub mod group_calls;
 pub mod group_health;

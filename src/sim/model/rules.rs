@@ -48,6 +48,7 @@ const ALL: &[&[Rule]] = &[
     services::RULES,
     setters::RULES,
     snapshots::RULES,
+    exports::RULES,
     sql::RULES,
     sql_calls::RULES,
     unmanaged::RULES,

@@ -37,7 +37,6 @@ pub fn method(id: &str) -> Option<Handler> {
         "instances.promoteReplica" => promote,
         "instances.restart"
         | "instances.failover"
-        | "instances.export"
         | "instances.import"
         | "instances.restoreBackup"
         | "instances.reencrypt"
