@@ -9,6 +9,7 @@ use super::settings::Settings;
 use super::terminal;
 use crate::diag::render;
 use crate::fmt::{FmtError, diff, format};
+use crate::package::{Disk, Files, decoded};
 use crate::source::{Source, SourceMap};
 
 pub fn fmt(args: &Fmt, settings: &Settings) -> Result<Exit, Failure> {
@@ -68,8 +69,9 @@ fn refusal(error: FmtError, map: &SourceMap, settings: &Settings) -> Failure {
 }
 
 fn text_of(file: &str) -> Result<String, Failure> {
-    std::fs::read_to_string(file)
-        .map_err(|e| Failure::usage(format!("`{file}` cannot be read: {e}")))
+    Disk.read(file)
+        .and_then(decoded)
+        .map_err(|why| Failure::usage(format!("`{file}` cannot be read: {why}")))
 }
 
 /// Replaces the file at once, so that no crash leaves half of it.

@@ -18,7 +18,7 @@ pub fn runs(args: &Runs, settings: &Settings) -> Result<Exit, Failure> {
     }
     match &args.run {
         Some(run) => one(run, args.json, settings),
-        None if !settings.has_state() => list(args.json, Vec::new(), settings),
+        None if !settings.state.exists() => list(args.json, Vec::new(), settings),
         None => {
             let state = settings.state_dir()?;
             let rows = state.list_runs()?.into_iter().map(|id| row(&state, id));

@@ -5,7 +5,7 @@ use std::io::{ErrorKind, IsTerminal, Read, Write};
 use super::failure::{Exit, Failure};
 use super::settings::Environment;
 use crate::diag::render;
-use crate::report::Look;
+use crate::report::{Look, clean};
 
 /// Columns where no terminal tells.
 const WIDTH: usize = 100;
@@ -78,9 +78,10 @@ impl Terminal {
         if failure.message.is_empty() {
             return;
         }
-        let mut text = format!("{} {}\n", self.err.red("error:"), failure.message);
+        let message = clean(&failure.message);
+        let mut text = format!("{} {message}\n", self.err.red("error:"));
         if let Some(help) = &failure.help {
-            text.push_str(&format!("{} {help}\n", self.err.cyan(" help:")));
+            text.push_str(&format!("{} {}\n", self.err.cyan(" help:"), clean(help)));
         }
         self.tell(&text);
     }

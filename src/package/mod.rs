@@ -140,6 +140,25 @@ pub fn load(path: &str, files: &dyn Files) -> Result<(Program, Vec<Diagnostic>),
     Ok((loader.program, loader.findings))
 }
 
+/// The bytes of a file as the text of a flow.
+///
+/// # Errors
+/// It is too large, or no text.
+pub fn decoded(bytes: Vec<u8>) -> Result<String, String> {
+    if bytes.len() > LARGEST {
+        return Err(format!(
+            "it is larger than {} MiB; what is so large belongs in the inputs",
+            LARGEST >> 20
+        ));
+    }
+    String::from_utf8(bytes).map_err(|e| {
+        format!(
+            "it is not text: the byte at offset {} is not UTF-8",
+            e.utf8_error().valid_up_to()
+        )
+    })
+}
+
 struct Loader<'a> {
     files: &'a dyn Files,
     program: Program,
@@ -152,19 +171,7 @@ impl Loader<'_> {
         if let Some((_, text)) = STDLIB.iter().find(|(name, _)| *name == path) {
             return Ok((*text).to_owned());
         }
-        let bytes = self.files.read(path)?;
-        if bytes.len() > LARGEST {
-            return Err(format!(
-                "it is larger than {} MiB; what is so large belongs in the inputs",
-                LARGEST >> 20
-            ));
-        }
-        String::from_utf8(bytes).map_err(|e| {
-            format!(
-                "it is not text: the byte at offset {} is not UTF-8",
-                e.utf8_error().valid_up_to()
-            )
-        })
+        decoded(self.files.read(path)?)
     }
 
     fn module(&mut self, path: &str, text: String) -> ModuleId {

@@ -25,6 +25,41 @@ fn plan<'a>(more: &[&'a str]) -> Vec<&'a str> {
 }
 
 #[test]
+fn every_command_reads_a_file_by_the_same_rules() {
+    let f = Folder::new(&[]);
+    std::fs::write(f.path("latin1.r5flow"), b"workflow w {\n  // \xfc\n}\n").expect("a file");
+    std::fs::write(f.path("long.r5flow"), vec![b' '; 5 << 20]).expect("a file");
+    for command in ["check", "fmt", "plan", "graph", "doc"] {
+        f.run(&[command, "latin1.r5flow"])
+            .ends(64)
+            .err_has("`latin1.r5flow` cannot be read: it is not text: the byte at offset 18");
+        f.run(&[command, "long.r5flow"])
+            .ends(64)
+            .err_has("`long.r5flow` cannot be read: it is larger than 4 MiB");
+    }
+}
+
+#[test]
+fn a_hostile_name_does_not_steer_the_terminal() {
+    let f = Folder::new(&[]);
+    f.run(&["check", "a\u{1b}[31m.r5flow"])
+        .ends(64)
+        .err_has("`a\u{fffd}[31m.r5flow` cannot be read")
+        .never_has("\u{1b}");
+}
+
+#[test]
+fn a_state_directory_that_is_a_file_is_no_empty_one() {
+    let f = Folder::new(&[("state", "")]);
+    f.run(&["runs", "--state", "nowhere"])
+        .ends(0)
+        .out_has("no runs yet");
+    f.run(&["runs", "--state", "state"])
+        .ends(64)
+        .err_has("there are no runs in `state`");
+}
+
+#[test]
 fn files_that_are_no_flows() {
     let f = Folder::new(&[
         ("empty.r5flow", ""),

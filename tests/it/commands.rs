@@ -11,7 +11,7 @@
 //! `<!-- file NAME -->` above a block puts its text into the folder before the next command, and
 //! `<!-- after COMMAND -->` does something before the block that the page takes for done. Below
 //! `<!-- prints -->` stands what the commands just before have printed, in this order; `…` stands for
-//! anything, an id for any id.
+//! anything, an id for any id. `<!-- prints exactly -->`: and nothing else.
 
 use std::fmt::Write;
 use std::net::TcpListener;
@@ -144,6 +144,15 @@ fn judge_prints(page: &[Block], folder: &Folder) -> Vec<String> {
         let ran = page[..n].iter().rposition(|b| b.way().is_some());
         let said = folder.read(&format!(".out{}", ran.expect("commands above")));
         let said: Vec<String> = said.lines().map(lasting).collect();
+        let lines = block.text.lines().count();
+        if block.noted("prints") == Some("exactly") && said.len() != lines {
+            let (page, at) = (&block.page, block.line);
+            wrong.push(format!(
+                "{page}:{at}: prints {} lines:\n{}",
+                said.len(),
+                said.join("\n")
+            ));
+        }
         let mut rest = said.iter();
         for line in block.text.lines().filter(|l| l.trim() != "…") {
             let line = lasting(line);
