@@ -36,7 +36,7 @@ impl Clock for Hands {
 
 /// A server that is Google, another house and the API at once, and tells what it was asked.
 pub(super) struct House {
-    address: String,
+    pub(super) address: String,
     asked: Receiver<String>,
 }
 
