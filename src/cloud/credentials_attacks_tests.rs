@@ -353,3 +353,18 @@ fn only_an_account_is_impersonated() {
     }
     assert!(is_email(ROBOT));
 }
+
+#[test]
+fn a_server_that_says_a_token_back_is_not_believed_to_keep_it() {
+    let house = House::new(|text| match path(text) {
+        "/subject" => fine(&json!({"value": SUBJECT})),
+        "/sts" => fine(&json!({"access_token": "federated", "expires_in": 3600})),
+        _ => fine(&json!({"you said": text}))
+            .replace("connection", "x-said: federated\r\nconnection"),
+    });
+    let desk = Desk::new(&external(&house, url_source(&house)));
+    let answer = desk.send(&house).expect("an answer");
+    let body = String::from_utf8_lossy(&answer.body);
+    assert!(body.contains("authorization: Bearer [hidden]"), "{body}");
+    assert_eq!(answer.header("x-said"), Some("[hidden]"));
+}

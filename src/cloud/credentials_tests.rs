@@ -369,9 +369,7 @@ fn a_key_signs_what_it_claims() {
     assert!(house.asked().contains("Bearer signed\r\n"));
 
     let desk = Desk::new(&key("http://127.0.0.1:9/token"));
-    let found = read(&desk.file(), &desk.settings.send_credentials_to, false)
-        .ok()
-        .expect("good");
+    let found = read(&desk.file(), &desk.settings.send_credentials_to, false).expect("good");
     let clients = clients::Clients::new(&Authorities::default()).expect("clients");
     let teller = exchange::Teller::new(
         clients,

@@ -99,7 +99,7 @@ impl HttpWire {
             true => Some(self.access(deadline).await?),
             false => None,
         };
-        let prepared = self.prepare(request, &destination, access)?;
+        let prepared = self.prepare(request, &destination, access.as_ref())?;
         let client = self.clients.for_url(&destination.url);
         let fetched = self.fetch(client, prepared, request);
         let mut fetched = std::pin::pin!(timeout_at(deadline, fetched));
@@ -119,7 +119,10 @@ impl HttpWire {
         if answer.status == 401 && destination.credentials {
             self.tokens.forget().await;
         }
-        Ok(answer)
+        Ok(match access {
+            Some(access) => without(answer, &access.token),
+            None => answer,
+        })
     }
 
     fn destination(&self, request: &Request) -> Result<Destination, NoAnswer> {
@@ -181,7 +184,7 @@ impl HttpWire {
         &self,
         request: &Request,
         destination: &Destination,
-        access: Option<Access>,
+        access: Option<&Access>,
     ) -> Result<reqwest::Request, NoAnswer> {
         let mut url = destination.url.clone();
         if !request.query.is_empty() {
@@ -193,12 +196,12 @@ impl HttpWire {
         if let Some(service) = &destination.service {
             headers.insert(SERVICE_HEADER, header_value("x-r5flow-service", service)?);
         }
-        if let Some(access) = &access {
+        if let Some(access) = access {
             let mut value = header_value("authorization", &format!("Bearer {}", access.token))?;
             value.set_sensitive(true);
             headers.insert(http::header::AUTHORIZATION, value);
         }
-        let told = access.as_ref().and_then(|a| a.quota_project.as_ref());
+        let told = access.and_then(|a| a.quota_project.as_ref());
         let payer = self.settings.quota_project.as_ref().or(told);
         if let Some(project) = payer.filter(|_| destination.google) {
             headers.insert(QUOTA_HEADER, header_value("x-goog-user-project", project)?);
@@ -319,6 +322,26 @@ fn method(verb: Verb) -> Method {
         Verb::Patch => Method::PATCH,
         Verb::Delete => Method::DELETE,
     }
+}
+
+/// The answer of a server that says back what it was told, and which a journal may keep.
+fn without(mut answer: Answer, token: &str) -> Answer {
+    const HIDDEN: &str = "[hidden]";
+    let needle = token.as_bytes();
+    if answer
+        .body
+        .windows(needle.len().max(1))
+        .any(|w| w == needle)
+    {
+        let text = String::from_utf8_lossy(&answer.body);
+        answer.body = text.replace(token, HIDDEN).into_bytes();
+    }
+    for (_, value) in &mut answer.headers {
+        if value.contains(token) {
+            *value = value.replace(token, HIDDEN);
+        }
+    }
+    answer
 }
 
 /// Names the server; the rest of the URL may hold a secret.
