@@ -37,6 +37,8 @@ workflow clean {
       when p.min > port
   }
 
+  checkpoint ready
+
   step told = http POST "https://example.com/${note}" {
     headers: { authorization: "Bearer ${token}" }
   }
@@ -81,6 +83,7 @@ fn a_module_tells_what_it_takes_gives_and_calls() {
         "- `token`: secret `string`\n",
         "- `count`: `int`. How many.\n",
         "- `gone`: call `compute.instances.delete`, for each of `plan`, if `p.min > port`\n",
+        "- `ready`: checkpoint\n",
         "- `told`: http `POST \"https://example.com/${note}\"`\n",
         "- `halved`: hook [`half`](#half)\n",
         "- `image`: ensure `compute.images` (`get`, `insert`, `patch`); taken back with `delete`\n",

@@ -269,8 +269,9 @@ impl Draft {
     }
 
     fn step(&mut self, step: &Step) {
-        self.text(&format!("- {}: {} ", code(&step.name), step.does));
+        self.text(&format!("- {}: {}", code(&step.name), step.does));
         if !step.what.is_empty() {
+            self.text(" ");
             match &step.runs {
                 Some(to) => self.link(code(&step.what), to),
                 None => self.text(&code(&step.what)),
