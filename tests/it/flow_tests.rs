@@ -20,11 +20,10 @@ const FRONT: &str = "workflow front {
 
 fn tests(blocks: &str) -> Folder {
     let file = format!("use ./front {{ front }}\n\n{blocks}");
-    Folder::new(&[
-        ("front.r5flow", FRONT),
-        ("more/none.r5flow", FRONT),
-        ("tests.r5flow", &file),
-    ])
+    let folder = Folder::new(&[("front.r5flow", FRONT), ("tests.r5flow", &file)]);
+    std::fs::create_dir(folder.path("more")).expect("a folder");
+    folder.write("more/none.r5flow", FRONT);
+    folder
 }
 
 #[test]
