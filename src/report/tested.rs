@@ -6,6 +6,7 @@ use super::style::{count, span};
 use crate::diag::Diagnostic;
 use crate::diag::render::{self, Style};
 use crate::source::{SourceMap, Span};
+use crate::store::{Key, Vault};
 use crate::world::Millis;
 
 /// What came of one test.
@@ -18,11 +19,22 @@ pub struct Tested {
     pub failures: Vec<Diagnostic>,
     /// Virtual time from its beginning to its end.
     pub elapsed: Millis,
+    /// Names and values: none of them is printed, although the test itself may hold them.
+    pub secrets: Vec<(String, String)>,
 }
 
 impl Tested {
     pub fn passed(&self) -> bool {
         self.failures.is_empty()
+    }
+
+    fn vault(&self) -> Vault {
+        let key = || Key::new([7; 32]);
+        Vault::new(key(), self.secrets.clone()).unwrap_or_else(|_| Vault::empty(key()))
+    }
+
+    fn shown(&self, sources: &SourceMap, failures: &[Diagnostic], style: Style) -> String {
+        self.vault().mask(&render::text(sources, failures, style))
     }
 }
 
@@ -61,7 +73,7 @@ pub fn text(files: &[TestedFile<'_>], style: Style) -> String {
                 test.title,
                 span(test.elapsed)
             ));
-            out.push_str(&render::text(file.sources, &test.failures, style));
+            out.push_str(&test.shown(file.sources, &test.failures, style));
         }
     }
     let (all, failed) = tally(files);
@@ -82,7 +94,7 @@ pub fn lines(files: &[TestedFile<'_>]) -> Vec<Json> {
             let findings: Vec<Json> = test
                 .failures
                 .iter()
-                .map(|f| render::json(file.sources, f))
+                .map(|f| test.vault().mask_json(&render::json(file.sources, f)))
                 .collect();
             out.push(json!({
                 "file": file.name,
@@ -147,12 +159,8 @@ fn test_case(file: &TestedFile<'_>, test: &Tested) -> String {
                 "      <failure type=\"{}\" message=\"{}\">{}</failure>\n",
                 failure.code,
                 escaped(&failure.message),
-                escaped(&render::text(
-                    file.sources,
-                    std::slice::from_ref(failure),
-                    plain
-                ))
-                .replace("&#10;", "\n")
+                escaped(&test.shown(file.sources, std::slice::from_ref(failure), plain))
+                    .replace("&#10;", "\n")
             )
         })
         .collect();

@@ -114,6 +114,34 @@ fn broken_statements_keep_their_names_and_their_siblings() {
 }
 
 #[test]
+fn a_mistake_in_a_test_costs_its_line() {
+    let text = "test \"one\" {
+  run rest { length: 5m as r
+  expekt r.status == \"done\"
+  step x = wait 5m
+  expect r.status == \"done\"
+}
+
+test \"two\" {
+  expect 1 == 1
+}
+";
+    let found: Vec<usize> = at(text).iter().map(|(line, _)| *line).collect();
+    assert_eq!(found, [2, 3, 4]);
+    let said = parsed(text).diagnostics;
+    assert_eq!(said[1].help.as_deref(), Some("did you mean `expect`?"));
+    let items = parsed(text).file.items;
+    let [ast::Item::Test(one), ast::Item::Test(two)] = &items[..] else {
+        panic!("{items:#?}");
+    };
+    assert_eq!((one.stmts.len(), two.stmts.len()), (4, 1));
+    let ast::TestStmt::Broken(run) = &one.stmts[0] else {
+        panic!("{one:#?}");
+    };
+    assert_eq!(run.name.as_ref().map(|n| &*n.text), Some("r"));
+}
+
+#[test]
 fn hints_name_what_was_meant() {
     let body = |line: &str| format!("workflow w {{\n  {line}\n}}\n");
     for (line, hint) in [

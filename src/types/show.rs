@@ -12,6 +12,9 @@ const SHOWN_CHOICES: usize = 5;
 /// that a short declaration can have a very long text.
 const SHOWN_DEPTH: u32 = 3;
 
+/// Of an object with more fields than this, only so many names are shown.
+const MANY: usize = 7;
+
 impl fmt::Display for Type {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.show(f, SHOWN_DEPTH)
@@ -49,6 +52,10 @@ impl Type {
             Type::Map(t) => around(f, "map<", t, ">", depth),
             Type::Record(record) if record.fields.is_empty() => f.write_str("{}"),
             Type::Record(_) if depth == 0 => f.write_str("{ … }"),
+            Type::Record(record) if record.fields.len() > MANY => {
+                let names: Vec<&str> = record.fields.keys().take(MANY).map(|n| &**n).collect();
+                write!(f, "{{ {}, … }}", names.join(", "))
+            }
             Type::Record(record) => {
                 f.write_str("{ ")?;
                 for (n, (name, part)) in record.fields.iter().enumerate() {

@@ -81,6 +81,7 @@ pub fn run_test<'p>(checked: &Checked<'p>, test: &'p Test, catalog: &Catalog) ->
             .as_ref()
             .map_or(Millis(0), |l| l.now.since(START)),
         failures: failures.into_iter().map(|f| bench.masked(f)).collect(),
+        secrets: bench.secrets,
     }
 }
 

@@ -109,7 +109,9 @@ pub fn anchor(line: Line, before: Option<&[u8]>, mask: &[u8]) -> Option<Anchor> 
 pub fn test_anchor(line: Line, before: Option<&[u8]>, mask: &[u8]) -> Option<Anchor> {
     let (first, rest) = word(line.text(mask));
     let field = rest.first().is_none_or(|b| b":,=.".contains(b));
-    match TESTS.contains(&first) && !field && !before.is_some_and(asks_for_more) {
+    let item = ITEMS.contains(&first) && first != "let";
+    let meant = !item && nearest(first, TESTS.iter().copied()).is_some();
+    match meant && !field && !before.is_some_and(asks_for_more) {
         true => Some(Anchor::Plain { item: false }),
         false => anchor(line, before, mask),
     }

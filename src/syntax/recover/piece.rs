@@ -193,6 +193,13 @@ impl<'s> Recovery<'s> {
     fn broken_name(&self, start: usize, end: usize) -> Option<Name> {
         let mask = &self.mask[start..end];
         let words = words_of(mask.split(|b| *b == b'\n').next().unwrap_or(mask), start);
+        if words.first()?.0 == "run" {
+            let (text, at) = run_name(mask, start)?;
+            return Some(Name {
+                text: text.into(),
+                span: Span::new(self.source.id, at, at + text.len()),
+            });
+        }
         let skip = if words.first().is_some_and(|w| w.0 == "secret") {
             2
         } else {
@@ -208,6 +215,13 @@ impl<'s> Recovery<'s> {
             span: Span::new(self.source.id, at, at + text.len()),
         })
     }
+}
+
+/// `r` of `run … as r`.
+fn run_name(mask: &[u8], start: usize) -> Option<(&str, usize)> {
+    let at = mask.windows(4).rposition(|w| w == b" as ")? + 4;
+    let (word, _) = lines::word(&mask[at..]);
+    (!word.is_empty()).then_some((word, start + at))
 }
 
 fn words_of(mask: &[u8], start: usize) -> Vec<(&str, usize)> {
