@@ -528,12 +528,12 @@ fn table(sections: &[(PathBuf, Section)], rows: &BTreeMap<&str, Vec<String>>) ->
     for (_, s) in sections {
         let _ = writeln!(
             table,
-            "| {} | {} | `{}` | `test {}` | {} |",
+            "| {} | {} | `{}` | [{test}](../../workflows/red5/tests/{test}.r5flow) | {} |",
             s.section,
             s.commands.len(),
             s.flow,
-            s.test,
-            rows.get(s.section.as_str()).map_or(0, Vec::len)
+            rows.get(s.section.as_str()).map_or(0, Vec::len),
+            test = s.test,
         );
     }
     table

@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 
 use serde_json::Value as Json;
 
-use crate::harness::Folder;
+use crate::harness::{Folder, Words};
 
 /// Images of the build 4-2-0 boot, and never answer their health check.
 const BROKEN: &str = "[[images]]\nimage = \"sm-4-2-0\"\nhealthy = false\n";
