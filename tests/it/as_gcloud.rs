@@ -26,6 +26,7 @@ struct Section {
     flow: String,
     /// Further words for the flow's run.
     more: Vec<String>,
+    /// The flow of `workflows/red5/tests` that tests the flow.
     test: String,
     commands: Vec<Command>,
 }
