@@ -98,19 +98,10 @@ impl Teller {
                 let text = self.metadata_text(&url).await?;
                 self.read_token(&json_of("the metadata server", &url, &text)?)
             }
-            Source::Gcloud => {
-                let gcloud = if cfg!(windows) {
-                    "gcloud.cmd"
-                } else {
-                    "gcloud"
-                };
-                let words = [gcloud, "auth", "print-access-token", "--quiet"].map(str::to_owned);
-                let out = run(&words, &[], PATIENCE).await?;
-                Ok(Token {
-                    text: fit(out.trim())?,
-                    expires: self.clock.now().plus(GCLOUD_LASTS),
-                })
-            }
+            Source::Gcloud => Ok(Token {
+                text: fit(&super::gcloud::token(PATIENCE).await?)?,
+                expires: self.clock.now().plus(GCLOUD_LASTS),
+            }),
         }
     }
 

@@ -12,6 +12,7 @@ mod credentials_attacks_tests;
 mod credentials_tests;
 mod endpoints;
 mod exchange;
+mod gcloud;
 mod http_wire;
 pub mod principal;
 #[cfg(test)]

@@ -230,6 +230,76 @@ fn a_pipeline_behind_a_proxy_acts_as_a_service_account() {
         .ends(0);
 }
 
+/// gcloud's login comes last, only when it is needed, and what gcloud prints is told to Google alone.
+#[cfg(unix)]
+#[test]
+fn the_login_of_gcloud_is_the_last_that_is_looked_for() {
+    use std::os::unix::fs::PermissionsExt;
+    const PRINTED: &str = "Printed-Canary-91fe";
+    let f = folder();
+    let (proxy, asked) = proxy();
+    let bin = f.path("bin");
+    std::fs::create_dir(&bin).expect("a folder");
+    let gcloud = |script: &str| {
+        let text = format!("#!/bin/sh\necho \"$@\" >> asked\n{script}\n");
+        f.write("bin/gcloud", &text);
+        std::fs::set_permissions(bin.join("gcloud"), std::fs::Permissions::from_mode(0o700))
+            .expect("set");
+    };
+    let path = bin.to_string_lossy();
+    let env = [
+        ("PATH", &*path),
+        ("HTTPS_PROXY", &*proxy),
+        ("R5FLOW_CA", "ca.pem"),
+        ("GCE_METADATA_HOST", "127.0.0.1:1"),
+    ];
+    let run = ["run", "w.r5flow", "-y"];
+
+    f.run_with(&run, &env, "")
+        .ends(4)
+        .err_has("no gcloud (")
+        .err_has("failed to run `gcloud`: No such file")
+        .err_has("log in with `gcloud auth application-default login`");
+
+    gcloud(&format!("echo {PRINTED}; echo {PRINTED} >&2; exit 1"));
+    f.run_with(&run, &env, "")
+        .ends(4)
+        .err_has(
+            "`gcloud auth print-access-token` brought no token: running `gcloud` command failed",
+        )
+        .never_has(PRINTED);
+    gcloud(&format!("echo {PRINTED} {PRINTED}"));
+    f.run_with(&run, &env, "")
+        .ends(4)
+        .err_has("holds characters that no header can carry")
+        .never_has(PRINTED);
+    assert!(all(&asked).is_empty());
+
+    gcloud(&format!("echo {PRINTED}"));
+    std::fs::remove_file(f.path("asked")).expect("it was there");
+    let federation = [("GOOGLE_APPLICATION_CREDENTIALS", "federation.json")];
+    f.run_with(&run, &[&env[..], &federation].concat(), "")
+        .ends(0);
+    f.run_with(&["check", "w.r5flow"], &env, "").ends(0);
+    assert!(!f.path("asked").exists());
+    all(&asked);
+
+    f.run_with(&run, &env, "").ends(0).never_has(PRINTED);
+    assert_kept_without(&f.path(".r5flow"), &[PRINTED]);
+    let calls = all(&asked);
+    let token = format!("authorization: bearer {}\r\n", PRINTED.to_lowercase());
+    assert!(
+        !calls.is_empty() && calls.iter().all(|c| c.contains(&token)),
+        "{calls:#?}"
+    );
+    let words = f.read("asked");
+    assert_eq!(
+        words.matches("auth print-access-token").count(),
+        1,
+        "{words}"
+    );
+}
+
 /// What stands in the command wins over the environment, and the environment over the file.
 #[test]
 fn the_payer_is_the_one_that_was_named_last() {

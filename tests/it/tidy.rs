@@ -98,6 +98,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("reqwest", &["src/cloud/"]),
     ("rustls", &["src/cloud/"]),
     ("base64", &["src/cloud/"]),
+    ("gcp_auth", &["src/cloud/gcloud.rs"]),
     ("rusqlite", &["src/store/"]),
     ("clap", &["src/cli/"]),
     ("clap_complete", &["src/cli/"]),
