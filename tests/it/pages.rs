@@ -40,7 +40,8 @@ fn found(text: &str) -> Vec<(Code, Severity, String)> {
 
 #[test]
 fn every_page_of_the_checker_shows_what_it_says() {
-    let of_checker = |code: &Code| (200..800).contains(&code.0) || (code.0 > 900 && code.0 != 1001);
+    // What libraries raise needs one, and what a test that fails raises needs a run.
+    let of_checker = |code: &Code| matches!(code.0, 200..800 | 901..1100) && code.0 != 1001;
     for (code, page) in CODES.iter().filter(|(c, _)| of_checker(c)) {
         let examples = blocks(page);
         assert!(
