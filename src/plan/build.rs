@@ -259,18 +259,7 @@ impl<'p> Builder<'_, 'p> {
             gate: around.head,
             end: around.end,
         });
-        self.graph.scopes.push(Scope {
-            frame: id,
-            block: BlockId::ROOT,
-            parent: None,
-            binding: None,
-            keys: Vec::new(),
-            head: None,
-            end: None,
-            nodes: Default::default(),
-            frames: Default::default(),
-            blocks: Default::default(),
-        });
+        self.graph.scopes.push(Scope::root(id));
         self.block(root)?;
         Ok(id)
     }

@@ -95,6 +95,24 @@ pub struct Scope<'p> {
     pub(super) blocks: HashMap<BlockId, Inner>,
 }
 
+impl Scope<'_> {
+    /// The outermost block of a frame.
+    pub(super) fn root(frame: FrameId) -> Self {
+        Scope {
+            frame,
+            block: BlockId::ROOT,
+            parent: None,
+            binding: None,
+            keys: Vec::new(),
+            head: None,
+            end: None,
+            nodes: HashMap::default(),
+            frames: HashMap::default(),
+            blocks: HashMap::default(),
+        }
+    }
+}
+
 /// A `run` step: not yet decided, skipped, or a frame.
 #[derive(Clone, Copy, Debug)]
 pub enum Opened {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::graph::{Edge, Frame, FrameId, Given, Graph, NodeId, Scope, ScopeId, Work};
-use crate::check::names::{BlockId, FlowId, Names};
+use crate::check::names::{FlowId, Names};
 
 /// Something that is to be undone, and when it was done.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,18 +66,7 @@ impl<'p> Graph<'p> {
             gate: None,
             end: None,
         });
-        graph.scopes.push(Scope {
-            frame: FrameId(0),
-            block: BlockId::ROOT,
-            parent: None,
-            binding: None,
-            keys: Vec::new(),
-            head: None,
-            end: None,
-            nodes: Default::default(),
-            frames: Default::default(),
-            blocks: Default::default(),
-        });
+        graph.scopes.push(Scope::root(FrameId(0)));
         graph
     }
 }

@@ -29,25 +29,7 @@ pub enum FaultKind {
 
 impl FaultKind {
     pub fn all() -> Vec<FaultKind> {
-        use ErrorClass::*;
-        let refused = [
-            Transient,
-            RateLimit,
-            Quota,
-            StockOut,
-            Conflict,
-            InUse,
-            OperationInProgress,
-            AlreadyExists,
-            NotFound,
-            Permission,
-            ApiDisabled,
-            Credentials,
-            Invalid,
-            Redirect,
-            Unreadable,
-        ];
-        let mut all: Vec<FaultKind> = refused.into_iter().map(FaultKind::Refused).collect();
+        let mut all: Vec<FaultKind> = ErrorClass::ALL.map(FaultKind::Refused).into();
         all.extend([
             FaultKind::AnswerLost,
             FaultKind::PageAfterwards,
