@@ -1,24 +1,63 @@
 //! Everything that Google would draw at random: ids, names of operations, fingerprints, addresses.
-//! One seed and one counter make all of it, so the same calls give the same bytes.
+//!
+//! What is drawn follows from the seed, from what draws it (a call, or something that happens on the
+//! clock) and from how often that came. So the same calls give the same bytes; and a call that does not
+//! arrive changes nothing of what others draw, as in a real cloud, where somebody may already have read
+//! it.
+
+use std::collections::HashMap;
 
 use crate::world::Timestamp;
+
+/// How many sources are told apart; then all begin anew, and draw otherwise than before.
+const SOURCES: usize = 100_000;
 
 #[derive(Clone, Debug)]
 pub struct Mint {
     seed: u64,
+    source: [u8; 32],
     count: u64,
+    /// How often each source came in this age.
+    came: HashMap<[u8; 32], u64>,
+    age: u64,
 }
 
 impl Mint {
     pub fn new(seed: u64) -> Self {
-        Mint { seed, count: 0 }
+        Mint {
+            seed,
+            source: [0; 32],
+            count: 0,
+            came: HashMap::new(),
+            age: 0,
+        }
+    }
+
+    /// What draws from now on.
+    pub fn begin(&mut self, source: &str) {
+        if self.came.len() >= SOURCES {
+            self.came.clear();
+            self.age += 1;
+        }
+        let mut hasher = blake3::Hasher::new();
+        hasher
+            .update(&self.age.to_be_bytes())
+            .update(source.as_bytes());
+        let came = self.came.entry(*hasher.finalize().as_bytes()).or_insert(0);
+        *came += 1;
+        hasher.update(&came.to_be_bytes());
+        self.source = *hasher.finalize().as_bytes();
+        self.count = 0;
     }
 
     fn draw(&mut self) -> [u8; 32] {
         self.count += 1;
-        let mut input = self.seed.to_be_bytes().to_vec();
-        input.extend_from_slice(&self.count.to_be_bytes());
-        *blake3::hash(&input).as_bytes()
+        let mut hasher = blake3::Hasher::new();
+        hasher
+            .update(&self.seed.to_be_bytes())
+            .update(&self.source)
+            .update(&self.count.to_be_bytes());
+        *hasher.finalize().as_bytes()
     }
 
     pub fn number(&mut self) -> u64 {
@@ -149,5 +188,22 @@ mod tests {
         assert_eq!(a.id(), b.id());
         assert_eq!(a.uuid(), b.uuid());
         assert_ne!(a.id(), Mint::new(8).id());
+    }
+
+    #[test]
+    fn what_draws_does_not_depend_on_who_drew_before() {
+        let drawn = |sources: &[&str]| {
+            let mut mint = Mint::new(7);
+            let mut all = Vec::new();
+            for source in sources {
+                mint.begin(source);
+                all.push((mint.public_address(), mint.id()));
+            }
+            all
+        };
+        assert_eq!(drawn(&["a", "b"])[1], drawn(&["b"])[0]);
+        let again = drawn(&["a", "b", "a"]);
+        assert_ne!(again[0], again[2]);
+        assert_ne!(again[0], again[1]);
     }
 }

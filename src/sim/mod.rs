@@ -47,7 +47,7 @@ pub use serve::{SERVER, Speed, serve};
 pub use sim_wire::{SimWire, call_of};
 pub use world::Mutation;
 
-use crate::catalog::{Catalog, RequestId};
+use crate::catalog::{Catalog, Method, RequestId};
 use crate::wire::{Answer, Verb};
 use crate::world::{Millis, Timestamp};
 use ask::Ask;
@@ -148,6 +148,9 @@ impl Sim {
         let reads = method
             .as_ref()
             .is_none_or(|m| m.reads || m.verb == Verb::Get);
+        if let (Some(method), false) = (&method, reads) {
+            self.world.mint.begin(&drawer(method, call));
+        }
         let id = method.as_ref().map(|m| m.id.to_string());
         let trouble = self.trouble(call, id.as_deref());
         let latency = self.world.scenario.latency_of(id.as_deref(), reads);
@@ -237,6 +240,7 @@ impl Sim {
     /// certificate's domain points at its load balancer from now on.
     pub fn approved(&mut self, now: Timestamp) {
         self.world.advance(now);
+        self.world.mint.begin("approved");
         self.world.approved.get_or_insert(self.world.now);
         model::certificates::review(&mut self.world);
     }
@@ -538,25 +542,28 @@ pub fn target_of(call: &Call) -> String {
     }
 }
 
+/// What of a call its draws follow from: what it asks and of what, but not by whom. A body may carry
+/// the mark of a run.
+fn drawer(method: &Method, call: &Call) -> String {
+    format!("{} {} {}", method.id, target_of(call), query(method, call))
+}
+
 fn content(ask: &Ask, call: &Call) -> String {
-    let query: Vec<String> = call
-        .query
-        .iter()
-        .filter(|(k, _)| {
-            ask.method
-                .request_id
-                .as_ref()
-                .is_none_or(|r| **r.param() != **k)
-        })
-        .map(|(k, v)| format!("{k}={v}"))
-        .collect();
     format!(
         "{} {} {} {}",
         ask.method.id,
         call.path,
-        query.join("&"),
+        query(&ask.method, call),
         json!(ask.body)
     )
+}
+
+/// The query of a call, without its request id.
+fn query(method: &Method, call: &Call) -> String {
+    let id = method.request_id.as_ref().map(|r| &**r.param());
+    let others = call.query.iter().filter(|(k, _)| Some(&**k) != id);
+    let pairs: Vec<String> = others.map(|(k, v)| format!("{k}={v}")).collect();
+    pairs.join("&")
 }
 
 /// The body as the call wants it: the fields that it selects, links in its version.

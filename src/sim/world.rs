@@ -188,6 +188,10 @@ impl World {
     }
 
     fn happen(&mut self, due: Due) {
+        // What the scenario puts there is the same whenever that is.
+        if !self.planting {
+            self.mint.begin(&format!("{due:?}"));
+        }
         match due {
             Due::OperationEnds(key) => self.end_operation(&key),
             other => model::happen(self, other),
