@@ -8,7 +8,7 @@ use super::super::engine::Engine;
 use super::super::step;
 use super::super::step::clauses;
 use super::super::step::cx::Cx;
-use super::super::step::judge::{Then, then};
+use super::super::step::judge::{Then, then, writes_a_state};
 use super::super::task::Port;
 use super::compare::{Unlike, unlike};
 use super::line::{Reviewed, both_ways, gone, remade, with};
@@ -116,7 +116,8 @@ struct Reviewing<'n, 'e> {
     /// Nodes whose value this review, or the run after it, brings anew.
     touched: BTreeSet<NodeId>,
     lines: Vec<Reviewed>,
-    /// New mutating steps without a record, by their kind: each may be a done one under a new name.
+    /// New steps without a record whose requests must not be made twice, by their kind: each may be a
+    /// done one under a new name.
     passed: BTreeMap<String, Vec<usize>>,
 }
 
@@ -221,7 +222,7 @@ impl<'n> Reviewing<'n, '_> {
             cx.set_value(&value);
         }
         self.touched.insert(cx.node);
-        if step.is_some_and(changes_by_call) {
+        if step.is_some_and(|s| changes_by_call(s) && !writes_a_state(&self.catalog, s)) {
             let known = self.passed.entry(meaning.kind).or_default();
             known.push(self.lines.len());
         }
