@@ -14,6 +14,7 @@ use super::compare::{Unlike, unlike};
 use super::line::{Reviewed, both_ways, gone, remade, with};
 use super::matching::Matching;
 use super::observed::{Observed, observe};
+use super::over::Anew;
 use super::recorded::{
     self, Recorded, behind_checkpoint, is_over, is_skipped, meaning_of, removed_later, took_effect,
 };
@@ -87,6 +88,7 @@ pub async fn review(
         asked,
         edited,
         touched: BTreeSet::new(),
+        anew: Anew::default(),
         lines: Vec::new(),
         passed: BTreeMap::new(),
     };
@@ -115,6 +117,7 @@ struct Reviewing<'n, 'e> {
     edited: bool,
     /// Nodes whose value this review, or the run after it, brings anew.
     touched: BTreeSet<NodeId>,
+    anew: Anew,
     lines: Vec<Reviewed>,
     /// New steps without a record whose requests must not be made twice, by their kind: each may be a
     /// done one under a new name.
@@ -222,6 +225,9 @@ impl<'n> Reviewing<'n, '_> {
             cx.set_value(&value);
         }
         self.touched.insert(cx.node);
+        if let Some(step) = step {
+            self.anew.note(&self.catalog, cx, step, &meaning);
+        }
         if step.is_some_and(|s| changes_by_call(s) && !writes_a_state(&self.catalog, s)) {
             let known = self.passed.entry(meaning.kind).or_default();
             known.push(self.lines.len());
@@ -268,7 +274,10 @@ impl<'n> Reviewing<'n, '_> {
             },
             None if found.is_same() => {
                 line.why = "nothing of it changed".into();
-                if stands_on_touched && judged.step.is_some() {
+                if let Some(first) = self.under(&judged) {
+                    let why = format!("it writes over what `{first}` writes anew");
+                    line.again(Again::Asked, EditVerdict::Redo, why, &judged.record.meaning);
+                } else if stands_on_touched && judged.step.is_some() {
                     line.why = "nothing of it changed, as far as can be told before".into();
                     line.compare_again(&judged.record.meaning);
                 }
@@ -280,7 +289,20 @@ impl<'n> Reviewing<'n, '_> {
         if line.verdict != EditVerdict::Keep || pending || stands_on_touched {
             self.touched.insert(judged.cx.node);
         }
+        if let (EditVerdict::New | EditVerdict::Update | EditVerdict::Redo, Some(step)) =
+            (line.verdict, judged.step)
+        {
+            let meaning = &judged.meaning;
+            self.anew.note(&self.catalog, judged.cx, step, meaning);
+        }
         self.lines.push(line);
+    }
+
+    /// The step that writes anew what this one has written over.
+    fn under(&self, judged: &Judged<'_, '_>) -> Option<Address> {
+        let (cx, meaning) = (judged.cx, &judged.meaning);
+        let first = self.anew.under(&self.catalog, cx, judged.step?, meaning)?;
+        Some(Arc::clone(first))
     }
 
     /// Whether a value that the node uses is brought anew.
