@@ -367,8 +367,15 @@ pub fn parsed(text: &str) -> Result<Program, String> {
     }
 }
 
-fn ground() -> Sim {
-    process::cloud()
+/// Before the first process.
+fn nothing_left() -> Left {
+    Left {
+        entries: Vec::new(),
+        sim: process::cloud(),
+        now: process::START,
+        sent: Vec::new(),
+        end: None,
+    }
 }
 
 /// What went wrong with one edit.
@@ -379,14 +386,7 @@ fn tried(file: &File, edit: &Edit) -> Result<(), String> {
         return Err(format!("the flow has errors: {errors:?}"));
     }
     let old = Told::new(&old_program, &old_checked, &file.inputs, &file.secrets);
-    let fresh = Left {
-        entries: Vec::new(),
-        sim: ground(),
-        now: process::START,
-        sent: Vec::new(),
-        end: None,
-    };
-    let mut left = old.run(fresh, vec![old.started()], &edit.stop);
+    let mut left = old.run(nothing_left(), vec![old.started()], &edit.stop);
     if (edit.stop == "end") != left.end.is_some() {
         return Err(format!("it did not stop at {}: {:#?}", edit.stop, left.end));
     }
@@ -486,6 +486,7 @@ fn go_on(new: &Told<'_, '_>, edit: &Edit, left: Left, lines: Vec<Reviewed>) -> R
     if status != "done" {
         return Ok(());
     }
+    as_a_new_run(new, edit, &ran)?;
     // The journal alone leads to the same: nothing is left to do.
     let outputs = end.outputs.clone();
     let again = new.run(ran, vec![resumed()], "");
@@ -497,6 +498,42 @@ fn go_on(new: &Told<'_, '_>, edit: &Edit, left: Left, lines: Vec<Reviewed>) -> R
         ));
     }
     Ok(())
+}
+
+/// What a new run of the edited flow makes is there as that one makes it, unless a wish or somebody else
+/// says otherwise.
+fn as_a_new_run(new: &Told<'_, '_>, edit: &Edit, ran: &Left) -> Result<(), String> {
+    if !edit.keep.is_empty() || !edit.meanwhile.is_empty() {
+        return Ok(());
+    }
+    let fresh = new.run(nothing_left(), vec![new.started()], "");
+    if !process::is_done(fresh.end.as_ref()) {
+        return Err(format!("a new run ends {:?}", fresh.end));
+    }
+    // What the cloud is still about has come to its end.
+    let later = |left: &Left| {
+        let mut sim = left.sim.clone();
+        sim.advance(left.now.plus(Millis::mins(10)));
+        process::contents(&sim)
+    };
+    let found = later(ran);
+    for (key, wanted) in later(&fresh) {
+        if !found.get(&key).is_some_and(|found| holds(found, &wanted)) {
+            let found = found.get(&key);
+            return Err(format!("{key} is {found:?}, and a new run makes {wanted}"));
+        }
+    }
+    Ok(())
+}
+
+/// Whether every field has the wanted value; what is no longer written may be there still.
+fn holds(found: &Json, wanted: &Json) -> bool {
+    match (found, wanted) {
+        (Json::Object(found), Json::Object(wanted)) => wanted
+            .iter()
+            .all(|(name, wanted)| found.get(name).is_some_and(|f| holds(f, wanted))),
+        _ => found == wanted,
+    }
 }
 
 /// Whoever dies behind the edit, right away or with a call open, is resumed on the same ground: the
