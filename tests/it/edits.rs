@@ -33,6 +33,7 @@ use r5flow::world::{Millis, Timestamp};
 use serde::Deserialize;
 use serde_json::Value as Json;
 
+use crate::edits_undone;
 use crate::process::{self, examined, finish};
 use crate::stopped::Stopping;
 
@@ -122,7 +123,7 @@ impl Left {
 /// One flow with its inputs, as one process knows it.
 pub struct Told<'a, 'p> {
     program: &'p Program,
-    checked: &'a Checked<'p>,
+    pub checked: &'a Checked<'p>,
     inputs: BTreeMap<Arc<str>, Value>,
     secrets: &'a BTreeMap<String, String>,
 }
@@ -153,7 +154,7 @@ impl<'a, 'p> Told<'a, 'p> {
         }
     }
 
-    fn vault(&self) -> Rc<Vault> {
+    pub fn vault(&self) -> Rc<Vault> {
         let secrets = self.secrets.iter().map(|(k, v)| (k.clone(), v.clone()));
         Rc::new(Vault::new(Key::new([7; 32]), secrets.collect()).expect("usable secrets"))
     }
@@ -487,6 +488,8 @@ fn go_on(new: &Told<'_, '_>, edit: &Edit, left: Left, lines: Vec<Reviewed>) -> R
         return Ok(());
     }
     as_a_new_run(new, edit, &ran)?;
+    let meddled = !edit.meanwhile.is_empty();
+    edits_undone::taken_back(new, &ran, meddled).map_err(|what| format!("rolled back, {what}"))?;
     // The journal alone leads to the same: nothing is left to do.
     let outputs = end.outputs.clone();
     let again = new.run(ran, vec![resumed()], "");
@@ -559,6 +562,9 @@ fn dies_behind_the_edit(
             if dead.end.is_some() {
                 continue;
             }
+            let meddled = !edit.meanwhile.is_empty();
+            edits_undone::taken_back(new, &dead, meddled)
+                .map_err(|what| format!("dead at {stop} and rolled back, {what}"))?;
             let ran = new.run(dead, vec![resumed()], "");
             let status = ran.end.as_ref().map(|e| (e.status.as_str(), &e.failures));
             if status.is_none_or(|(status, _)| status != "done") {

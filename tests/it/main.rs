@@ -16,6 +16,7 @@ mod docs;
 mod drift;
 mod durability;
 mod edits;
+mod edits_undone;
 mod elsewhere;
 mod exchange;
 mod failures;

@@ -80,7 +80,7 @@ pub async fn review(
     let mut reviewing = Reviewing {
         walk: Walk::new(new, past.clone(), catalog.clone(), now),
         engine: new_engine,
-        matching: Matching::new(&past, &records, &wishes.moved),
+        matching: Matching::new(&past, &records, &wishes),
         records,
         past,
         catalog,
@@ -526,14 +526,16 @@ impl<'n> Reviewing<'n, '_> {
                 continue;
             }
             let mut line = gone(&address, state, &self.wishes);
-            let graph = self.walk.shared.graph.borrow();
-            if graph.find(&address).is_some() {
+            if self.wishes.forget.contains(&*address) {
+                line.why = line
+                    .why
+                    .replace("the flow has it no more", "it is wanted so");
+            } else if self.walk.shared.graph.borrow().find(&address).is_some() {
                 line.why = line.why.replace(
                     "the flow has it no more",
                     "the flow names something else here",
                 );
             }
-            drop(graph);
             self.lines.push(line);
         }
     }
