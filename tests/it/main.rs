@@ -58,6 +58,7 @@ mod seams;
 mod secrets;
 mod semantics;
 mod served;
+mod shown_secrets;
 mod sim_fuzz;
 mod sim_hostile;
 mod speed;
