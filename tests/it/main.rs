@@ -57,7 +57,6 @@ mod scheduling;
 mod seams;
 mod secrets;
 mod semantics;
-mod served;
 mod shown_secrets;
 mod sim_fuzz;
 mod sim_hostile;
