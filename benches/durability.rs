@@ -1,21 +1,16 @@
-//! What a durable step costs, beside what the disk alone takes: `cargo bench --bench durability`.
-//!
-//! Both are measured in turns in one process, so that a busy disk is busy for both.
-//! `R5FLOW_BENCH_SLACK=2` doubles the limit.
-
-#[allow(dead_code)]
-mod flows;
-#[allow(dead_code)]
-mod stages;
+//! What a durable step costs, beside what the disk alone takes. Both are measured in turns in one process, so
+//! that a busy disk is busy for both.
 
 use std::fs::File;
 use std::io::Write;
 use std::path::Path;
-use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use flows::{Shape, flow};
 use r5flow::catalog::Catalog;
+
+use super::Table;
+use super::flows::{Shape, flow};
+use super::stages;
 
 const STEPS: usize = 500;
 const ROUNDS: usize = 7;
@@ -24,7 +19,7 @@ const ENTRY: usize = 180;
 /// A chain cannot share commits: how many times what the disk takes for one append it may take.
 const LIMIT: f64 = 1.5;
 
-fn main() -> ExitCode {
+pub fn measure(table: &mut Table) {
     let folder = tempfile::tempdir().expect("a temporary directory");
     let catalog = Catalog::embedded();
     let short = stages::write(folder.path(), &flow(Shape::Chain, STEPS));
@@ -38,22 +33,10 @@ fn main() -> ExitCode {
         chain.push(per_step(ran));
         ratios.push(ran.as_secs_f64() / appended.as_secs_f64());
     }
-    let slack = std::env::var("R5FLOW_BENCH_SLACK").ok();
-    let limit = LIMIT * slack.and_then(|s| s.parse().ok()).unwrap_or(1.0);
-    let ratio = median(&mut ratios);
-    println!(
-        "append and fdatasync, a growing file  {:8.1} us",
-        median(&mut disk)
-    );
-    println!(
-        "a hook step of a chain, durably       {:8.1} us",
-        median(&mut chain)
-    );
-    println!("  times                               {ratio:8.2}, at most {limit:.2}");
-    match ratio <= limit {
-        true => ExitCode::SUCCESS,
-        false => ExitCode::FAILURE,
-    }
+    let micros = |all: &mut [f64]| format!("{:.1} us", median(all));
+    table.note("append and fdatasync", &micros(&mut disk));
+    table.note("a hook step of a chain, durably", &micros(&mut chain));
+    table.held("  times", median(&mut ratios), LIMIT, "times");
 }
 
 /// As many appends as the chain has steps, each synced.

@@ -1,7 +1,9 @@
 //! Measures what the project promises, and fails when a promise is not kept.
 //!
-//! `cargo bench --bench targets`; `R5FLOW_BENCH_SLACK=2` doubles every limit, for slow machines.
+//! `cargo bench --bench targets`; `R5FLOW_BENCH_SLACK=2` doubles every limit, for slow machines. With
+//! `-- --durability` it measures only what a durable step costs.
 
+mod durability;
 mod flows;
 mod stages;
 
@@ -29,10 +31,13 @@ fn main() -> ExitCode {
         return peak_of_this_process(shape);
     }
     let mut table = Table::new();
-    processes(&mut table);
-    for shape in Shape::ALL {
-        steps(&mut table, shape);
+    if !args.iter().any(|a| a == "--durability") {
+        processes(&mut table);
+        for shape in Shape::ALL {
+            steps(&mut table, shape);
+        }
     }
+    durability::measure(&mut table);
     table.end()
 }
 

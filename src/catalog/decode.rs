@@ -10,7 +10,7 @@ use super::model::{
     Schema, SchemaId, SettleClass,
 };
 use super::record::{FieldRecord, KindCode, MethodRecord, ParamRecord, flag};
-use super::rules::{bounds, lists, reads, units};
+use super::rules::{bounds, lists, reads, secrets, units};
 use crate::wire::Verb;
 
 /// Everything that the record alone tells; operation and settle class need the service too.
@@ -112,6 +112,7 @@ fn field(service: &Arc<str>, owner: &str, name: &str, record: &FieldRecord) -> F
         list,
         output_only: has(flag::OUTPUT_ONLY) && !SETTABLE.contains(&(owner, name)),
         input_only: has(flag::INPUT_ONLY) || NEVER_SHOWN.contains(&name),
+        secret: secrets::is_secret(owner, name),
         immutable: has(flag::IMMUTABLE),
         required: has(flag::REQUIRED),
         deprecated: has(flag::DEPRECATED),

@@ -296,6 +296,8 @@ pub struct Field {
     pub kind: Kind,
     pub output_only: bool,
     pub input_only: bool,
+    /// Its values are secrets.
+    pub secret: bool,
     pub immutable: bool,
     /// The description begins with "Required".
     pub required: bool,

@@ -131,7 +131,7 @@ impl<'p> Checker<'_, 'p> {
             Type::Schema(_) | Type::Inline(_) => match self.schema(ty) {
                 None => Type::Unknown,
                 Some(schema) => match schema.field(&name.text) {
-                    Some(field) => self.field_type(field),
+                    Some(field) => self.field_type(field).sealed(field.secret),
                     None => self.no_field(ty, name, schema.fields.keys().map(|k| &**k)),
                 },
             },

@@ -57,6 +57,7 @@ pub(super) fn plain_field(kind: Kind, unit: Option<Unit>) -> Field {
         kind,
         output_only: false,
         input_only: false,
+        secret: false,
         immutable: false,
         required: false,
         deprecated: false,

@@ -59,6 +59,9 @@ pub fn order<'s>(
     let blame = |e| Failure::of(e, settings);
     let id = session::find_run(&state, going.run).map_err(blame)?;
     let past = session::history(&state, &id).map_err(blame)?.state;
+    if let Some(started) = &past.started {
+        same_environment(&started.environment, driving)?;
+    }
     let (secrets, recorded) = match &past.started {
         Some(started) => (started.secrets.clone(), Some(started.world.clone())),
         None => (Vec::new(), None),
@@ -87,6 +90,19 @@ pub fn order<'s>(
         options,
     };
     Ok((order, speaker))
+}
+
+/// A run stays in its environment.
+fn same_environment(recorded: &str, driving: &Driving) -> Result<(), Failure> {
+    match driving.environment.as_deref() {
+        Some(named) if named != recorded => {
+            let what = format!(
+                "the run began in the environment `{recorded}`, and is now asked to go on in `{named}`"
+            );
+            Err(Failure::new(Exit::Decision, what).help("leave `--env` out, or begin another run"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// What is given for the flow as its files say it now; recorded inputs need not be given again.

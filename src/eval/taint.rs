@@ -6,6 +6,8 @@ use crate::value::Value;
 pub trait Taint: std::fmt::Debug {
     /// Whether nothing is secret, so that nothing need be told.
     fn is_idle(&self) -> bool;
+    /// An answer showed this secret.
+    fn shown(&self, secret: &str);
     /// `made` was computed from these values.
     fn made(&self, from: &[Value], made: &Value);
 }

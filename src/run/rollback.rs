@@ -29,6 +29,25 @@ impl Stays {
     }
 }
 
+/// Why a call lasts that an edit dropped before it was settled.
+const FORGOTTEN: &str = "it was forgotten before anybody knew whether it took effect: look whether it did, and take it back by hand";
+
+fn why_it_lasts(made: &Made, catalog: &Catalog) -> &'static str {
+    let method = catalog.method(&made.intent.request.method);
+    let destroys = method.as_ref().is_some_and(|m| m.destroys());
+    let inserts = method.is_some_and(|m| {
+        let collection = catalog.collection(&m.collection);
+        collection.is_some_and(|c| c.insert.as_ref().is_some_and(|i| i.id == m.id))
+    });
+    match (destroys, inserts && made.intent.call > 1) {
+        (true, _) => "what it deleted is gone for good",
+        (_, true) => "what was there before is gone for good, so what replaced it stays",
+        _ => {
+            "nothing is recorded that takes it back: its step has no `undo`, or did not come to its end"
+        }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stay {
     pub address: Arc<str>,
@@ -112,6 +131,7 @@ impl Rollback {
     fn sort(&mut self, made: Made, catalog: &Catalog) {
         let http = &*made.intent.request.method == "http";
         match (&made.undo, &made.became) {
+            (_, Became::Open) if !http && made.now.is_none() => self.last(&made, FORGOTTEN),
             (_, Became::Open) if !http => self.open.push(made),
             (_, Became::Nothing) => {}
             (Some(Undo::Protected), _) => self.stay(&made.address, Stays::Protected),
@@ -123,7 +143,7 @@ impl Rollback {
                 },
             ) => self.stay(&made.address, Stays::Presumed),
             (Some(_), _) => self.undoing.push(made),
-            (None, _) => self.last(&made, catalog),
+            (None, _) => self.last(&made, why_it_lasts(&made, catalog)),
         }
     }
 
@@ -137,21 +157,8 @@ impl Rollback {
         }
     }
 
-    fn last(&mut self, made: &Made, catalog: &Catalog) {
+    fn last(&mut self, made: &Made, why: &'static str) {
         let request = &made.intent.request;
-        let method = catalog.method(&request.method);
-        let destroys = method.as_ref().is_some_and(|m| m.destroys());
-        let inserts = method.is_some_and(|m| {
-            let collection = catalog.collection(&m.collection);
-            collection.is_some_and(|c| c.insert.as_ref().is_some_and(|i| i.id == m.id))
-        });
-        let why = match (destroys, inserts && made.intent.call > 1) {
-            (true, _) => "what it deleted is gone for good",
-            (_, true) => "what was there before is gone for good, so what replaced it stays",
-            _ => {
-                "nothing is recorded that takes it back: its step has no `undo`, or did not come to its end"
-            }
-        };
         self.lasting.push(Lasting {
             address: Arc::clone(&made.address),
             method: Arc::clone(&request.method),

@@ -76,11 +76,11 @@ impl Reference {
         })
     }
 
-    /// Whether a run ended as this one.
+    /// Whether a run ended as this one; `repeated` may have been made once more.
     ///
     /// # Errors
     /// How it did not.
-    pub fn compare(&self, played: &Played) -> Result<(), Box<Difference>> {
+    pub fn compare(&self, played: &Played, repeated: &[Request]) -> Result<(), Box<Difference>> {
         let wrong = |what: String| self.difference(played, what);
         let end = match &played.end {
             Ok(end) => end,
@@ -95,9 +95,8 @@ impl Reference {
             let what = format!("the outputs are {found}, undisturbed {}", self.outputs);
             return Err(wrong(what));
         }
-        let changes = effective(stage);
-        if changes != self.changes {
-            return Err(wrong(uneven(&self.changes, &changes)));
+        if let Some(what) = uneven(&self.changes, &effective(stage), repeated) {
+            return Err(wrong(what));
         }
         match unlike(&self.contents, &contents(stage)) {
             Some(what) => Err(wrong(what)),
@@ -134,6 +133,35 @@ impl Reference {
     /// What took effect too often.
     pub fn but_for(&self, played: &Played, spared: &[Request]) -> Result<(), Box<Difference>> {
         self.nothing_twice(played, |path| spared.iter().any(|r| r.path == path))
+    }
+
+    /// The same where `again` may have been made twice: what follows from its second answer is about
+    /// something else than in this run, but is not done more often.
+    ///
+    /// # Errors
+    /// What took effect too often.
+    pub fn but_for_what_follows(
+        &self,
+        played: &Played,
+        again: &[Request],
+    ) -> Result<(), Box<Difference>> {
+        let methods = |changes: &BTreeMap<Change, usize>| {
+            let mut count: BTreeMap<Arc<str>, usize> = BTreeMap::new();
+            let others = changes.iter();
+            for (change, n) in others.filter(|(c, _)| again.iter().all(|r| r.path != c.1)) {
+                *count.entry(Arc::clone(&change.0)).or_insert(0) += n;
+            }
+            count
+        };
+        let wanted = methods(&self.changes);
+        for (method, found) in methods(&effective(&played.left.stage)) {
+            let wanted = wanted.get(&method).copied().unwrap_or(0);
+            if found > wanted {
+                let what = format!("{method} took effect {found} times, undisturbed {wanted}");
+                return Err(self.difference(played, what));
+            }
+        }
+        Ok(())
     }
 
     /// A difference with the changes of both sides.
@@ -195,22 +223,24 @@ fn effective(stage: &Stage) -> BTreeMap<Change, usize> {
     count
 }
 
-fn uneven(wanted: &BTreeMap<Change, usize>, found: &BTreeMap<Change, usize>) -> String {
-    let differing = wanted
-        .keys()
-        .chain(found.keys())
-        .find(|key| wanted.get(*key) != found.get(*key));
-    match differing {
-        Some(key) => format!(
-            "{} {} {} took effect {} times, undisturbed {}",
-            key.0,
-            key.1,
-            key.2,
-            found.get(key).unwrap_or(&0),
-            wanted.get(key).unwrap_or(&0)
-        ),
-        None => "the changes differ".to_owned(),
-    }
+/// What took effect more or less often than wanted; `repeated` may have done so more often.
+fn uneven(
+    wanted: &BTreeMap<Change, usize>,
+    found: &BTreeMap<Change, usize>,
+    repeated: &[Request],
+) -> Option<String> {
+    let times = |all: &BTreeMap<Change, usize>, key| all.get(key).copied().unwrap_or(0);
+    let differing = wanted.keys().chain(found.keys()).find(|key| {
+        let (wanted, found) = (times(wanted, key), times(found, key));
+        let more = wanted > 0 && found > wanted;
+        wanted != found && !(more && repeated.iter().any(|r| r.path == key.1))
+    });
+    let key = differing?;
+    let (wanted, found) = (times(wanted, key), times(found, key));
+    let (method, target, body) = key;
+    Some(format!(
+        "{method} {target} {body} took effect {found} times, undisturbed {wanted}"
+    ))
 }
 
 fn unlike(wanted: &BTreeMap<String, Json>, found: &BTreeMap<String, Json>) -> Option<String> {

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::compare::{Difference, Reference};
 use super::death::{Course, Death, Fate, Point, fates_of, remains};
 use super::dice::Dice;
-use super::lines::{begun_steps, open_intents, untraced};
+use super::lines::{LeftOpen, begun_steps, open_intents};
 use super::meddle;
 use super::player::{Act, Case, How, Left, Line, Played, Player};
 use super::promises::keeps_the_order;
@@ -482,19 +482,24 @@ impl Schedule {
             Ok(()) => tried,
             Err(difference) => Tried::Differs(difference),
         };
-        let untraced = untraced(catalog, before);
+        let open = LeftOpen::of(before);
+        let (untraced, repeated) = (open.untraced(catalog), open.repeated(catalog));
         let doubtful = forgotten || !untraced.is_empty();
         let decision = matches!(&played.end, Ok(end) if end.status == RunStatus::Decision);
-        let once = || self.reference.but_for(played, &untraced);
+        let spared = [&untraced[..], &repeated].concat();
+        let once = || self.reference.but_for(played, &spared);
         if decision && doubtful {
             return told(once(), Tried::Decision);
         }
         let Some(restored) = &self.before else {
-            let compared = self.reference.compare(played);
+            let compared = self.reference.compare(played, &repeated);
             // `repeat safe`: what nobody can tell is sent again, and may have its effect twice.
             let again = compared.is_err() && played.is_done() && !untraced.is_empty();
             return match again {
-                true => told(once(), Tried::Kept),
+                true => told(
+                    self.reference.but_for_what_follows(played, &spared),
+                    Tried::Kept,
+                ),
                 false => told(compared, Tried::Same),
             };
         };
@@ -519,10 +524,10 @@ impl Schedule {
             return wrong;
         }
         let near = meddle::resource_of(target);
-        match self
-            .reference
-            .nothing_twice(played, |path| meddle::touches(path, &near))
-        {
+        let repeated = LeftOpen::of(before).repeated(&player.case.catalog);
+        match self.reference.nothing_twice(played, |path| {
+            meddle::touches(path, &near) || repeated.iter().any(|r| r.path == path)
+        }) {
             Ok(()) => Tried::Kept,
             Err(difference) => Tried::Differs(difference),
         }

@@ -15,6 +15,7 @@ use super::proof::{Proof, Tried};
 use super::tape::Moment;
 use super::work::in_parallel;
 use crate::journal::{Event, Outcome, RunStatus};
+use crate::run::repeats_unseen;
 use crate::sim::Sim;
 use crate::wire::Request;
 
@@ -102,6 +103,10 @@ impl Schedule {
             return Some(wrong);
         }
         let differs = |what: String| Tried::Differs(self.reference.difference(&played, what));
+        let spared: Vec<Request> = match repeats_unseen(catalog, &request) {
+            true => vec![Request::clone(&request)],
+            false => Vec::new(),
+        };
         let status = played
             .end
             .as_ref()
@@ -113,29 +118,35 @@ impl Schedule {
             RunStatus::Done if kind.stops() && !forgiven => {
                 differs(format!("it ended well although it met `{}`", kind.name()))
             }
-            RunStatus::Done if forgiven || kind.lies() => self.kept(&played),
+            RunStatus::Done if forgiven || kind.lies() => self.kept(&played, &spared),
             RunStatus::Done if leaves_no_trace(catalog, &request) => {
-                let spared = [Request::clone(&request)];
-                match self.reference.but_for(&played, &spared) {
+                let again = [Request::clone(&request)];
+                match self.reference.but_for_what_follows(&played, &again) {
                     Ok(()) => Tried::Kept,
                     Err(difference) => Tried::Differs(difference),
                 }
             }
-            RunStatus::Done => self.like_reference(&played),
+            RunStatus::Done => self.like_reference(&played, &spared),
             // No API tells what became of some calls; then a person is asked.
-            RunStatus::Decision if !kind.stops() => self.kept(&played),
+            RunStatus::Decision if !kind.stops() => self.kept(&played, &spared),
             status if status != kind.ends() && !kind.lies() => differs(format!(
                 "it met `{}` and ended: {}, and should have ended: {}",
                 kind.name(),
                 status.as_str(),
                 kind.ends().as_str()
             )),
-            _ => self.after_all(player, &played, kind),
+            _ => self.after_all(player, &played, kind, &spared),
         })
     }
 
     /// The fault is gone: the run goes on.
-    fn after_all(&self, player: &Player<'_, '_>, stopped: &Played, kind: FaultKind) -> Tried {
+    fn after_all(
+        &self,
+        player: &Player<'_, '_>,
+        stopped: &Played,
+        kind: FaultKind,
+        spared: &[Request],
+    ) -> Tried {
         let before = stopped.left.journal.clone();
         let left: Left = stopped.left.clone();
         let resumed = player.play(left, &How::default());
@@ -143,20 +154,20 @@ impl Schedule {
             return wrong;
         }
         match kind.lies() {
-            true => self.kept(&resumed),
-            false => self.like_reference(&resumed),
+            true => self.kept(&resumed, spared),
+            false => self.like_reference(&resumed, spared),
         }
     }
 
-    fn like_reference(&self, played: &Played) -> Tried {
-        match self.reference.compare(played) {
+    fn like_reference(&self, played: &Played, repeated: &[Request]) -> Tried {
+        match self.reference.compare(played, repeated) {
             Ok(()) => Tried::Same,
             Err(difference) => Tried::Differs(difference),
         }
     }
 
-    fn kept(&self, played: &Played) -> Tried {
-        match self.reference.nothing_twice(played, |_| false) {
+    fn kept(&self, played: &Played, spared: &[Request]) -> Tried {
+        match self.reference.but_for(played, spared) {
             Ok(()) => Tried::Kept,
             Err(difference) => Tried::Differs(difference),
         }

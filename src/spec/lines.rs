@@ -6,28 +6,44 @@ use std::sync::Arc;
 use super::player::Line;
 use crate::catalog::{Catalog, SettleClass};
 use crate::journal::Event;
+use crate::run::repeats_unseen;
 use crate::wire::{Request, Verb};
 
-/// Calls that a death left open and of which the API shows no trace: a person is asked (R0511), or the
-/// author has said that twice does no harm.
-pub(super) fn untraced(catalog: &Catalog, journal: &[Arc<Line>]) -> Vec<Request> {
-    let mut open = BTreeMap::new();
-    let mut left = Vec::new();
-    for line in journal {
-        match &line.event {
-            Event::Intent { address, intent } => {
-                open.insert(address, &intent.request);
+/// Calls that deaths left open.
+pub(super) struct LeftOpen(Vec<Request>);
+
+impl LeftOpen {
+    pub fn of(journal: &[Arc<Line>]) -> LeftOpen {
+        let mut open = BTreeMap::new();
+        let mut left = Vec::new();
+        for line in journal {
+            match &line.event {
+                Event::Intent { address, intent } => {
+                    open.insert(address, &intent.request);
+                }
+                Event::Called { address, .. } | Event::Voided { address, .. } => {
+                    open.remove(address);
+                }
+                Event::Resumed { .. } => left.extend(open.values().copied()),
+                _ => {}
             }
-            Event::Called { address, .. } | Event::Voided { address, .. } => {
-                open.remove(address);
-            }
-            Event::Resumed { .. } => left.extend(open.values().copied()),
-            _ => {}
         }
+        left.extend(open.into_values());
+        LeftOpen(left.into_iter().cloned().collect())
     }
-    left.extend(open.into_values());
-    left.retain(|request| leaves_no_trace(catalog, request));
-    left.into_iter().cloned().collect()
+
+    /// Those of which the API shows no trace: a person is asked (R0511), or the author has said that
+    /// twice does no harm.
+    pub fn untraced(&self, catalog: &Catalog) -> Vec<Request> {
+        let all = self.0.iter().filter(|r| leaves_no_trace(catalog, r));
+        all.cloned().collect()
+    }
+
+    /// Those that are made again unseen, since that leaves the same state.
+    pub fn repeated(&self, catalog: &Catalog) -> Vec<Request> {
+        let all = self.0.iter().filter(|r| repeats_unseen(catalog, r));
+        all.cloned().collect()
+    }
 }
 
 /// Whether nothing tells if a request took effect.

@@ -21,6 +21,12 @@ impl Taint for Vault {
         self.is_empty()
     }
 
+    fn shown(&self, secret: &str) {
+        if !self.holds_secret(secret) {
+            self.derive(secret);
+        }
+    }
+
     /// A text or number becomes a secret when one went in, and it does not stand in what went in
     /// beside the secrets: of `"user:s3cret"`, split at the colon, only the second part does.
     fn made(&self, from: &[Value], made: &Value) {

@@ -8,7 +8,7 @@ use std::process::Command;
 use std::sync::Mutex;
 
 use crate::harness::Folder;
-use crate::served::Served;
+use crate::port::Cloud;
 
 /// How many cases each judge has at least; fewer means that some were lost.
 const JUDGES: [(&str, usize); 2] = [("cloud_compute.py", 30), ("discovery.py", 26)];
@@ -33,7 +33,7 @@ fn judge((script, cases): (&str, usize)) {
         Err(why) => return eprintln!("LEFT OUT: {script}: {why}"),
     };
     let folder = Folder::new(&[("unhurried.toml", UNHURRIED)]);
-    let cloud = Served::new(
+    let cloud = Cloud::with(
         &folder,
         &["--speed", "1000", "--scenario", "unhurried.toml"],
     );

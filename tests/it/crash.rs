@@ -258,6 +258,28 @@ workflow main {
     survives_everywhere("no ids", text, json!({}), &rig::cloud());
 }
 
+/// States that are set by calls of which no resource shows which of them set it.
+pub const STATES: &str = r#"
+workflow main {
+  at { project: "demo" }
+  step secret = ensure secretmanager.projects.secrets("s") { replication: { automatic: {} } }
+  step version = call secretmanager.projects.secrets.addVersion(parent: secret.name) { payload: { data: "aGVsbG8=" } }
+    repeat safe
+  step off = call secretmanager.projects.secrets.versions.disable(name: version.name)
+  step on = call secretmanager.projects.secrets.versions.enable(name: version.name)
+    after off
+  step off_again = call secretmanager.projects.secrets.versions.disable(name: version.name)
+    after on
+  output state = off_again.state
+}
+"#;
+
+#[test]
+fn states_that_are_set_again_unseen() {
+    survives_everywhere("states", STATES, json!({}), &rig::cloud());
+    is_taken_back_everywhere("states", STATES, &rig::cloud());
+}
+
 /// A flow of `tests/flows`.
 fn flow(name: &str) -> String {
     let path = format!("tests/flows/{name}.r5flow");

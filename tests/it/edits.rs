@@ -33,6 +33,7 @@ use r5flow::world::{Millis, Timestamp};
 use serde::Deserialize;
 use serde_json::Value as Json;
 
+use crate::edits_undone;
 use crate::process::{self, examined, finish};
 use crate::stopped::Stopping;
 
@@ -122,7 +123,7 @@ impl Left {
 /// One flow with its inputs, as one process knows it.
 pub struct Told<'a, 'p> {
     program: &'p Program,
-    checked: &'a Checked<'p>,
+    pub checked: &'a Checked<'p>,
     inputs: BTreeMap<Arc<str>, Value>,
     secrets: &'a BTreeMap<String, String>,
 }
@@ -153,7 +154,7 @@ impl<'a, 'p> Told<'a, 'p> {
         }
     }
 
-    fn vault(&self) -> Rc<Vault> {
+    pub fn vault(&self) -> Rc<Vault> {
         let secrets = self.secrets.iter().map(|(k, v)| (k.clone(), v.clone()));
         Rc::new(Vault::new(Key::new([7; 32]), secrets.collect()).expect("usable secrets"))
     }
@@ -367,8 +368,15 @@ pub fn parsed(text: &str) -> Result<Program, String> {
     }
 }
 
-fn ground() -> Sim {
-    process::cloud()
+/// Before the first process.
+fn nothing_left() -> Left {
+    Left {
+        entries: Vec::new(),
+        sim: process::cloud(),
+        now: process::START,
+        sent: Vec::new(),
+        end: None,
+    }
 }
 
 /// What went wrong with one edit.
@@ -379,14 +387,7 @@ fn tried(file: &File, edit: &Edit) -> Result<(), String> {
         return Err(format!("the flow has errors: {errors:?}"));
     }
     let old = Told::new(&old_program, &old_checked, &file.inputs, &file.secrets);
-    let fresh = Left {
-        entries: Vec::new(),
-        sim: ground(),
-        now: process::START,
-        sent: Vec::new(),
-        end: None,
-    };
-    let mut left = old.run(fresh, vec![old.started()], &edit.stop);
+    let mut left = old.run(nothing_left(), vec![old.started()], &edit.stop);
     if (edit.stop == "end") != left.end.is_some() {
         return Err(format!("it did not stop at {}: {:#?}", edit.stop, left.end));
     }
@@ -486,6 +487,9 @@ fn go_on(new: &Told<'_, '_>, edit: &Edit, left: Left, lines: Vec<Reviewed>) -> R
     if status != "done" {
         return Ok(());
     }
+    as_a_new_run(new, edit, &ran)?;
+    let meddled = !edit.meanwhile.is_empty();
+    edits_undone::taken_back(new, &ran, meddled).map_err(|what| format!("rolled back, {what}"))?;
     // The journal alone leads to the same: nothing is left to do.
     let outputs = end.outputs.clone();
     let again = new.run(ran, vec![resumed()], "");
@@ -497,6 +501,42 @@ fn go_on(new: &Told<'_, '_>, edit: &Edit, left: Left, lines: Vec<Reviewed>) -> R
         ));
     }
     Ok(())
+}
+
+/// What a new run of the edited flow makes is there as that one makes it, unless a wish or somebody else
+/// says otherwise.
+fn as_a_new_run(new: &Told<'_, '_>, edit: &Edit, ran: &Left) -> Result<(), String> {
+    if !edit.keep.is_empty() || !edit.meanwhile.is_empty() {
+        return Ok(());
+    }
+    let fresh = new.run(nothing_left(), vec![new.started()], "");
+    if !process::is_done(fresh.end.as_ref()) {
+        return Err(format!("a new run ends {:?}", fresh.end));
+    }
+    // What the cloud is still about has come to its end.
+    let later = |left: &Left| {
+        let mut sim = left.sim.clone();
+        sim.advance(left.now.plus(Millis::mins(10)));
+        process::contents(&sim)
+    };
+    let found = later(ran);
+    for (key, wanted) in later(&fresh) {
+        if !found.get(&key).is_some_and(|found| holds(found, &wanted)) {
+            let found = found.get(&key);
+            return Err(format!("{key} is {found:?}, and a new run makes {wanted}"));
+        }
+    }
+    Ok(())
+}
+
+/// Whether every field has the wanted value; what is no longer written may be there still.
+fn holds(found: &Json, wanted: &Json) -> bool {
+    match (found, wanted) {
+        (Json::Object(found), Json::Object(wanted)) => wanted
+            .iter()
+            .all(|(name, wanted)| found.get(name).is_some_and(|f| holds(f, wanted))),
+        _ => found == wanted,
+    }
 }
 
 /// Whoever dies behind the edit, right away or with a call open, is resumed on the same ground: the
@@ -522,6 +562,9 @@ fn dies_behind_the_edit(
             if dead.end.is_some() {
                 continue;
             }
+            let meddled = !edit.meanwhile.is_empty();
+            edits_undone::taken_back(new, &dead, meddled)
+                .map_err(|what| format!("dead at {stop} and rolled back, {what}"))?;
             let ran = new.run(dead, vec![resumed()], "");
             let status = ran.end.as_ref().map(|e| (e.status.as_str(), &e.failures));
             if status.is_none_or(|(status, _)| status != "done") {

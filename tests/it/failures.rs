@@ -4,7 +4,7 @@
 use r5flow::spec::{Options, fail_everywhere};
 use serde_json::json;
 
-use crate::rig;
+use crate::{crash, rig};
 
 fn withstands_everything(name: &str, text: &str) {
     let program = rig::program(text);
@@ -34,4 +34,9 @@ workflow main {
 }
 "#,
     );
+}
+
+#[test]
+fn states_that_are_set_again_unseen() {
+    withstands_everything("states", crash::STATES);
 }

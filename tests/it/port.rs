@@ -11,6 +11,7 @@ use crate::harness::Folder;
 
 pub struct Cloud {
     process: Child,
+    /// `127.0.0.1:40123`
     pub address: String,
 }
 
@@ -18,15 +19,12 @@ impl Cloud {
     /// A cloud with this scenario, whose time runs as many times faster.
     pub fn new(folder: &Folder, scenario: &str, speed: &str) -> Cloud {
         folder.write("scenario.toml", scenario);
-        let words = [
-            "sim",
-            "--listen",
-            "127.0.0.1:0",
-            "--scenario",
-            "scenario.toml",
-            "--speed",
-            speed,
-        ];
+        Cloud::with(folder, &["--scenario", "scenario.toml", "--speed", speed])
+    }
+
+    /// `r5flow sim` on a free port, with these words besides.
+    pub fn with(folder: &Folder, more: &[&str]) -> Cloud {
+        let words = [&["sim", "--listen", "127.0.0.1:0"], more].concat();
         let mut command = folder.command(&words);
         command.stdout(Stdio::piped()).stderr(Stdio::inherit());
         let mut process = command.spawn().expect("the simulator");

@@ -15,15 +15,14 @@ use std::task::{Context, Poll, Waker};
 use r5flow::catalog::Catalog;
 use r5flow::check::{self, Checked, Given};
 use r5flow::cli::hooks::RhaiHooks;
-use r5flow::diag::Severity;
 use r5flow::journal::{self, Event, FORMAT, RunStatus, Started, State};
-use r5flow::package::{self, Program};
+use r5flow::package::Program;
 use r5flow::plan::{Graph, Memo};
 use r5flow::run::{
     Core, Effect, Embedded, End, Engine, GateAnswer, GateQuestion, Happening, InboxSource, Local,
     Mode, NodeStatus, Observer, Parts, Reply, Settings, TaskId, drive, unsealed,
 };
-use r5flow::sim::{Cloud, Scenario, Sim, SimWire};
+use r5flow::sim::{Cloud, Sim, SimWire};
 use r5flow::store::vault::Key;
 use r5flow::store::{Entry, Journal, MemoryJournal, StoreError, Vault};
 use r5flow::value::Value;
@@ -33,8 +32,7 @@ use r5flow::world::{Millis, Timestamp};
 use serde_json::Value as Json;
 
 use crate::meddler::Meddler;
-
-pub const START: Timestamp = Timestamp(1_795_000_000_000);
+pub use crate::rig::{START, checked, cloud, examined, program};
 
 /// No flow of these tests needs so many effects; one that takes more never ends.
 const FUEL: usize = 50_000;
@@ -66,36 +64,6 @@ pub enum Mark {
     Began(Arc<str>),
     Sent(Request),
     Durable(Event),
-}
-
-/// Parses a flow; it must have nothing wrong.
-pub fn program(text: &str) -> Program {
-    let files: BTreeMap<String, String> = [("flow.r5flow".to_owned(), text.to_owned())].into();
-    let (program, findings) = package::load("flow.r5flow", &files).expect("a readable flow");
-    assert!(findings.is_empty(), "{findings:#?}\n{text}");
-    program
-}
-
-/// Checks a program; gives the errors besides.
-pub fn examined(program: &Program) -> (Checked<'_>, Vec<String>) {
-    let checked = check::check_with(program, &Catalog::embedded(), &r5flow::cli::hooks::syntax);
-    let found = checked.diagnostics.iter();
-    let errors = found
-        .filter(|d| d.severity == Severity::Error)
-        .map(|d| {
-            let place = program.sources.place(d.span);
-            format!("{place}: {} {}", d.code, d.message)
-        })
-        .collect();
-    (checked, errors)
-}
-
-/// Checks a program; it must have no errors.
-pub fn checked(program: &Program) -> Checked<'_> {
-    let (checked, errors) = examined(program);
-    let text = &program.root().source.text;
-    assert!(errors.is_empty(), "{}\n{text}", errors.join("\n"));
-    checked
 }
 
 /// A flow that can be run from any journal and any cloud.
@@ -338,11 +306,6 @@ fn main_flow(checked: &Checked<'_>) -> check::names::FlowId {
         .or(flows.first())
         .expect("a workflow")
         .id
-}
-
-/// The simulated cloud that tests begin with.
-pub fn cloud() -> Sim {
-    Sim::new(Catalog::embedded(), Scenario::default(), START)
 }
 
 /// Polls a future to its end. On one thread with virtual time there is nothing to wait for, so one

@@ -340,7 +340,7 @@ fn what_a_failed_operation_left_goes_too() {
         true => MemoryJournal::with(begun),
         false => journal,
     };
-    let (state, _) = past(&journal);
+    let (state, _) = past(&journal, &vault());
     let root = program.root().id;
     let flow = checked.names.flows_of(root).next().expect("a flow").id;
     let memo = Memo::default();
@@ -429,6 +429,7 @@ fn to_a_checkpoint_and_on_again() {
     let half = Process {
         checked: &checked,
         to: Some("half"),
+        vault: vault(),
     };
     let rolled = half.run(ran.left);
     assert_eq!(rolled.end.status, RunStatus::Done);

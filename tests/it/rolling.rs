@@ -11,7 +11,7 @@ use r5flow::journal::{Event, Ledger, RunStatus, State};
 use r5flow::plan::{Graph, Memo};
 use r5flow::run::{
     Core, Embedded, End, GateAnswer, GateQuestion, Hooks, InboxSource, Local, Mode, Observer,
-    Parts, Rollback, Settings, drive, unsealed,
+    Parts, Rollback, Settings, drive, unsealed_as_known,
 };
 use r5flow::sim::{Cloud, Sim, SimWire};
 use r5flow::store::vault::Key;
@@ -28,6 +28,7 @@ use crate::process::{Left, contents, finish};
 pub struct Process<'a, 'p> {
     pub checked: &'a Checked<'p>,
     pub to: Option<&'a str>,
+    pub vault: Rc<Vault>,
 }
 
 pub struct Rolled {
@@ -48,7 +49,7 @@ impl Process<'_, '_> {
         let mut engine = Embedded::new(Parts {
             journal: Box::new(journal.clone()),
             next_seq: journal.read().expect("a journal").entries.len() as u64 + 1,
-            vault: vault(),
+            vault: Rc::clone(&self.vault),
             wire: Rc::clone(&wire) as Rc<dyn Wire>,
             clock: Rc::clone(&shared_clock),
             hooks: Rc::new(NoHooks),
@@ -91,7 +92,7 @@ impl Process<'_, '_> {
             .expect("a flow")
             .id;
         let names = &self.checked.names;
-        let (state, ledger) = past(journal);
+        let (state, ledger) = past(journal, &self.vault);
         let entry = self
             .to
             .map_or(0, |to| ledger.reached(to).expect("a checkpoint"));
@@ -110,7 +111,7 @@ impl Process<'_, '_> {
             if end.status != RunStatus::Done {
                 return (end, plan);
             }
-            plan = Rollback::of(&past(journal).1, &Catalog::embedded(), entry);
+            plan = Rollback::of(&past(journal, &self.vault).1, &Catalog::embedded(), entry);
             assert!(plan.open.is_empty(), "everything is settled");
         }
         finish(engine.record(Event::RollingBack {
@@ -120,7 +121,7 @@ impl Process<'_, '_> {
             pid: 2,
         }))
         .expect("recorded");
-        let (state, _) = past(journal);
+        let (state, _) = past(journal, &self.vault);
         let mut core = core(Graph::undoing(names, flow, plan.spans()), state);
         core.undo(plan.by_address());
         let end = finish(drive(&mut core, engine, clock.now())).expect("an end");
@@ -148,11 +149,10 @@ pub fn vault() -> Rc<Vault> {
     Rc::new(Vault::new(Key::new([7; 32]), Vec::new()).expect("no secrets"))
 }
 
-pub fn past(journal: &MemoryJournal) -> (State, Ledger) {
-    let vault = vault();
+pub fn past(journal: &MemoryJournal, vault: &Vault) -> (State, Ledger) {
     let (mut state, mut ledger) = (State::default(), Ledger::default());
     for entry in journal.read().expect("a journal").entries {
-        let event = unsealed(&vault, &entry).expect("a readable entry");
+        let event = unsealed_as_known(vault, &entry).expect("a readable entry");
         state
             .apply(entry.seq, entry.at, &event)
             .unwrap_or_else(|e| panic!("the journal is illegal: {e}"));
@@ -225,12 +225,18 @@ pub fn difference(a: &Sim, b: &Sim) -> Vec<String> {
 }
 
 pub fn roll_back(checked: &Checked<'_>, left: Left) -> Rolled {
-    Process { checked, to: None }.run(left)
+    let vault = vault();
+    Process {
+        checked,
+        to: None,
+        vault,
+    }
+    .run(left)
 }
 
 pub fn verdicts(left: &Left) -> BTreeMap<String, &'static str> {
     let journal = MemoryJournal::with(left.entries.clone());
-    let (state, _) = past(&journal);
+    let (state, _) = past(&journal, &vault());
     let undone = state.steps.iter().filter(|(a, _)| a.starts_with("undo "));
     undone
         .filter_map(|(address, step)| Some((address.to_string(), step.verdict()?.as_str())))

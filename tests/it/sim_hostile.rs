@@ -7,12 +7,12 @@ use std::time::Duration;
 use serde_json::Value as Json;
 
 use crate::harness::Folder;
-use crate::served::Served;
+use crate::port::Cloud;
 
 const ADDRESSES: &str = "/compute/v1/projects/demo/global/addresses";
 
 /// Everything that comes back for some bytes; the writing side stays open.
-fn raw(cloud: &Served, bytes: &[u8]) -> String {
+fn raw(cloud: &Cloud, bytes: &[u8]) -> String {
     let mut stream = TcpStream::connect(&cloud.address).expect("a connection");
     stream
         .set_read_timeout(Some(Duration::from_secs(60)))
@@ -24,7 +24,7 @@ fn raw(cloud: &Served, bytes: &[u8]) -> String {
     String::from_utf8_lossy(&answer).into_owned()
 }
 
-fn post(cloud: &Served, path: &str, body: &[u8]) -> (u16, String) {
+fn post(cloud: &Cloud, path: &str, body: &[u8]) -> (u16, String) {
     let head = format!(
         "POST {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
         body.len()
@@ -32,7 +32,7 @@ fn post(cloud: &Served, path: &str, body: &[u8]) -> (u16, String) {
     status(&raw(cloud, &[head.as_bytes(), body].concat()))
 }
 
-fn get(cloud: &Served, path: &str) -> (u16, String) {
+fn get(cloud: &Cloud, path: &str) -> (u16, String) {
     let head = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
     status(&raw(cloud, head.as_bytes()))
 }
@@ -54,7 +54,7 @@ fn refused(answer: (u16, String), code: u16, part: &str) {
 }
 
 #[track_caller]
-fn lives(cloud: &Served) {
+fn lives(cloud: &Cloud) {
     let (status, body) = get(cloud, "/compute/v1/projects/demo/zones/us-central1-a");
     assert_eq!(status, 200, "{body}");
     let (_, body) = get(cloud, ADDRESSES);
@@ -64,7 +64,7 @@ fn lives(cloud: &Served) {
 #[test]
 fn what_is_no_request_is_refused_and_the_server_lives() {
     let folder = Folder::new(&[]);
-    let cloud = Served::new(&folder, &[]);
+    let cloud = Cloud::with(&folder, &[]);
     for bytes in [
         &b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"[..],
         b"NONSENSE\r\n\r\n",
@@ -90,7 +90,7 @@ fn what_is_no_request_is_refused_and_the_server_lives() {
 #[test]
 fn bodies_that_are_too_large_too_deep_or_no_json_are_refused() {
     let folder = Folder::new(&[]);
-    let cloud = Served::new(&folder, &[]);
+    let cloud = Cloud::with(&folder, &[]);
     let large = vec![b' '; 50 << 20];
     refused(post(&cloud, ADDRESSES, &large), 413, "larger than");
     for open in ["[", "{\"a\":"] {
@@ -111,7 +111,7 @@ fn bodies_that_are_too_large_too_deep_or_no_json_are_refused() {
 #[test]
 fn names_and_references_do_not_lead_elsewhere() {
     let folder = Folder::new(&[("secret.txt", "sesame")]);
-    let cloud = Served::new(&folder, &[]);
+    let cloud = Cloud::with(&folder, &[]);
     for path in [
         "/../../etc/passwd",
         "/compute/v1/projects/demo/global/addresses/..%2f..%2f..%2fsecret.txt",
@@ -142,7 +142,7 @@ fn names_and_references_do_not_lead_elsewhere() {
 #[test]
 fn slow_clients_stand_in_nobody_s_way() {
     let folder = Folder::new(&[]);
-    let cloud = Served::new(&folder, &[]);
+    let cloud = Cloud::with(&folder, &[]);
     let mut slow: Vec<TcpStream> = (0..300)
         .map(|_| TcpStream::connect(&cloud.address).expect("a connection"))
         .collect();

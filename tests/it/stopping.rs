@@ -190,7 +190,12 @@ fn a_run_goes_on_in_its_own_world_only() {
     let _ = f
         .run(&["resume", "-y", "--endpoint", "compute=http://127.0.0.1:10"])
         .ends(7);
-    let _ = f.run(&["resume", "-y"]).ends(0);
+    let _ = f
+        .run(&["resume", "-y", "--env", "live"])
+        .ends(7)
+        .err_has("`default`")
+        .err_has("`live`");
+    let _ = f.run(&["resume", "-y", "--env", "default"]).ends(0);
 }
 
 #[test]

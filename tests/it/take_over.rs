@@ -31,8 +31,11 @@ const SCENARIO: &str = r#"
 [durations]
 "compute.addresses.insert" = 2
 "sqladmin.instances.insert" = 2
+"sqladmin.instances.delete" = 2
 "sqladmin.instances.restart" = 2
 "#;
+
+const RUN: [&str; 2] = ["run", "flow.r5flow"];
 
 /// No test waits longer for anything.
 const AT_MOST: Duration = Duration::from_secs(60);
@@ -234,9 +237,10 @@ fn closing(request: &[u8]) -> Vec<u8> {
     [first, b"connection: close\r\n", rest].concat()
 }
 
-fn start(folder: &Folder, wire: &Wire, stop_at: Option<&str>) -> Child {
+fn start(folder: &Folder, wire: &Wire, words: &[&str], stop_at: Option<&str>) -> Child {
     let endpoint = wire.endpoint();
-    let mut command = folder.command(&["run", "flow.r5flow", "--endpoint", &endpoint, "--yes"]);
+    let words = [words, &["--endpoint", &endpoint, "--yes"]].concat();
+    let mut command = folder.command(&words);
     command.envs(stop_at.map(|at| ("R5FLOW_STOPPOINT", at)));
     command.stdout(Stdio::null()).stderr(Stdio::piped());
     command.spawn().expect("the binary")
@@ -305,7 +309,7 @@ fn sixteen_calls_in_flight_are_taken_over() {
     let folder = Folder::new(&[("flow.r5flow", FLOW)]);
     let cloud = Cloud::new(&folder, SCENARIO, "5");
     let wire = Wire::new(&cloud, Fate::Held);
-    let first = start(&folder, &wire, None);
+    let first = start(&folder, &wire, &RUN, None);
     wire.wait_for_held(16);
     signal(&first, "-STOP");
     wait_until_stopped(&first);
@@ -349,6 +353,82 @@ fn once_with_an_id_and_else_at_most(cloud: &Cloud, late: usize) {
     );
 }
 
+/// The id of the only run.
+fn id(folder: &Folder) -> String {
+    let runs = folder.run(&["runs", "--json"]).ends(0).lines();
+    let run = runs.iter().find_map(|line| line["id"].as_str());
+    run.expect("a run").to_owned()
+}
+
+/// Everything that was created was deleted, each once; what was restarted was so at most once, and is told.
+fn nothing_is_left(cloud: &Cloud) {
+    let effective = cloud.effective();
+    let times = |method: &str| {
+        let of = effective.iter().filter(|(key, _)| key.starts_with(method));
+        let counts: Vec<usize> = of.map(|(_, n)| *n).collect();
+        counts.iter().sum::<usize>()
+    };
+    for (kind, wanted) in [("compute.addresses", 12), ("sqladmin.instances", 4)] {
+        let (made, gone) = (
+            times(&format!("{kind}.insert")),
+            times(&format!("{kind}.delete")),
+        );
+        assert_eq!((made, gone), (wanted, wanted), "{effective:#?}");
+    }
+    assert_eq!(times("sqladmin.instances.restart"), 4, "{effective:#?}");
+}
+
+/// A rollback takes the run of a stopped holder over: what was in flight is found and taken back too.
+#[test]
+fn a_rollback_takes_a_stopped_run_over() {
+    let folder = Folder::new(&[("flow.r5flow", FLOW)]);
+    let cloud = Cloud::new(&folder, SCENARIO, "5");
+    let wire = Wire::new(&cloud, Fate::Held);
+    let first = start(&folder, &wire, &RUN, None);
+    wire.wait_for_held(16);
+    signal(&first, "-STOP");
+    wait_until_stopped(&first);
+    wire.set(Fate::Open);
+    let (endpoint, id) = (wire.endpoint(), id(&folder));
+    let back = ["rollback", &id, "--endpoint", &endpoint, "--yes"];
+    let _ = folder.run(&back).ends(5).err_has("is held by run");
+    let taking = [&back[..], &["--take-over"]].concat();
+    let _ = folder.run(&taking).ends(0).says("restart");
+    let _ = wakes_in_vain(first, &wire);
+    nothing_is_left(&cloud);
+    let _ = folder.run(&["runs"]).ends(0).out_has("rolled back");
+}
+
+/// A rollback that was stopped with its deletions in flight is taken over, and goes on.
+#[test]
+fn a_stopped_rollback_is_taken_over() {
+    let folder = Folder::new(&[("flow.r5flow", FLOW)]);
+    let cloud = Cloud::new(&folder, SCENARIO, "5");
+    let wire = Wire::new(&cloud, Fate::Open);
+    let _ = folder
+        .run(&[
+            "run",
+            "flow.r5flow",
+            "--endpoint",
+            &wire.endpoint(),
+            "--yes",
+        ])
+        .ends(0);
+    wire.set(Fate::Held);
+    let id = id(&folder);
+    let first = start(&folder, &wire, &["rollback", &id], None);
+    wire.wait_for_held(12);
+    signal(&first, "-STOP");
+    wait_until_stopped(&first);
+    wire.set(Fate::Open);
+    let endpoint = wire.endpoint();
+    let taking = ["resume", "--endpoint", &endpoint, "--yes", "--take-over"];
+    let _ = folder.run(&taking).ends(0).err_has("16 calls undone");
+    let _ = wakes_in_vain(first, &wire);
+    nothing_is_left(&cloud);
+    let _ = folder.run(&["runs"]).ends(0).out_has("rolled back");
+}
+
 /// Inside a commit, and between an acknowledged intent and its request.
 #[test]
 fn stopped_inside_a_commit_or_before_a_request_leaves() {
@@ -369,7 +449,7 @@ fn stopped_at(place: &str) {
     let folder = Folder::new(&[("flow.r5flow", FLOW)]);
     let cloud = Cloud::new(&folder, SCENARIO, "5");
     let wire = Wire::new(&cloud, Fate::Open);
-    let first = start(&folder, &wire, Some(place));
+    let first = start(&folder, &wire, &RUN, Some(place));
     wait_until_stopped(&first);
     takes_over(&folder, &wire);
     let late = wakes_in_vain(first, &wire);

@@ -7,6 +7,7 @@ pub(super) mod marks;
 pub(super) mod operations;
 pub(super) mod quotas;
 pub(super) mod reads;
+pub mod secrets;
 pub(super) mod settle;
 pub mod sql_operations;
 pub(super) mod units;

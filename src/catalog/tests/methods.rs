@@ -197,3 +197,107 @@ fn every_operation_of_cloud_sql_has_types_that_the_document_knows() {
         }
     }
 }
+
+/// Names that speak of a secret, and the beginnings of those fields that are none.
+const SPEAKING: &[&str] = &[
+    "secret",
+    "token",
+    "password",
+    "privatekey",
+    "clientkey",
+    "signedjwt",
+    "signature",
+    "credential",
+    "rawkey",
+    "encryptionkey",
+];
+const NO_SECRETS: &[(&str, &str)] = &[
+    (
+        "compute.BackendServiceIAP.oauth2ClientSecret",
+        "never shown; its SHA-256 is",
+    ),
+    ("compute.VpnTunnel.sharedSecretHash", "a hash"),
+    (
+        "container.CertificateConfig.gcpSecretManagerSecretUri",
+        "a link",
+    ),
+    (
+        "container.GCPSecretManagerCertificateConfig.secretUri",
+        "a link",
+    ),
+    ("container.InitScript.gcpSecretManagerSecretUri", "a link"),
+    ("container.UserManagedKeysConfig.", "names of keys"),
+    ("container.WizSensorConfig.", "links"),
+    (
+        "run.GoogleCloudRunV2",
+        "names of keys and secrets, and words of the caller's",
+    ),
+    (
+        "run.GoogleDevtoolsCloudbuildV1HttpConfig.proxySecretVersionName",
+        "a name",
+    ),
+    ("sqladmin.ExecuteSqlPayload.passwordSecretVersion", "a name"),
+    ("sqladmin.ExportContext.", "of requests only"),
+    ("sqladmin.GenerateEphemeralCertRequest.", "of requests only"),
+    ("sqladmin.ImportContext.", "of requests only"),
+    ("sqladmin.PasswordStatus.", "a moment"),
+    ("sqladmin.PasswordValidationPolicy.", "a span"),
+    (
+        "sqladmin.SqlActiveDirectoryConfig.adminCredentialSecretName",
+        "a name",
+    ),
+    (
+        "sqladmin.SslCertsCreateEphemeralRequest.",
+        "of requests only",
+    ),
+    ("sqladmin.UserPasswordValidationPolicy.", "a span"),
+    ("storage.Object.restoreToken", "tells versions apart"),
+    (
+        "storage.RewriteResponse.rewriteToken",
+        "where a copy goes on",
+    ),
+];
+
+#[test]
+fn every_field_that_speaks_of_a_secret_is_one_or_says_why_not() {
+    let catalog = Catalog::embedded();
+    let (mut speaking, mut wrong) = (0, Vec::new());
+    for service in catalog.services().map(|s| Arc::clone(&s.name)) {
+        for name in catalog.schemas(&service) {
+            let id = SchemaId::new(Arc::clone(&service), name.to_string());
+            let Some(schema) = catalog.schema(&id) else {
+                continue;
+            };
+            for (path, field) in texts(&format!("{service}.{name}"), &schema) {
+                let lower = path.rsplit('.').next().unwrap_or("").to_lowercase();
+                let page = lower.contains("pagetoken");
+                if page || field.input_only || !SPEAKING.iter().any(|w| lower.contains(w)) {
+                    continue;
+                }
+                speaking += 1;
+                let excused = NO_SECRETS
+                    .iter()
+                    .any(|(begins, _)| path.starts_with(begins));
+                if field.secret == excused {
+                    wrong.push(path);
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    assert!(speaking > 40, "only {speaking}");
+}
+
+/// The fields of a type that hold any text, by their paths.
+fn texts(owner: &str, schema: &Schema) -> Vec<(String, Field)> {
+    let mut all = Vec::new();
+    for (name, field) in &schema.fields {
+        let path = format!("{owner}.{name}");
+        match &field.kind {
+            Kind::String { values, .. } if values.is_empty() => all.push((path, field.clone())),
+            Kind::Inline(inner) => all.extend(texts(&path, inner)),
+            _ => {}
+        }
+    }
+    all
+}

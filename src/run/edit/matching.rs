@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::recorded::Recorded;
-use super::wishes::is_below;
+use super::wishes::{Wishes, is_below};
 use crate::journal::{Address, Meaning, State};
 
 pub struct Matching {
@@ -14,15 +14,12 @@ pub struct Matching {
 }
 
 impl Matching {
-    pub fn new(
-        past: &State,
-        records: &BTreeMap<Address, Recorded>,
-        moved: &[(String, String)],
-    ) -> Self {
+    pub fn new(past: &State, records: &BTreeMap<Address, Recorded>, wishes: &Wishes) -> Self {
         let known = past.order.iter().filter(|a| records.contains_key(*a));
+        let known = known.filter(|a| !wishes.forget.contains(&***a));
         Matching {
             recorded: known.cloned().collect(),
-            moved: moved.to_vec(),
+            moved: wishes.moved.clone(),
             claimed: BTreeSet::new(),
         }
     }

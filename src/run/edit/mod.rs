@@ -14,6 +14,7 @@ mod drift;
 mod line;
 mod matching;
 mod observed;
+mod over;
 mod recorded;
 mod review;
 mod walk;

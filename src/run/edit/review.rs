@@ -1,5 +1,7 @@
 //! The verdicts: what becomes of each recorded step, and what each step of the edited flow is.
 
+mod left;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -8,12 +10,13 @@ use super::super::engine::Engine;
 use super::super::step;
 use super::super::step::clauses;
 use super::super::step::cx::Cx;
-use super::super::step::judge::{Then, then};
+use super::super::step::judge::{Then, then, writes_a_state};
 use super::super::task::Port;
 use super::compare::{Unlike, unlike};
 use super::line::{Reviewed, both_ways, gone, remade, with};
 use super::matching::Matching;
 use super::observed::{Observed, observe};
+use super::over::Anew;
 use super::recorded::{
     self, Recorded, behind_checkpoint, is_over, is_skipped, meaning_of, removed_later, took_effect,
 };
@@ -79,7 +82,7 @@ pub async fn review(
     let mut reviewing = Reviewing {
         walk: Walk::new(new, past.clone(), catalog.clone(), now),
         engine: new_engine,
-        matching: Matching::new(&past, &records, &wishes.moved),
+        matching: Matching::new(&past, &records, &wishes),
         records,
         past,
         catalog,
@@ -87,6 +90,7 @@ pub async fn review(
         asked,
         edited,
         touched: BTreeSet::new(),
+        anew: Anew::default(),
         lines: Vec::new(),
         passed: BTreeMap::new(),
     };
@@ -115,8 +119,10 @@ struct Reviewing<'n, 'e> {
     edited: bool,
     /// Nodes whose value this review, or the run after it, brings anew.
     touched: BTreeSet<NodeId>,
+    anew: Anew,
     lines: Vec<Reviewed>,
-    /// New mutating steps without a record, by their kind: each may be a done one under a new name.
+    /// New steps without a record whose requests must not be made twice, by their kind: each may be a
+    /// done one under a new name.
     passed: BTreeMap<String, Vec<usize>>,
 }
 
@@ -178,7 +184,19 @@ impl<'n> Reviewing<'n, '_> {
         let Some((from, record)) =
             from.and_then(|f| Some((f.clone(), self.records.get(&f)?.clone())))
         else {
-            return self.fresh(cx, port, step, meaning).await;
+            let before = self.matching.by_name(&cx.address);
+            let moved = before.and_then(|old| Some((self.other_project(&old, &meaning)?, old)));
+            self.fresh(cx, port, step, meaning).await;
+            if let (Some((project, old)), Some(line)) = (moved, self.lines.last_mut()) {
+                self.matching.claim(&old);
+                let why = format!("it is done in `{project}`, and a run stays in its projects");
+                let help = format!(
+                    "begin another run there; or `--forget {}` leaves what is done, and does it there too",
+                    line.address
+                );
+                line.decide(&why, &help);
+            }
+            return;
         };
         let state = self.past.steps.get(&from).cloned().unwrap_or_default();
         // `it` is the resource of the record, wherever that was found.
@@ -194,6 +212,15 @@ impl<'n> Reviewing<'n, '_> {
             record,
         };
         self.judge(judged).await;
+    }
+
+    /// The project in which a step took effect, when the same is asked for in another one now.
+    fn other_project(&self, old: &Address, meaning: &Meaning) -> Option<String> {
+        let record = self.records.get(old)?;
+        took_effect(self.past.steps.get(old)?).then_some(())?;
+        let (was, path) = without_project(&record.meaning.target)?;
+        let (is, same) = without_project(&meaning.target)?;
+        (was != is && path == same).then(|| was.to_owned())
     }
 
     /// `when` is false now.
@@ -221,7 +248,10 @@ impl<'n> Reviewing<'n, '_> {
             cx.set_value(&value);
         }
         self.touched.insert(cx.node);
-        if step.is_some_and(changes_by_call) {
+        if let Some(step) = step {
+            self.anew.note(&self.catalog, cx, step, &meaning);
+        }
+        if step.is_some_and(|s| changes_by_call(s) && !writes_a_state(&self.catalog, s)) {
             let known = self.passed.entry(meaning.kind).or_default();
             known.push(self.lines.len());
         }
@@ -267,7 +297,10 @@ impl<'n> Reviewing<'n, '_> {
             },
             None if found.is_same() => {
                 line.why = "nothing of it changed".into();
-                if stands_on_touched && judged.step.is_some() {
+                if let Some(first) = self.under(&judged) {
+                    let why = format!("it writes over what `{first}` writes anew");
+                    line.again(Again::Asked, EditVerdict::Redo, why, &judged.record.meaning);
+                } else if stands_on_touched && judged.step.is_some() {
                     line.why = "nothing of it changed, as far as can be told before".into();
                     line.compare_again(&judged.record.meaning);
                 }
@@ -279,7 +312,20 @@ impl<'n> Reviewing<'n, '_> {
         if line.verdict != EditVerdict::Keep || pending || stands_on_touched {
             self.touched.insert(judged.cx.node);
         }
+        if let (EditVerdict::New | EditVerdict::Update | EditVerdict::Redo, Some(step)) =
+            (line.verdict, judged.step)
+        {
+            let meaning = &judged.meaning;
+            self.anew.note(&self.catalog, judged.cx, step, meaning);
+        }
         self.lines.push(line);
+    }
+
+    /// The step that writes anew what this one has written over.
+    fn under(&self, judged: &Judged<'_, '_>) -> Option<Address> {
+        let (cx, meaning) = (judged.cx, &judged.meaning);
+        let first = self.anew.under(&self.catalog, cx, judged.step?, meaning)?;
+        Some(Arc::clone(first))
     }
 
     /// Whether a value that the node uses is brought anew.
@@ -487,85 +533,6 @@ impl<'n> Reviewing<'n, '_> {
             judged.cx.set_value(&value);
         }
     }
-
-    /// Recorded steps that no step of the edited flow goes on from.
-    fn left_over(&mut self) {
-        let order = self.past.order.clone();
-        for address in order {
-            if self.matching.is_claimed(&address) {
-                continue;
-            }
-            let Some(state) = self.past.steps.get(&address) else {
-                continue;
-            };
-            if !self.records.contains_key(&address) {
-                self.carry_along(&address);
-                continue;
-            }
-            let mut line = gone(&address, state, &self.wishes);
-            let graph = self.walk.shared.graph.borrow();
-            if graph.find(&address).is_some() {
-                line.why = line.why.replace(
-                    "the flow has it no more",
-                    "the flow names something else here",
-                );
-            }
-            drop(graph);
-            self.lines.push(line);
-        }
-    }
-
-    /// Steps outside the walked graph: notifications keep their records, assertions and growths are
-    /// decided anew.
-    fn carry_along(&mut self, address: &Address) {
-        let own = address.rsplit('/').next().unwrap_or(address);
-        let anew = ["assert:", "for:", "if:"]
-            .iter()
-            .any(|p| own.starts_with(p))
-            || own.is_empty();
-        if anew && self.edited {
-            return;
-        }
-        let mut line = Reviewed::of(address, address, EditVerdict::Keep, "");
-        line.why = String::new();
-        self.lines.push(line);
-    }
-
-    /// A call that vanished and one of its kind that appeared may be one and the same.
-    fn ambiguous(&mut self) {
-        let vanished: Vec<(String, Address)> = self
-            .lines
-            .iter()
-            .filter(|l| matches!(l.verdict, EditVerdict::Forgotten))
-            .filter_map(|l| {
-                let record = self.records.get(&l.address)?;
-                let state = self.past.steps.get(&l.address)?;
-                let call = record.meaning.kind.starts_with("call ")
-                    || record.meaning.kind.starts_with("http ");
-                (call && took_effect(state) && !self.wishes.forget.contains(&*l.address))
-                    .then(|| (record.meaning.kind.clone(), Arc::clone(&l.address)))
-            })
-            .collect();
-        for (kind, old) in vanished {
-            for index in self.passed.get(&kind).into_iter().flatten() {
-                let Some(line) = self.lines.get_mut(*index) else {
-                    continue;
-                };
-                if self.wishes.redo.contains(&*line.address) || self.wishes.keeps(&line.address) {
-                    continue;
-                }
-                let new = line.address.replace('/', ".");
-                let help = format!(
-                    "if they are the same, write `moved {} to {new}` into the flow; if not, `--forget {old}`",
-                    old.replace('/', ".")
-                );
-                line.decide(
-                    &format!("`{old}` is done, and gone from the flow: this may be it"),
-                    &help,
-                );
-            }
-        }
-    }
 }
 
 /// A step that changes something and does not converge on what is there.
@@ -575,4 +542,11 @@ fn changes_by_call(step: &Step) -> bool {
         ActionKind::Http(http) => !matches!(&*http.method.text, "GET" | "HEAD"),
         _ => false,
     }
+}
+
+/// The project of a path, and the path around it.
+fn without_project(path: &str) -> Option<(&str, (&str, &str))> {
+    let (head, rest) = path.split_once("projects/")?;
+    let (project, tail) = rest.split_once('/')?;
+    Some((project, (head, tail)))
 }

@@ -514,6 +514,7 @@ impl<'p> Cx<'p> {
         match self.effect(effect).await {
             Reply::Answered(answer) => {
                 if let Ok(answer) = &answer {
+                    self.shared.conceal_answer(request, answer);
                     self.heed(request, answer);
                 }
                 answer

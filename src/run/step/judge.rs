@@ -27,22 +27,31 @@ pub fn then(catalog: &Catalog, step: &Step, unlike: &Unlike) -> Then {
             let replaces = clauses::decision(step, OnOutcome::Change) == Some(Decision::Replace);
             !unlike.is_remade_only() || replaces
         }
-        ActionKind::Call(call) => {
-            let method = catalog.method(&target::path_text(&call.path));
-            method.is_some_and(|method| {
-                let collection = catalog.collection(&method.collection);
-                converges(&method, collection.as_deref()) && !unlike.elsewhere
-            })
-        }
+        ActionKind::Call(_) => writes_a_state(catalog, step) && !unlike.elsewhere,
         ActionKind::Http(call) => {
             let safe = matches!(&*call.method.text, "GET" | "HEAD");
-            safe || &*call.method.text == "PUT" && !unlike.elsewhere
+            safe || writes_a_state(catalog, step) && !unlike.elsewhere
         }
         _ => true,
     };
     match again {
         true => Then::Again,
         false => Then::Ask,
+    }
+}
+
+/// Whether a request is one that leaves just what it says, however often it is made.
+pub fn writes_a_state(catalog: &Catalog, step: &Step) -> bool {
+    match &step.action.kind {
+        ActionKind::Call(call) => {
+            let method = catalog.method(&target::path_text(&call.path));
+            method.is_some_and(|method| {
+                let collection = catalog.collection(&method.collection);
+                converges(&method, collection.as_deref())
+            })
+        }
+        ActionKind::Http(call) => &*call.method.text == "PUT",
+        _ => false,
     }
 }
 

@@ -32,7 +32,7 @@ mod wait;
 mod write;
 
 pub use marks::marked_run;
-pub use settle::reads_target;
+pub use settle::{reads_target, repeats_unseen};
 
 use std::collections::BTreeMap;
 use std::rc::Rc;

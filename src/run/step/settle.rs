@@ -43,6 +43,28 @@ pub fn reads_target(catalog: &crate::catalog::Catalog, sent: &Request) -> Option
     request::build(get, &args, None).ok()
 }
 
+/// Whether a call whose answer was lost is simply made again: it leaves the same state, and no resource
+/// shows whether it did so already.
+pub fn repeats_unseen(catalog: &crate::catalog::Catalog, sent: &Request) -> bool {
+    let Some(method) = catalog.method(&sent.method) else {
+        return false;
+    };
+    let collection = catalog.collection(&method.collection);
+    let shows_nothing = match role(&method, collection.as_deref()) {
+        Role::Other => true,
+        Role::Write => collection
+            .and_then(|c| c.resource.clone())
+            .is_some_and(|resource| {
+                let body = sent.body.clone().unwrap_or(Json::Null);
+                let none = Default::default();
+                let compared = compare::compare(catalog, &resource, &body, &Json::Null, &none);
+                !compared.not_comparable.is_empty()
+            }),
+        Role::Insert | Role::Delete => false,
+    };
+    method.settle == SettleClass::ConvergingWrite && shows_nothing
+}
+
 /// What is known of a call whose answer was lost.
 pub enum Settled {
     /// It took effect, as far as anybody can see.
