@@ -6,6 +6,7 @@
 mod copies;
 mod git;
 mod remote;
+mod scratch;
 
 use std::cell::{OnceCell, RefCell};
 use std::collections::BTreeMap;
@@ -303,4 +304,11 @@ impl Files for Project {
             false => Err(Refused::NotExported(library.manifest.exports.clone())),
         }
     }
+}
+
+/// A name that nobody has yet.
+fn random_name() -> String {
+    let mut name = [0u8; 8];
+    crate::world::random_bytes(&mut name);
+    name.iter().map(|b| format!("{b:02x}")).collect()
 }

@@ -265,6 +265,34 @@ fn a_repository_that_is_too_much() {
     a_bad_version(&machine, &library, "`large.r5flow` is larger than 4 MiB");
 }
 
+/// Ten folders in ten folders and so on: a pack of a few hundred bytes, and more names than any disk can hold.
+#[test]
+fn a_repository_of_endless_names() {
+    let machine = Machine::new();
+    let library = prepared(&machine);
+    let work = library.work();
+    library.version("1.1.0", WORD);
+    library.commit("1.1.0");
+    let blob = machine.git_with(&work, &["hash-object", "-w", "--stdin"], "");
+    let all = |kind: &str, id: &str, ending: &str| -> String {
+        (0..10)
+            .map(|n| format!("{kind} {id}\tn{n}{ending}\n"))
+            .collect()
+    };
+    let mut tree = machine.git_with(&work, &["mktree"], &all("100644 blob", &blob, ".r5flow"));
+    for _ in 0..9 {
+        tree = machine.git_with(&work, &["mktree"], &all("040000 tree", &tree, ""));
+    }
+    let commit = library.git(&["commit-tree", &tree, "-m", "endless"]);
+    library.git(&["tag", "-f", "1.1.0", &commit]);
+    library.push();
+    a_bad_version(
+        &machine,
+        &library,
+        "it has more files, tags and branches than a library can have",
+    );
+}
+
 #[test]
 fn libraries_in_a_circle() {
     let machine = Machine::new();
