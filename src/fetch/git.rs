@@ -34,7 +34,7 @@ impl Default for Limits {
 /// How often a running git is looked at.
 const LOOK: Duration = Duration::from_millis(20);
 /// So many bytes of texts and names are read of git, and so many of its messages.
-const MOST_OUT: u64 = MOST_BYTES as u64 + (32 << 20);
+const MOST_OUT: u64 = MOST_BYTES as u64 + (4 << 20);
 const MOST_ERR: u64 = 1 << 20;
 /// Where the wanted commit stands in the repository that is fetched into.
 const WANTED: &str = "refs/r5flow/wanted";

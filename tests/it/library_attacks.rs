@@ -30,9 +30,33 @@ fn a_bad_version(machine: &Machine, library: &Published<'_>, told: &str) {
         "project=demo",
     ];
     refused(machine, "shop", &words, 1).says(told);
+    // Whoever writes it into the lock by hand gets no further.
+    let good = machine.read("shop/r5flow.lock");
+    machine.write("shop/r5flow.lock", &by_hand(&good, library, "1.1.0"));
+    for words in [&["lib", "vendor"][..], &["lib", "verify"]] {
+        refused(machine, "shop", words, 1).says(told);
+    }
+    refused(machine, "shop", &["check", "x.r5flow"], 3)
+        .says("R1101")
+        .says(told);
+    refused(machine, "shop", &["resume", "--edited", "-y"], 3).says(told);
+    machine.write("shop/r5flow.lock", &good);
     machine.run("shop", &["lib", "vendor"]).ends(0);
     machine.run("shop", &["check", "x.r5flow"]).ends(0);
     the_run_goes_on(machine);
+}
+
+/// The lock with another version of the library, whose hash nobody knows.
+fn by_hand(lock: &str, library: &Published<'_>, tag: &str) -> String {
+    let commit = library.git(&["rev-parse", &format!("{tag}^{{commit}}")]);
+    let line = |line: &str| match line.split_once(" = ").map_or("", |(name, _)| name) {
+        "version" => format!("version = \"{tag}\"\n"),
+        "ref" => format!("ref = \"{tag}\"\n"),
+        "revision" => format!("revision = \"{commit}\"\n"),
+        "content" => format!("content = \"blake3:{}\"\n", "0".repeat(64)),
+        _ => format!("{line}\n"),
+    };
+    lock.lines().map(line).collect()
 }
 
 /// A tree of objects, as no honest git would write it, tagged 1.1.0.

@@ -92,6 +92,40 @@ fn a_shallow_clone() {
     taken(&machine, &[&shallow], "1.1.0");
 }
 
+/// Packed refs, a branch that is called as a tag is, a tag of a tag, and a user who lets git enter no bare
+/// repository by itself.
+#[test]
+fn refs_of_all_kinds() {
+    let machine = Machine::new();
+    let library = made(&machine, "", "sha1");
+    library.git(&["branch", "1.0.0"]);
+    library.git(&["tag", "-a", "-m", "inner", "inner"]);
+    library.git(&["tag", "-a", "-m", "outer", "1.1.0", "inner"]);
+    library.push();
+    machine.git("repositories/red.git", &["pack-refs", "--all", "--prune"]);
+    machine.write("home/.gitconfig", "[safe]\n\tbareRepository = explicit\n");
+    taken(&machine, &[&library.url(), "--version", "=1.0.0"], "1.0.0");
+    let first = library.git(&["rev-parse", "refs/tags/1.0.0^{commit}"]);
+    assert!(machine.read("shop/r5flow.lock").contains(&first));
+    machine.remove("shop");
+    taken(&machine, &[&library.url()], "1.1.0");
+}
+
+#[test]
+fn a_tag_that_is_no_commit() {
+    let machine = Machine::new();
+    let library = made(&machine, "", "sha1");
+    library.git(&["tag", "1.2.0", "HEAD^{tree}"]);
+    library.git(&["tag", "1.3.0", "HEAD:r5flow.toml"]);
+    library.push();
+    machine.project("shop", &[]);
+    for version in ["=1.2.0", "=1.3.0"] {
+        let words = ["lib", "add", &library.url(), "--version", version];
+        machine.run("shop", &words).ends(1).err_has("git says:");
+    }
+    assert!(!machine.path("shop/r5flow.lock").exists());
+}
+
 #[test]
 fn a_tag_a_branch_a_commit_and_a_folder() {
     let machine = Machine::new();
