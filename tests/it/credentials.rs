@@ -129,7 +129,7 @@ fn all(asked: &Receiver<String>) -> Vec<String> {
 }
 
 /// Nothing that is kept of a run holds any of the texts.
-fn assert_kept_without(folder: &Path, texts: &[&str]) {
+pub fn assert_kept_without(folder: &Path, texts: &[&str]) {
     for entry in std::fs::read_dir(folder).expect("a folder") {
         let path = entry.expect("an entry").path();
         if path.is_dir() {

@@ -46,6 +46,7 @@ mod port;
 mod prints;
 mod process;
 mod protection;
+mod proxies;
 mod red5;
 mod red5_second_day;
 mod reference;
