@@ -153,7 +153,7 @@ fn two_teams() {
     machine
         .run("shop", &["lib", "verify"])
         .ends(0)
-        .says("its tag was not looked at");
+        .says("its source was not asked");
 
     // The run goes on with what it stored: library, copies, lock and manifest are gone.
     for file in [

@@ -111,6 +111,34 @@ fn refs_of_all_kinds() {
     taken(&machine, &[&library.url()], "1.1.0");
 }
 
+/// A second tag for a version that is published already is no way to exchange it.
+#[test]
+fn two_tags_for_one_version() {
+    let machine = Machine::new();
+    let library = made(&machine, "", "sha1");
+    library.git(&["tag", "v1.0.0", "1.0.0"]);
+    library.push();
+    taken(&machine, &[&library.url()], "1.0.0");
+    library.write("image.r5flow", "let word = \"evil\"\n");
+    library.version("1.0.0", "let word = \"evil\"\n");
+    library.commit("evil");
+    library.git(&["tag", "red-1.0.0"]);
+    library.push();
+    let lock = machine.read("shop/r5flow.lock");
+    let told = "are both version 1.0.0, and name different commits";
+    machine
+        .run("shop", &["lib", "update"])
+        .ends(1)
+        .err_has(told);
+    machine.project("fresh", &[]);
+    machine
+        .run("fresh", &["lib", "add", &library.url()])
+        .ends(1)
+        .err_has(told);
+    assert_eq!(machine.read("shop/r5flow.lock"), lock);
+    machine.run("shop", &["check", "x.r5flow"]).ends(0);
+}
+
 #[test]
 fn a_tag_that_is_no_commit() {
     let machine = Machine::new();

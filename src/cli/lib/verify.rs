@@ -4,10 +4,7 @@ use super::Files;
 use super::args::Show;
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::settings::Settings;
-use crate::fetch::Asked;
-use crate::package::content::MANIFEST;
 use crate::package::lock::Locked;
-use crate::package::manifest::Manifest;
 use crate::report::head;
 use crate::report::libraries::{OtherRevision, Verified};
 
@@ -60,13 +57,10 @@ fn one(files: &Files, name: &str, locked: &Locked) -> Verified {
         Ok(content) => content,
         Err(why) => return Verified::wrong(name, why),
     };
-    let serves = Manifest::of_library(content.get(MANIFEST).unwrap_or_default())
-        .and_then(|(_, version, manifest)| files.places.here.serves(name, &version, &manifest));
-    let asked = serves.and_then(|()| files.places.asked(locked));
-    let note = match asked {
+    let manifest = files.places.manifest_of(name, locked, &content);
+    let note = match manifest.and_then(|_| files.places.asked(locked)) {
+        Ok(note) => note,
         Err(why) => return Verified::wrong(name, why),
-        Ok(Asked::NoAnswer(why)) => Some(format!("its tag was not looked at: {why}")),
-        Ok(Asked::Same | Asked::NoTag) => None,
     };
     Verified {
         name: name.to_owned(),
