@@ -17,6 +17,9 @@ const FLOW: &str = "use red/image { word }\n\nworkflow w {\n  output o = word\n}
 /// `ada:sesame` in base64.
 const RIGHT: &str = "authorization: basic YWRhOnNlc2FtZQ==";
 
+/// How a connection of TLS begins.
+const TLS: [u8; 1] = [22];
+
 /// Serves the repositories of a machine:
 ///
 /// - `/open/NAME.git` to everybody;
@@ -25,7 +28,7 @@ const RIGHT: &str = "authorization: basic YWRhOnNlc2FtZQ==";
 /// - `/slow/NAME.git` answers when it is let go.
 struct Server {
     address: String,
-    /// The paths that were asked for.
+    /// The paths that were asked for; `plain` for what is no TLS.
     asked: Receiver<String>,
     go: Sender<()>,
 }
@@ -46,8 +49,13 @@ fn server(machine: &Machine) -> Server {
                     let open = !path.starts_with("/slow/");
                     open || gate.lock().is_ok_and(|gate| gate.recv().is_ok())
                 };
+                let stream = stream.expect("connects");
+                let mut first = [0];
+                if stream.peek(&mut first).is_ok_and(|_| first != TLS) {
+                    wait("plain");
+                }
                 // A client that does not trust the authority hangs up.
-                let _ = serve(stream.expect("connects"), &root, port, &wait);
+                let _ = serve(stream, &root, port, &wait);
             });
         }
     });
