@@ -228,8 +228,9 @@ impl<'p> Checker<'_, 'p> {
         }
         let program = self.names.program;
         let known: Vec<&str> = in_force(program).map(|(_, p)| &*p.name.text).collect();
-        // The library is silent for flows that use its policies, and for those that do not.
-        if known.contains(&&*policy.text) || program.module(module).path.starts_with("stdlib/") {
+        // Libraries are silent for flows that use the policies, and for those that do not.
+        let shared = program.is_shared(program.module(module).source.id);
+        if known.contains(&&*policy.text) || shared {
             return;
         }
         let finding = Diagnostic::warning(

@@ -7,7 +7,7 @@ use crate::catalog::Catalog;
 use crate::check::Checked;
 use crate::diag::{Diagnostic, Severity, render};
 use crate::fetch::Project;
-use crate::package::{Files, Program, Refused, load};
+use crate::package::{Files, Program, Refused, load, place};
 
 /// How standard input is called in messages.
 pub const STDIN: &str = "<stdin>";
@@ -36,6 +36,12 @@ impl Files for ProjectAndStdin {
 /// # Errors
 /// The file cannot be read; mistakes in it are findings.
 pub fn read(file: &str, project: &Project) -> Result<(Program, Vec<Diagnostic>), Failure> {
+    if place::library(file).is_some() {
+        return Err(Failure::usage(format!(
+            "`{file}` is a module of a library, which is used and not run: a flow of this project takes what it exports \
+             with `use`"
+        )));
+    }
     let (name, stdin) = match file {
         "-" => (STDIN, Some(terminal::stdin_text()?)),
         file => (file, None),

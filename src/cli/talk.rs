@@ -132,6 +132,7 @@ impl Talk for Speaker<'_> {
         let terminal = &self.settings.terminal;
         let review = Review {
             run: edit.run,
+            flow: "the flow as it is now",
             lines: edit.lines,
             vault: edit.mask,
         };

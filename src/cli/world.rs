@@ -358,16 +358,21 @@ pub fn other_revisions(recorded: &BTreeMap<String, String>, catalog: &Catalog) -
 }
 
 /// Whether the account that the run began with is the one that would go on. One that was unknown at
-/// the beginning passes.
+/// the beginning passes; one that cannot be told now does not, since it may be anybody.
 pub fn same_principal(recorded: Option<&str>, now: Option<&str>) -> Result<(), String> {
-    let Some(recorded) = recorded.filter(|recorded| now != Some(*recorded)) else {
-        return Ok(());
-    };
-    let now = now.unwrap_or("somebody whom the credentials do not name");
-    Err(format!(
-        "the run began as {recorded}, and would go on as {now}, who may see and change other things: use the \
-         credentials of {recorded}, say `--impersonate` again where it was said, or say `--take-over`"
-    ))
+    match (recorded, now) {
+        (None, _) => Ok(()),
+        (Some(recorded), Some(now)) if recorded == now => Ok(()),
+        (Some(recorded), Some(now)) => Err(format!(
+            "the run began as {recorded}, and would go on as {now}, who may see and change other things: use the \
+             credentials of {recorded}, say `--impersonate` again where it was said, or say `--take-over`"
+        )),
+        (Some(recorded), None) => Err(format!(
+            "the run began as {recorded}, and the credentials here do not say whose they are: use credentials that \
+             name {recorded}, say `--impersonate` again where it was said, or say `--take-over` when you know that \
+             this account may go on with the run"
+        )),
+    }
 }
 
 /// Revisions of the services' descriptions, as a run records them.

@@ -213,6 +213,11 @@ struct Fields<'a> {
 const KINDS: &str =
     "`authorized_user`, `service_account`, `external_account` or `impersonated_service_account`";
 
+/// What to do about a login that only gcloud speaks.
+const BY_GCLOUD: &str = "which r5flow does not speak, and gcloud does: log gcloud in by `gcloud auth login` with \
+                         `--cred-file` or `--login-config`, and take this file away (unset GOOGLE_APPLICATION_CREDENTIALS, or \
+                         `gcloud auth application-default revoke`), so that gcloud's own login is used";
+
 impl<'a> Fields<'a> {
     fn source(&self) -> Result<Source, CredentialsError> {
         match self.text("type")? {
@@ -242,6 +247,10 @@ impl<'a> Fields<'a> {
                     self.impersonation(LIFETIME_S)?,
                 ))
             }
+            "external_account_authorized_user" => Err(self.wrong(
+                "type",
+                &format!("is the login of a workforce pool, {BY_GCLOUD}"),
+            )),
             other => Err(self.wrong(
                 "type",
                 &format!("is `{}`: expected {KINDS}", other.escape_debug()),
@@ -325,7 +334,12 @@ impl<'a> Fields<'a> {
         let from = if let Some(file) = self.maybe("file")? {
             SubjectFrom::File(file.into())
         } else if self.maybe("environment_id")?.is_some() {
-            return Err(self.wrong("environment_id", "stands for AWS, which r5flow does not speak; use a `file`, a `url` or an `executable`"));
+            return Err(self.wrong(
+                "environment_id",
+                &format!(
+                    "stands for AWS, {BY_GCLOUD}; or let an `executable` bring the subject token"
+                ),
+            ));
         } else if self.maybe("url")?.is_some() {
             SubjectFrom::Url(self.own_url("url")?, self.headers()?)
         } else if self.json.get("executable").is_some() {

@@ -118,6 +118,31 @@ fn the_other_house_is_asked_in_private_and_told_nothing_of_google() {
 }
 
 #[test]
+fn what_only_gcloud_speaks_is_told_with_a_way_out() {
+    let house = House::kind();
+    let workforce = json!({
+        "type": "external_account_authorized_user", "client_id": "c", "client_secret": SUBJECT, "refresh_token": SUBJECT,
+        "token_url": "https://sts.googleapis.com/v1/oauthtoken",
+    });
+    let aws = external(
+        &house,
+        json!({"environment_id": "aws1", "url": "http://169.254.169.254/latest"}),
+    );
+    for (file, what) in [
+        (workforce, "`type` is the login of a workforce pool"),
+        (aws, "stands for AWS"),
+    ] {
+        let why = Desk::new(&file).refusal(&house);
+        assert!(
+            why.contains(what) && why.contains("log gcloud in by `gcloud auth login`"),
+            "{why}"
+        );
+        assert!(!why.contains(SUBJECT), "{why}");
+    }
+    house.was_asked_nothing();
+}
+
+#[test]
 fn a_redirect_takes_no_secret_along() {
     let thief = House::kind();
     for at in ["/sts", "/subject", "/iam"] {

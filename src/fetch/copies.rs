@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::scratch::Scratch;
 use crate::package::LARGEST;
 use crate::package::content::{self, Content, Entry, Kind, MOST_BYTES, MOST_ENTRIES};
 
@@ -132,7 +133,7 @@ pub fn keep(cache: &Path, content: &Content) -> Result<(), String> {
     let folder = cache.join("libraries");
     std::fs::create_dir_all(&folder)
         .map_err(|e| format!("`{}` cannot be made: {e}", folder.display()))?;
-    written(&file, &text)
+    replaced(&file, &Scratch::new(cache)?.path("copy"), &text)
 }
 
 /// Writes a file as a whole: nobody ever sees a part of it.
@@ -140,13 +141,14 @@ pub fn keep(cache: &Path, content: &Content) -> Result<(), String> {
 /// # Errors
 /// It cannot be written.
 pub fn written(file: &Path, text: &str) -> Result<(), String> {
-    let mut name = [0u8; 8];
-    crate::world::random_bytes(&mut name);
-    let name: String = name.iter().map(|b| format!("{b:02x}")).collect();
-    let fresh = file.with_extension(format!("{name}.new"));
-    let done = std::fs::write(&fresh, text).and_then(|()| std::fs::rename(&fresh, file));
+    let fresh = file.with_extension(format!("{}.new", super::random_name()));
+    replaced(file, &fresh, text)
+}
+
+fn replaced(file: &Path, fresh: &Path, text: &str) -> Result<(), String> {
+    let done = std::fs::write(fresh, text).and_then(|()| std::fs::rename(fresh, file));
     done.map_err(|e| {
-        let _ = std::fs::remove_file(&fresh);
+        let _ = std::fs::remove_file(fresh);
         format!("`{}` cannot be written: {e}", file.display())
     })
 }

@@ -4,11 +4,13 @@
 //! filter, no submodule. Credentials are git's own affair; it may not ask for them at the terminal.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::io::{Read, Write};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use super::scratch::Scratch;
 use crate::package::content::{self, Content, Entry, Kind, MOST_BYTES, MOST_ENTRIES};
 use crate::package::manifest::is_path;
 
@@ -31,14 +33,14 @@ impl Default for Limits {
 
 /// How often a running git is looked at.
 const LOOK: Duration = Duration::from_millis(20);
-/// So many bytes of names and messages are read.
-const MOST_WORDS: u64 = 32 << 20;
+/// So many bytes of texts and names are read of git, and so many of its messages.
+const MOST_OUT: u64 = MOST_BYTES as u64 + (4 << 20);
+const MOST_ERR: u64 = 1 << 20;
 /// Where the wanted commit stands in the repository that is fetched into.
 const WANTED: &str = "refs/r5flow/wanted";
 
 /// Variables by which a surrounding git would make ours work elsewhere.
-const OTHERS: [&str; 8] = [
-    "GIT_DIR",
+const OTHERS: [&str; 7] = [
     "GIT_WORK_TREE",
     "GIT_INDEX_FILE",
     "GIT_OBJECT_DIRECTORY",
@@ -126,7 +128,7 @@ impl Repository {
         };
         let format = format!("--object-format={format}");
         self.git(
-            &["init", "--quiet", "--bare", "--template=", &format, "."],
+            &["init", "--quiet", "--bare", "--template=", &format],
             Vec::new(),
         )?;
         let refspec = format!("+{}:{WANTED}", wanted.name);
@@ -165,10 +167,14 @@ impl Repository {
             &["ls-tree", "-r", "-z", "-l", "--full-tree", &tree],
             Vec::new(),
         );
-        let listed = match folder {
-            Some(folder) => listed.map_err(|_| format!("it has no folder `{folder}`"))?,
-            None => listed?,
-        };
+        let listed = listed.map_err(|why| match folder {
+            Some(folder)
+                if why.contains("ot a valid object name") || why.contains("not a tree") =>
+            {
+                format!("it has no folder `{folder}`")
+            }
+            _ => why,
+        })?;
         let (ids, entries) = entries(&listed)?;
         let belonging = content::belonging(&entries)?;
         let asked: String = belonging
@@ -186,6 +192,7 @@ impl Repository {
     }
 
     fn git(&self, words: &[&str], stdin: Vec<u8>) -> Result<Vec<u8>, String> {
+        let messages = self.scratch.path("messages");
         let mut command = Command::new("git");
         for setting in [
             "core.hooksPath=/dev/null",
@@ -198,41 +205,43 @@ impl Repository {
         ] {
             command.args(["-c", setting]);
         }
-        command.args(words).current_dir(&self.scratch.0);
+        command.args(words).current_dir(self.scratch.path(""));
         for name in OTHERS {
             command.env_remove(name);
         }
         command
+            .env("GIT_DIR", self.scratch.path("git"))
             .env("GIT_TERMINAL_PROMPT", "0")
             .env("GIT_ALLOW_PROTOCOL", "file:https:ssh")
-            .env(
-                "GIT_CEILING_DIRECTORIES",
-                self.scratch.0.parent().unwrap_or(&self.scratch.0),
-            )
             .env("GIT_NO_LAZY_FETCH", "1")
             .env("LC_ALL", "C")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
+            // No pipe: what git starts may hold it longer than git lives.
+            .stderr(File::create(&messages).map_err(|e| format!("`{}`: {e}", messages.display()))?);
         let child = command.spawn().map_err(|e| match e.kind() {
             std::io::ErrorKind::NotFound => {
                 "there is no `git` on this machine, and it brings libraries".to_owned()
             }
             _ => format!("git does not start: {e}"),
         })?;
-        self.attend(child, stdin)
+        let (status, out) = self.attend(child, stdin)?;
+        match status.success() {
+            true => Ok(out),
+            false => Err(complaint(&read(File::open(messages).ok(), MOST_ERR))),
+        }
     }
 
     /// Waits for git, and ends it when it brings too much or takes too long.
-    fn attend(&self, mut child: Child, stdin: Vec<u8>) -> Result<Vec<u8>, String> {
+    fn attend(&self, mut child: Child, stdin: Vec<u8>) -> Result<(ExitStatus, Vec<u8>), String> {
         let began = Instant::now();
         let input = child.stdin.take();
         let writing = std::thread::spawn(move || {
             // A git that reads no more has said why.
             let _ = input.map(|mut pipe| pipe.write_all(&stdin));
         });
-        let out = reading(child.stdout.take(), MOST_BYTES as u64 + MOST_WORDS);
-        let err = reading(child.stderr.take(), MOST_WORDS);
+        let stdout = child.stdout.take();
+        let reading = std::thread::spawn(move || read(stdout, MOST_OUT));
         let mut stopped = None;
         let status = loop {
             match child.try_wait() {
@@ -252,23 +261,27 @@ impl Repository {
                 _ => None,
             };
             if stopped.is_some() {
-                // What it started reads from it, and ends with it.
+                // What it started reads from it, and ends with it; what does not is not waited for.
                 let _ = child.kill();
             }
             std::thread::sleep(LOOK);
         };
-        let lost = |_| "git could not be read".to_owned();
-        writing.join().map_err(lost)?;
-        let (out, err) = (out.join().map_err(lost)?, err.join().map_err(lost)?);
         if let Some(why) = stopped {
             return Err(why);
         }
-        if self.scratch.bytes() > self.limits.download {
-            return Err(self.too_large());
+        let lost = |_| "git could not be read".to_owned();
+        writing.join().map_err(lost)?;
+        let out = reading.join().map_err(lost)?;
+        if out.len() as u64 > MOST_OUT {
+            return Err(
+                "it has more files, tags and branches than a library can have; name the folder in it that is the \
+                 library, or give it a repository of its own"
+                    .into(),
+            );
         }
-        match status.success() {
-            true => Ok(out),
-            false => Err(words(&err)),
+        match self.scratch.bytes() > self.limits.download {
+            true => Err(self.too_large()),
+            false => Ok((status, out)),
         }
     }
 
@@ -280,32 +293,35 @@ impl Repository {
     }
 }
 
-fn reading(
-    pipe: Option<impl Read + Send + 'static>,
-    most: u64,
-) -> std::thread::JoinHandle<Vec<u8>> {
-    std::thread::spawn(move || {
-        let mut bytes = Vec::new();
-        // What cannot be read is missing from the answer, and noticed there.
-        let _ = pipe.map(|pipe| pipe.take(most).read_to_end(&mut bytes));
-        bytes
-    })
+/// What comes, and of what is too much one byte: a git that goes on writing is ended by that.
+fn read(from: Option<impl Read>, most: u64) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    // What cannot be read is missing from the answer, and noticed there.
+    let _ = from.map(|from| from.take(most + 1).read_to_end(&mut bytes));
+    bytes
 }
 
-/// The last thing that git said, without what only git's own users need.
-fn words(err: &[u8]) -> String {
+/// What git said first of what is wrong, behind what whoever it asked said before; without what only git's own
+/// users need.
+fn complaint(err: &[u8]) -> String {
     let text = String::from_utf8_lossy(err);
-    let mut said = text.lines().map(str::trim).filter(|l| !l.is_empty());
-    let telling = said
-        .clone()
-        .find(|l| l.starts_with("fatal:") || l.starts_with("error:"));
-    let line = telling.or(said.next_back()).unwrap_or("it said nothing");
+    let said: Vec<&str> = text
+        .lines()
+        .map(str::trim)
+        .filter(|l| !l.is_empty() && !l.starts_with("warning:"))
+        .collect();
+    let wrong = |line: &&str| ["fatal: ", "error: "].iter().any(|w| line.starts_with(w));
+    let at = said.iter().position(wrong).or(said.len().checked_sub(1));
+    let telling = at.map_or(&[][..], |at| &said[at.saturating_sub(1)..=at]);
+    let line = match telling.is_empty() {
+        true => "it said nothing".to_owned(),
+        false => telling
+            .join(" ")
+            .replace("fatal: ", "")
+            .replace("error: ", ""),
+    };
     let line: String = line.chars().filter(|c| !c.is_control()).take(400).collect();
-    format!(
-        "git says: {}",
-        line.trim_start_matches("fatal: ")
-            .trim_start_matches("error: ")
-    )
+    format!("git says: {line}")
 }
 
 /// The lines of `ls-tree -z -l`: mode, kind, id, size, path.
@@ -362,47 +378,6 @@ fn absolute(url: &str, root: &Path) -> Result<String, String> {
     Ok(path.to_string_lossy().into_owned())
 }
 
-/// A folder that is gone when it is no longer needed.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new(cache: &Path) -> Result<Scratch, String> {
-        let mut name = [0u8; 8];
-        crate::world::random_bytes(&mut name);
-        let name: String = name.iter().map(|b| format!("{b:02x}")).collect();
-        let cache =
-            std::path::absolute(cache).map_err(|e| format!("`{}`: {e}", cache.display()))?;
-        let path = cache.join("fetching").join(name);
-        std::fs::create_dir_all(&path)
-            .map_err(|e| format!("`{}` cannot be made: {e}", path.display()))?;
-        Ok(Scratch(path))
-    }
-
-    /// How much stands in it.
-    fn bytes(&self) -> u64 {
-        let mut open = vec![self.0.clone()];
-        let mut bytes = 0;
-        while let Some(folder) = open.pop() {
-            // What goes away while it is counted counts no more.
-            for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
-                match entry.metadata() {
-                    Ok(meta) if meta.is_dir() => open.push(entry.path()),
-                    Ok(meta) => bytes += meta.len(),
-                    Err(_) => {}
-                }
-            }
-        }
-        bytes
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        // What is left over is in the cache, where it harms nobody.
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -419,6 +394,17 @@ mod tests {
             "{words:?}: {}",
             String::from_utf8_lossy(&done.stderr)
         );
+    }
+
+    fn left(cache: &Path) -> Vec<String> {
+        let all = std::fs::read_dir(cache.join("fetching")).expect("a folder");
+        all.map(|e| {
+            e.expect("an entry")
+                .file_name()
+                .to_string_lossy()
+                .into_owned()
+        })
+        .collect()
     }
 
     #[test]
@@ -455,18 +441,49 @@ mod tests {
         let why = get(1 << 20).expect_err("too much");
         assert!(why.contains("more than 1 MiB"), "{why}");
         assert_eq!(get(64 << 20).expect("enough").files().len(), 1);
-        let left = std::fs::read_dir(cache.join("fetching"))
-            .expect("a folder")
-            .count();
-        assert_eq!(left, 0);
+        assert_eq!(left(&cache), [".door"]);
+    }
+
+    /// What git started may hold its pipes for ever; nobody waits for that.
+    #[cfg(unix)]
+    #[test]
+    fn a_git_that_takes_too_long_is_given_up_with_all_that_it_started() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let limits = Limits {
+            patience: Duration::from_millis(100),
+            ..Limits::default()
+        };
+        let cache = folder.path().join("cache");
+        let repository = Repository::new("x", folder.path(), &cache, limits).expect("a place");
+        let began = Instant::now();
+        let sleeper = Command::new("sh")
+            .args(["-c", "sleep 30 & wait"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("a shell");
+        let why = repository
+            .attend(sleeper, Vec::new())
+            .expect_err("too long");
+        assert!(why.contains("took longer than"), "{why}");
+        assert!(began.elapsed() < Duration::from_secs(30));
+        drop(repository);
+        assert_eq!(left(&cache), [".door"]);
     }
 
     #[test]
     fn git_says_what_is_wrong_in_one_line() {
-        assert_eq!(
-            words(b"warning: x\nfatal: no such thing\nmore\n"),
-            "git says: no such thing"
-        );
-        assert_eq!(words(b""), "git says: it said nothing");
+        for (err, told) in [
+            ("warning: x\nfatal: no such thing\nmore\n", "no such thing"),
+            (
+                "a@b: Permission denied (publickey).\nfatal: Could not read from remote repository.\n\nPlease make sure\n",
+                "a@b: Permission denied (publickey). Could not read from remote repository.",
+            ),
+            ("one\ntwo\n", "one two"),
+            ("warning: x\n", "it said nothing"),
+            ("", "it said nothing"),
+        ] {
+            assert_eq!(complaint(err.as_bytes()), format!("git says: {told}"));
+        }
     }
 }

@@ -6,6 +6,7 @@
 mod copies;
 mod git;
 mod remote;
+mod scratch;
 
 use std::cell::{OnceCell, RefCell};
 use std::collections::BTreeMap;
@@ -150,31 +151,51 @@ impl Places {
         repository.content(&wanted).map_err(told)
     }
 
-    /// What became of the tag of a locked library at its source; `None` when it has none.
+    /// The manifest of a locked library, which must be the one that is locked, and be served here.
     ///
     /// # Errors
-    /// It was moved.
-    pub fn asked(&self, locked: &Locked) -> Result<Asked, String> {
-        let (Source::Git(git), Some(tag), Some(commit)) =
-            (&locked.source, &locked.tag, &locked.revision)
-        else {
-            return Ok(Asked::NoTag);
+    /// It is another library or version, or needs what is not here.
+    pub fn manifest_of(
+        &self,
+        name: &str,
+        locked: &Locked,
+        content: &Content,
+    ) -> Result<Manifest, String> {
+        let (called, version, manifest) =
+            Manifest::of_library(content.get(MANIFEST).unwrap_or_default())?;
+        if called != name || version != locked.version {
+            return Err(format!(
+                "`{LOCK}` says `{name}` {}, and its content `{called}` {version}; run `r5flow lib update {name}`",
+                locked.version
+            ));
+        }
+        self.here.serves(name, &version, &manifest)?;
+        Ok(manifest)
+    }
+
+    /// Whether the source of a locked library still gives what is locked: the same commit for the tag, and the same
+    /// content for the commit. A note, when nobody answers.
+    ///
+    /// # Errors
+    /// It gives something else.
+    pub fn asked(&self, locked: &Locked) -> Result<Option<String>, String> {
+        let Source::Git(git) = &locked.source else {
+            return Ok(None);
         };
         let answer = git::Repository::new(&git.url, &self.root, self.cache()?, self.limits)
             .and_then(|r| r.refs());
-        match answer {
-            Err(why) => Ok(Asked::NoAnswer(why)),
-            Ok(refs) => remote::unmoved(&locked.source, tag, commit, &refs).map(|()| Asked::Same),
+        if let Err(why) = answer {
+            return Ok(Some(format!("its source was not asked: {why}")));
+        }
+        match self.fetched(git, locked)?.hash() == locked.content {
+            true => Ok(None),
+            false => Err(format!(
+                "{} has another content than `{LOCK}` says, although the commit is the same: somebody wrote the lock by \
+                 hand; `r5flow lib remove`, then `add`, makes it anew",
+                locked.source
+            )),
         }
     }
-}
-
-/// What a source says of a tag.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Asked {
-    Same,
-    NoTag,
-    NoAnswer(String),
 }
 
 /// A library in use.
@@ -247,17 +268,9 @@ impl Project {
             true => self.0.places.content(name, locked)?,
             false => self.0.places.beyond(name, locked)?,
         };
-        let (called, version, manifest) =
-            Manifest::of_library(content.get(MANIFEST).unwrap_or_default())?;
-        if called != name || version != locked.version {
-            return Err(format!(
-                "`{LOCK}` says `{name}` {}, and its content `{called}` {version}; run `r5flow lib update {name}`",
-                locked.version
-            ));
-        }
-        self.0.places.here.serves(name, &version, &manifest)?;
+        let manifest = self.0.places.manifest_of(name, locked, &content)?;
         Ok(Library {
-            version,
+            version: locked.version.clone(),
             content,
             manifest,
         })
@@ -303,4 +316,11 @@ impl Files for Project {
             false => Err(Refused::NotExported(library.manifest.exports.clone())),
         }
     }
+}
+
+/// A name that nobody has yet.
+fn random_name() -> String {
+    let mut name = [0u8; 8];
+    crate::world::random_bytes(&mut name);
+    name.iter().map(|b| format!("{b:02x}")).collect()
 }

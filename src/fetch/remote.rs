@@ -119,8 +119,17 @@ impl<'p> Remote<'p> {
         };
         Ok(match (&git.at, version) {
             (At::Versions, Some(version)) => {
-                let all = self.tagged(git)?;
-                let found = all.into_iter().find(|t| t.version == *version);
+                let mut all = self.tagged(git)?;
+                all.retain(|t| t.version == *version);
+                if let Some([one, other]) = all.array_windows().find(|[a, b]| a.commit != b.commit)
+                {
+                    return Err(format!(
+                        "{}: the tags {} and {} are both version {version}, and name different commits; a version is \
+                         published once: ask those who publish it which of them is right",
+                        git.url, one.tag, other.tag
+                    ));
+                }
+                let found = all.pop();
                 let found =
                     found.ok_or_else(|| format!("{}: no tag is version {version}", git.url))?;
                 Meant {

@@ -168,12 +168,24 @@ impl Content {
     }
 }
 
+/// Names that stand for devices on Windows, with any ending.
+const DEVICES: [&str; 22] = [
+    "con", "prn", "aux", "nul", "com1", "com2", "com3", "com4", "com5", "com6", "com7", "com8",
+    "com9", "lpt1", "lpt2", "lpt3", "lpt4", "lpt5", "lpt6", "lpt7", "lpt8", "lpt9",
+];
+
 /// Letters, digits, `_`, `-` and `.`: the same name on every file system.
 fn plain(path: &str) -> Result<(), String> {
     let fits = |part: &str| {
         let known = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
         part.chars().all(known) && !part.starts_with('.') && !part.ends_with('.')
     };
+    let stem = |part: &str| part.split('.').next().unwrap_or_default().to_lowercase();
+    if let Some(part) = path.split('/').find(|part| DEVICES.contains(&&*stem(part))) {
+        return Err(format!(
+            "`{path}` is no name for a file of a library: `{part}` is a device on Windows"
+        ));
+    }
     match path.split('/').all(fits) && belongs(path) {
         true => Ok(()),
         false => Err(format!(
@@ -296,7 +308,9 @@ mod tests {
             let why = content(&pair).expect_err("two names");
             assert!(why.contains("capital letters"), "{why}");
         }
-        assert!(content(&["ä.r5flow"]).is_err());
+        for path in ["ä.r5flow", "aux.r5flow", "hooks/NUL.rhai", "com1/a.r5flow"] {
+            assert!(content(&[path]).is_err(), "{path}");
+        }
         assert!(content(&["a.txt"]).is_err());
     }
 

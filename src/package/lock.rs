@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use semver::Version;
 use serde::{Deserialize, Serialize};
 
-use super::manifest::{At, Git, Manifest, Source, is_name, is_revision};
+use super::manifest::{At, Git, Manifest, Source, is_name, is_revision, mistake};
 
 /// The file's name.
 pub const LOCK: &str = "r5flow.lock";
@@ -68,8 +68,7 @@ impl Lock {
     /// # Errors
     /// What is wrong with the text, for people.
     pub fn parse(text: &str) -> Result<Lock, String> {
-        let written: Written =
-            toml::from_str(text).map_err(|e| e.to_string().trim_end().to_owned())?;
+        let written: Written = toml::from_str(text).map_err(|e| mistake(&e))?;
         if written.format != FORMAT {
             return Err(format!(
                 "its form is {}, and this r5flow knows {FORMAT}; update r5flow, or make it anew with `r5flow lib update`",

@@ -102,8 +102,7 @@ impl Manifest {
     /// # Errors
     /// What is wrong with the text, for people.
     pub fn parse(text: &str) -> Result<Manifest, String> {
-        let written: Written =
-            toml::from_str(text).map_err(|e| e.to_string().trim_end().to_owned())?;
+        let written: Written = toml::from_str(text).map_err(|e| mistake(&e))?;
         if let Some(name) = &written.name {
             is_name(name)?;
         }
@@ -342,6 +341,16 @@ fn is_module(module: &str) -> Result<(), String> {
     }
 }
 
+/// What is wrong with a text of TOML, with the line where it is, unless nobody could read that.
+pub(super) fn mistake(error: &toml::de::Error) -> String {
+    const READABLE: usize = 1000;
+    let text = error.to_string();
+    match text.trim_end() {
+        text if text.len() <= READABLE => text.to_owned(),
+        _ => error.message().to_owned(),
+    }
+}
+
 fn version(text: &str) -> Result<Version, String> {
     Version::parse(text)
         .map_err(|e| format!("`{}` is no version such as 1.0.0: {e}", text.escape_debug()))
@@ -414,10 +423,11 @@ mod tests {
             ),
             ("Red = { path = \"../x\" }".into(), "no name of a library"),
             ("red5 = { path = \"../x\" }".into(), "standard library"),
+            (format!("red = {}", "[".repeat(100_000)), "recursion"),
         ];
         for (line, told) in wrong {
-            let why = Manifest::parse(&format!("[dependencies]\n{line}\n")).expect_err(&line);
-            assert!(why.contains(told), "{line}: {why}");
+            let why = Manifest::parse(&format!("[dependencies]\n{line}\n")).expect_err(told);
+            assert!(why.contains(told) && why.len() < 2000, "{told}: {why}");
         }
     }
 

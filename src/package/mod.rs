@@ -11,7 +11,7 @@ pub mod place;
 pub mod select;
 mod stdlib;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::diag::{Code, Diagnostic};
@@ -104,6 +104,34 @@ impl Program {
 
     pub fn root(&self) -> &Module {
         &self.modules[0]
+    }
+
+    /// The modules that the project itself uses, and not by way of a library.
+    pub fn own(&self) -> BTreeSet<ModuleId> {
+        let mut found = BTreeSet::new();
+        let mut open = vec![ModuleId(0)];
+        while let Some(id) = open.pop() {
+            let module = self.module(id);
+            if place::library(&module.path).is_none() && found.insert(id) {
+                open.extend(module.uses.iter().flatten());
+            }
+        }
+        found
+    }
+
+    /// The library that a text is a part of.
+    pub fn library_of(&self, source: SourceId) -> Option<&str> {
+        let module = self.modules.iter().find(|m| m.source.id == source)?;
+        place::library(&module.path).map(|(name, _)| name)
+    }
+
+    /// Whether a text is written for others than this project: a library's, or the standard library's.
+    pub fn is_shared(&self, source: SourceId) -> bool {
+        let mut modules = self.modules.iter();
+        modules.any(|m| {
+            m.source.id == source
+                && (m.path.starts_with("stdlib/") || place::library(&m.path).is_some())
+        })
     }
 
     /// Every text by the path that finds it again: what a run stores of its program.

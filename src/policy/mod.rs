@@ -45,11 +45,11 @@ pub fn of_text(checked: &Checked<'_>, catalog: &Catalog) -> Vec<Diagnostic> {
     if in_force(checked.names.program).next().is_none() {
         return Vec::new();
     }
-    let mut silences = Silences::default();
+    let mut silences = Silences::new(checked.names.program);
     sketch::each(checked, catalog, &mut |scene| {
         look(scene, &mut silences, &mut sink);
     });
-    sink.extend(silences.idle(checked.names.program));
+    sink.extend(silences.idle());
     sink.into_sorted()
 }
 
@@ -70,7 +70,7 @@ pub fn of_plan(
         seen,
         unsure: BTreeSet::new(),
     };
-    look(&scene, &mut Silences::default(), &mut sink);
+    look(&scene, &mut Silences::new(checked.names.program), &mut sink);
     sink.into_sorted()
 }
 
@@ -84,9 +84,17 @@ fn look<'p>(scene: &Scene<'_, 'p>, silences: &mut Silences<'p>, sink: &mut Sink)
     for (module, policy) in in_force(scene.checked.names.program) {
         for subject in room.subjects(policy) {
             let told = room.rules(module, policy, &subject);
-            silences.heard(scene.graph, subject.node, policy, &told);
-            if !silences.silent(scene.graph, subject.node, policy) {
-                sink.extend(told.findings);
+            let (graph, node, in_force) = (scene.graph, subject.node, (module, policy));
+            silences.heard(graph, node, in_force, &told);
+            if !silences.silent(graph, node, in_force) {
+                let overruled = silences.overruled(graph, node, in_force);
+                sink.extend(told.findings.into_iter().map(|finding| match overruled {
+                    Some(allow) => finding.related(
+                        allow,
+                        "a library cannot allow it; you can, at the step that runs it",
+                    ),
+                    None => finding,
+                }));
             }
             sink.extend(told.broken);
         }

@@ -11,6 +11,8 @@ use crate::store::Vault;
 
 pub struct Review<'a> {
     pub run: &'a str,
+    /// What it is compared with.
+    pub flow: &'a str,
     pub lines: &'a [Reviewed],
     pub vault: &'a Vault,
 }
@@ -21,7 +23,7 @@ const FIELDS: usize = 8;
 impl Review<'_> {
     /// What changes, step by step; what stays is only counted.
     pub fn text(&self, look: Look) -> String {
-        let mut out = format!("run {} and the flow as it is now:\n", clean(self.run));
+        let mut out = format!("run {} and {}:\n", clean(self.run), clean(self.flow));
         for line in self.lines {
             let telling = !line.notes.is_empty() || line.from.is_some();
             match line.verdict {

@@ -1,13 +1,16 @@
 //! Libraries for people: which there are, what a command changed, whether they are what they should be.
 
-use super::{Look, clean, one_line};
+use serde_json::{Value as Json, json};
+
+use super::{Look, clean, head, one_line};
 use crate::package::interface::Offered;
 use crate::package::lock::Lock;
 
 /// A library of the project.
 pub struct Row {
     pub name: String,
-    pub version: String,
+    /// `None`: it is not locked.
+    pub version: Option<String>,
     pub source: String,
     /// The project itself names it.
     pub direct: bool,
@@ -20,7 +23,7 @@ impl Row {
     pub fn missing(name: &str) -> Row {
         Row {
             name: name.to_owned(),
-            version: "not locked".into(),
+            version: None,
             source: "run `r5flow lib update`".into(),
             direct: true,
             exports: Vec::new(),
@@ -43,7 +46,7 @@ pub fn table(rows: &[Row]) -> String {
         out.push_str(&format!(
             "{} {}{needed}: {}\n",
             row.name,
-            row.version,
+            row.version.as_deref().unwrap_or("not locked"),
             clean(&row.source)
         ));
         for (module, offered) in &row.exports {
@@ -57,6 +60,30 @@ pub fn table(rows: &[Row]) -> String {
         }
     }
     out
+}
+
+/// A head, and a line for each library.
+pub fn json(rows: &[Row]) -> Vec<Json> {
+    let exported = |(module, offered): &(String, Vec<Offered>)| {
+        let items: Vec<Json> = offered
+            .iter()
+            .map(|o| json!({ "name": o.name, "signature": o.signature, "doc": o.doc }))
+            .collect();
+        json!({ "module": module, "offers": items })
+    };
+    let row = |row: &Row| {
+        json!({
+            "kind": "library",
+            "name": row.name,
+            "version": row.version,
+            "source": row.source,
+            "direct": row.direct,
+            "exports": row.exports.iter().map(exported).collect::<Vec<_>>(),
+        })
+    };
+    std::iter::once(head("lib list"))
+        .chain(rows.iter().map(row))
+        .collect()
 }
 
 /// What became of a lock.
@@ -102,17 +129,50 @@ impl Verified {
             note: None,
         }
     }
+    /// One line for a library, and one for what should be known besides.
+    pub fn text(&self, look: Look) -> String {
+        let version = self.version.as_deref().unwrap_or_default();
+        let name = &self.name;
+        let mut out = match &self.wrong {
+            Some(why) => format!("{} {name}: {}\n", look.red("wrong"), one_line(why)),
+            None => format!("{} {name} {version}\n", look.green("good ")),
+        };
+        if let Some(note) = &self.note {
+            out.push_str(&format!("      {}\n", one_line(note)));
+        }
+        out
+    }
+
+    pub fn json(&self) -> Json {
+        json!({
+            "kind": "library",
+            "name": self.name,
+            "version": self.version,
+            "good": self.wrong.is_none(),
+            "wrong": self.wrong,
+            "note": self.note,
+        })
+    }
 }
 
-/// One line for a library, and one for what should be known besides.
-pub fn verified(found: &Verified, look: Look) -> String {
-    let version = found.version.as_deref().unwrap_or_default();
-    let mut out = match &found.wrong {
-        Some(why) => format!("{} {}: {}\n", look.red("wrong"), found.name, one_line(why)),
-        None => format!("{} {} {version}\n", look.green("good "), found.name),
-    };
-    if let Some(note) = &found.note {
-        out.push_str(&format!("      {}\n", one_line(note)));
+/// A service whose description is another one here than when the libraries were locked.
+pub struct OtherRevision<'a> {
+    pub service: &'a str,
+    pub locked: &'a str,
+    pub here: &'a str,
+}
+
+impl OtherRevision<'_> {
+    pub fn text(&self) -> String {
+        format!(
+            "note: locked with the description of `{}` of {}; here it is of {}\n",
+            clean(self.service),
+            clean(self.locked),
+            clean(self.here)
+        )
     }
-    out
+
+    pub fn json(&self) -> Json {
+        json!({ "kind": "catalog", "service": self.service, "locked": self.locked, "here": self.here })
+    }
 }

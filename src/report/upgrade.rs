@@ -49,12 +49,8 @@ impl Upgrade<'_> {
         out
     }
 
-    /// A head, a line for each step that changes, a summary.
+    /// A line for each step that changes, and a summary; the heading comes before.
     pub fn json(&self) -> Vec<Json> {
-        let mut first = head("lib diff");
-        first["file"] = json!(self.file);
-        first["old"] = json!(self.old);
-        first["new"] = json!(self.new);
         let step = |step: &Changed| {
             let fields: Vec<Json> = step
                 .fields
@@ -70,11 +66,17 @@ impl Upgrade<'_> {
             })
         };
         let last = json!({ "kind": "summary", "changes": self.changed.len(), "open": self.open });
-        std::iter::once(first)
-            .chain(self.changed.iter().map(step))
-            .chain([last])
-            .collect()
+        self.changed.iter().map(step).chain([last]).collect()
     }
+}
+
+/// The first line of the machine form.
+pub fn heading(file: &str, old: &str, new: &str) -> Json {
+    let mut first = head("lib diff");
+    first["file"] = json!(file);
+    first["old"] = json!(old);
+    first["new"] = json!(new);
+    first
 }
 
 fn side(side: &Side) -> String {
@@ -102,6 +104,8 @@ pub enum Outlook {
     Goes,
     /// This many steps could be meant in two ways.
     Undecided(usize),
+    /// Not before the flow is changed.
+    Errors,
     /// Nobody can tell.
     Unknown(String),
 }
@@ -116,6 +120,9 @@ pub fn outlook_text(run: &str, outlook: &Outlook) -> String {
              on as it is\n",
             count(*n, "step")
         ),
+        Outlook::Errors => format!(
+            "run {run}: it cannot go on with it before the flow is changed; r5flow resume {run} goes on as it began\n"
+        ),
         Outlook::Unknown(why) => format!(
             "run {run}: what it would make of it cannot be told: {}\n",
             one_line(why)
@@ -127,6 +134,7 @@ pub fn outlook_json(run: &str, outlook: &Outlook) -> Json {
     let (word, why) = match outlook {
         Outlook::Goes => ("goes", None),
         Outlook::Undecided(_) => ("undecided", None),
+        Outlook::Errors => ("errors", None),
         Outlook::Unknown(why) => ("unknown", Some(why)),
     };
     json!({ "kind": "run", "run": run, "outlook": word, "why": why })

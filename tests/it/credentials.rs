@@ -98,7 +98,8 @@ fn read(stream: &mut dyn Read) -> std::io::Result<(String, String)> {
     Ok((head, String::from_utf8_lossy(&body).into_owned()))
 }
 
-fn config() -> Arc<ServerConfig> {
+/// A server that holds the certificate of the tests' authority.
+pub fn config() -> Arc<ServerConfig> {
     static CONFIG: OnceLock<Arc<ServerConfig>> = OnceLock::new();
     let made = CONFIG.get_or_init(|| {
         let leaf = CertificateDer::from_pem_slice(include_bytes!("../credentials/google.pem"));
@@ -128,7 +129,7 @@ fn all(asked: &Receiver<String>) -> Vec<String> {
 }
 
 /// Nothing that is kept of a run holds any of the texts.
-fn assert_kept_without(folder: &Path, texts: &[&str]) {
+pub fn assert_kept_without(folder: &Path, texts: &[&str]) {
     for entry in std::fs::read_dir(folder).expect("a folder") {
         let path = entry.expect("an entry").path();
         if path.is_dir() {
@@ -225,7 +226,7 @@ fn a_pipeline_behind_a_proxy_acts_as_a_service_account() {
     ];
     f.run_with(&["resume", "-y"], &user, "")
         .ends(7)
-        .err_has("would go on as somebody whom the credentials do not name");
+        .err_has("the credentials here do not say whose they are: use credentials that name ");
     f.run_with(&["resume", "-y", "--impersonate", ROBOT], &by_variable, "")
         .ends(0);
 }

@@ -30,9 +30,33 @@ fn a_bad_version(machine: &Machine, library: &Published<'_>, told: &str) {
         "project=demo",
     ];
     refused(machine, "shop", &words, 1).says(told);
+    // Whoever writes it into the lock by hand gets no further.
+    let good = machine.read("shop/r5flow.lock");
+    machine.write("shop/r5flow.lock", &by_hand(&good, library, "1.1.0"));
+    for words in [&["lib", "vendor"][..], &["lib", "verify"]] {
+        refused(machine, "shop", words, 1).says(told);
+    }
+    refused(machine, "shop", &["check", "x.r5flow"], 3)
+        .says("R1101")
+        .says(told);
+    refused(machine, "shop", &["resume", "--edited", "-y"], 3).says(told);
+    machine.write("shop/r5flow.lock", &good);
     machine.run("shop", &["lib", "vendor"]).ends(0);
     machine.run("shop", &["check", "x.r5flow"]).ends(0);
     the_run_goes_on(machine);
+}
+
+/// The lock with another version of the library, whose hash nobody knows.
+fn by_hand(lock: &str, library: &Published<'_>, tag: &str) -> String {
+    let commit = library.git(&["rev-parse", &format!("{tag}^{{commit}}")]);
+    let line = |line: &str| match line.split_once(" = ").map_or("", |(name, _)| name) {
+        "version" => format!("version = \"{tag}\"\n"),
+        "ref" => format!("ref = \"{tag}\"\n"),
+        "revision" => format!("revision = \"{commit}\"\n"),
+        "content" => format!("content = \"blake3:{}\"\n", "0".repeat(64)),
+        _ => format!("{line}\n"),
+    };
+    lock.lines().map(line).collect()
 }
 
 /// A tree of objects, as no honest git would write it, tagged 1.1.0.
@@ -265,6 +289,34 @@ fn a_repository_that_is_too_much() {
     a_bad_version(&machine, &library, "`large.r5flow` is larger than 4 MiB");
 }
 
+/// Ten folders in ten folders and so on: a pack of a few hundred bytes, and more names than any disk can hold.
+#[test]
+fn a_repository_of_endless_names() {
+    let machine = Machine::new();
+    let library = prepared(&machine);
+    let work = library.work();
+    library.version("1.1.0", WORD);
+    library.commit("1.1.0");
+    let blob = machine.git_with(&work, &["hash-object", "-w", "--stdin"], "");
+    let all = |kind: &str, id: &str, ending: &str| -> String {
+        (0..10)
+            .map(|n| format!("{kind} {id}\tn{n}{ending}\n"))
+            .collect()
+    };
+    let mut tree = machine.git_with(&work, &["mktree"], &all("100644 blob", &blob, ".r5flow"));
+    for _ in 0..9 {
+        tree = machine.git_with(&work, &["mktree"], &all("040000 tree", &tree, ""));
+    }
+    let commit = library.git(&["commit-tree", &tree, "-m", "endless"]);
+    library.git(&["tag", "-f", "1.1.0", &commit]);
+    library.push();
+    a_bad_version(
+        &machine,
+        &library,
+        "it has more files, tags and branches than a library can have",
+    );
+}
+
 #[test]
 fn libraries_in_a_circle() {
     let machine = Machine::new();
@@ -422,4 +474,101 @@ fn a_locked_library_that_needs_what_is_not_here() {
         .says("R1101")
         .says(told);
     refused(&machine, "fresh", &["lib", "verify"], 1).says(told);
+}
+
+/// A copy in the project and the hash in the lock that go together, and are of no commit.
+#[test]
+fn a_lock_and_a_copy_that_somebody_made_up_together() {
+    let machine = Machine::new();
+    let library = prepared(&machine);
+    let good = machine.read("shop/r5flow.lock");
+    let hash = |lock: &str| lock.split("blake3:").nth(1).expect("a hash")[..64].to_owned();
+    machine.run("shop", &["lib", "vendor"]).ends(0);
+    let evil = machine.library("evil", "");
+    evil.write("r5flow.toml", &manifest("red", "1.0.0", ""));
+    evil.write("image.r5flow", "let word = \"evil\"\n");
+    evil.publish("1.0.0");
+    machine.project("other", &[]);
+    machine.run("other", &["lib", "add", &evil.url()]).ends(0);
+    let made_up = good.replace(&hash(&good), &hash(&machine.read("other/r5flow.lock")));
+    machine.write("shop/r5flow.lock", &made_up);
+    machine.write(
+        "shop/vendor/r5flow/red/image.r5flow",
+        "let word = \"evil\"\n",
+    );
+    let told = "has another content than `r5flow.lock` says, although the commit is the same";
+    refused(&machine, "shop", &["lib", "verify"], 1).says(told);
+    machine.remove("shop/vendor");
+    machine.remove("cache");
+    for words in [&["lib", "vendor"][..], &["lib", "verify"]] {
+        refused(&machine, "shop", words, 1).says("is not what was locked");
+    }
+    the_run_goes_on(&machine);
+    // A content of another version under the locked one.
+    library.version("1.1.0", WORD);
+    library.publish("1.1.0");
+    machine
+        .run("fresh", &["lib", "add", &library.url()])
+        .ends(0);
+    let newer = good.replace(&hash(&good), &hash(&machine.read("fresh/r5flow.lock")));
+    machine.write("shop/r5flow.lock", &newer);
+    for words in [&["lib", "vendor"][..], &["lib", "verify"]] {
+        refused(&machine, "shop", words, 1).says("says `red` 1.0.0, and its content `red` 1.1.0");
+    }
+}
+
+/// What a library says of policies holds for its own; those of the project are the project's to silence.
+#[test]
+fn a_library_silences_no_policy_of_the_project() {
+    let machine = Machine::new();
+    let library = machine.library("red", "");
+    let serve = |before: &str| {
+        format!(
+            "{before}workflow serve {{\n  input project: string\n  at {{ project }}\n  \
+             step backend = ensure compute.backendServices(\"sm\") {{ protocol: \"HTTP\", timeoutSec: 365d }}\n    \
+             allow timeout_above_a_day \"trust me\"\n    allow bare_is_stable \"and me\"\n}}\n"
+        )
+    };
+    library.version("1.0.0", &serve(""));
+    library.publish("1.0.0");
+    library.version("1.1.0", &serve("use policies/gcp\n\n"));
+    library.publish("1.1.0");
+    machine.project("shop", &[]);
+    let add = ["lib", "add", &library.url(), "--version", "=1.0.0"];
+    machine.run("shop", &add).ends(0);
+    let flow = |uses: &str, allows: &str| {
+        let text = format!(
+            "{uses}use red/image {{ serve }}\n\nworkflow w {{\n  input project: string\n  step served = run serve {{ \
+             project }}\n{allows}}}\n"
+        );
+        machine.write("shop/x.r5flow", &text);
+        let plan = ["plan", "x.r5flow", "--sim", "--input", "project=demo"];
+        [
+            machine
+                .run("shop", &["check", "x.r5flow"])
+                .ends_among(&[0, 3]),
+            machine.run("shop", &plan).ends_among(&[0, 3]),
+        ]
+    };
+    const POLICIES: &str = "use policies/gcp\n";
+    for said in flow(POLICIES, "") {
+        said.says("policy `timeout_above_a_day`")
+            .says("a library cannot allow it; you can, at the step that runs it");
+    }
+    let allows = "    allow timeout_above_a_day \"It is a test.\"\n";
+    for said in flow(POLICIES, allows) {
+        said.never_has("timeout_above_a_day");
+    }
+    // A policy that only the library brings along is the library's to silence; and nobody is told of its other
+    // allowances, which are for other flows.
+    machine
+        .run(
+            "shop",
+            &["lib", "add", &library.url(), "--version", "=1.1.0"],
+        )
+        .ends(0);
+    for said in flow("", "") {
+        said.never_has("timeout_above_a_day")
+            .never_has("bare_is_stable");
+    }
 }

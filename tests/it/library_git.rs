@@ -92,6 +92,68 @@ fn a_shallow_clone() {
     taken(&machine, &[&shallow], "1.1.0");
 }
 
+/// Packed refs, a branch that is called as a tag is, a tag of a tag, and a user who lets git enter no bare
+/// repository by itself.
+#[test]
+fn refs_of_all_kinds() {
+    let machine = Machine::new();
+    let library = made(&machine, "", "sha1");
+    library.git(&["branch", "1.0.0"]);
+    library.git(&["tag", "-a", "-m", "inner", "inner"]);
+    library.git(&["tag", "-a", "-m", "outer", "1.1.0", "inner"]);
+    library.push();
+    machine.git("repositories/red.git", &["pack-refs", "--all", "--prune"]);
+    machine.write("home/.gitconfig", "[safe]\n\tbareRepository = explicit\n");
+    taken(&machine, &[&library.url(), "--version", "=1.0.0"], "1.0.0");
+    let first = library.git(&["rev-parse", "refs/tags/1.0.0^{commit}"]);
+    assert!(machine.read("shop/r5flow.lock").contains(&first));
+    machine.remove("shop");
+    taken(&machine, &[&library.url()], "1.1.0");
+}
+
+/// A second tag for a version that is published already is no way to exchange it.
+#[test]
+fn two_tags_for_one_version() {
+    let machine = Machine::new();
+    let library = made(&machine, "", "sha1");
+    library.git(&["tag", "v1.0.0", "1.0.0"]);
+    library.push();
+    taken(&machine, &[&library.url()], "1.0.0");
+    library.write("image.r5flow", "let word = \"evil\"\n");
+    library.version("1.0.0", "let word = \"evil\"\n");
+    library.commit("evil");
+    library.git(&["tag", "red-1.0.0"]);
+    library.push();
+    let lock = machine.read("shop/r5flow.lock");
+    let told = "are both version 1.0.0, and name different commits";
+    machine
+        .run("shop", &["lib", "update"])
+        .ends(1)
+        .err_has(told);
+    machine.project("fresh", &[]);
+    machine
+        .run("fresh", &["lib", "add", &library.url()])
+        .ends(1)
+        .err_has(told);
+    assert_eq!(machine.read("shop/r5flow.lock"), lock);
+    machine.run("shop", &["check", "x.r5flow"]).ends(0);
+}
+
+#[test]
+fn a_tag_that_is_no_commit() {
+    let machine = Machine::new();
+    let library = made(&machine, "", "sha1");
+    library.git(&["tag", "1.2.0", "HEAD^{tree}"]);
+    library.git(&["tag", "1.3.0", "HEAD:r5flow.toml"]);
+    library.push();
+    machine.project("shop", &[]);
+    for version in ["=1.2.0", "=1.3.0"] {
+        let words = ["lib", "add", &library.url(), "--version", version];
+        machine.run("shop", &words).ends(1).err_has("git says:");
+    }
+    assert!(!machine.path("shop/r5flow.lock").exists());
+}
+
 #[test]
 fn a_tag_a_branch_a_commit_and_a_folder() {
     let machine = Machine::new();

@@ -26,11 +26,11 @@ pub enum LibCommand {
     /// Take the newest versions that `r5flow.toml` allows
     Update(Update),
     /// List the libraries and what they export
-    List,
+    List(Show),
     /// Keep copies of all libraries in the project, for machines that reach nobody
     Vendor,
     /// Look whether copies, tags and folders are what `r5flow.lock` says
-    Verify,
+    Verify(Show),
     /// Show what another version of a library changes in the plan of a flow
     Diff(Box<Diff>),
 }
@@ -66,6 +66,13 @@ pub struct Add {
     /// The folder of the repository that is the library
     #[arg(long, value_name = "DIR", allow_hyphen_values = true)]
     pub folder: Option<String>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct Show {
+    /// One JSON object a line
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -13,7 +13,7 @@ use crate::fetch::{Project, Remote};
 use crate::package::manifest::{At, Dependency, Source};
 use crate::package::select::select;
 use crate::report::edit::Review;
-use crate::report::upgrade::{Outlook, Upgrade, outlook_json, outlook_text};
+use crate::report::upgrade::{Outlook, Upgrade, heading, outlook_json, outlook_text};
 use crate::run::PlanItem;
 use crate::run::plan_diff::{Plan, Planned, changes};
 use crate::store::StateDir;
@@ -23,19 +23,60 @@ pub fn diff(args: &Diff, settings: &Settings) -> Result<Exit, Failure> {
     let files = Files::here(settings)?;
     let (name, old, new) = versions(args)?;
     let now = Timestamp::now();
-    let mut plans = Vec::new();
-    for version in [&old, &new] {
-        let project = with(&files, &name, version)?;
-        let order = ordered(args, settings, project, now)?;
-        let steps = planned(&order, args, settings)?;
-        plans.push((order, steps));
+    let with = |version: &Version| with(&files, &name, version);
+    let before = seen(args, settings, with(&old)?, now)?;
+    let after = seen(args, settings, with(&new)?, now)?;
+    let (old, new) = (format!("{name} {old}"), format!("{name} {new}"));
+    if args.driving.json {
+        settings.terminal.line(heading(&args.file, &old, &new))?;
     }
-    let (order, after) = plans
-        .pop()
-        .ok_or_else(|| refused("nothing was planned".into()))?;
-    let (_, before) = plans
-        .pop()
-        .ok_or_else(|| refused("nothing was planned".into()))?;
+    if let (Some((_, before)), Some((_, after))) = (&before, &after) {
+        compare(args, settings, (&old, before), (&new, after))?;
+    }
+    runs(args, settings, &new, after.as_ref().map(|(order, _)| order))?;
+    let broken = match (&before, &after) {
+        (Some(_), Some(_)) => return Ok(Exit::Done),
+        (None, Some(_)) => old,
+        (Some(_), None) => new,
+        (None, None) => format!("{old} and with {new}"),
+    };
+    let failure = Failure::new(
+        Exit::Flow,
+        format!(
+            "with {broken} the flow has the errors above, so there are no two plans to compare"
+        ),
+    );
+    Err(match after {
+        Some(_) => failure.help("what is told of runs that are under way holds all the same"),
+        None => failure.help(
+            "change the flow until it suits that version, and look again; a run that is under way goes on as it began",
+        ),
+    })
+}
+
+/// A flow with one version of the library, and its plan; nothing when it has errors then, which have been printed.
+fn seen(
+    args: &Diff,
+    settings: &Settings,
+    project: Project,
+    now: Timestamp,
+) -> Result<Option<(Order, Plan)>, Failure> {
+    let planned = ordered(args, settings, project, now).and_then(|order| {
+        let plan = planned(&order, args, settings)?;
+        Ok((order, plan))
+    });
+    match planned {
+        Err(failure) if failure == Failure::flow_errors() => Ok(None),
+        planned => planned.map(Some),
+    }
+}
+
+fn compare(
+    args: &Diff,
+    settings: &Settings,
+    (old, before): (&str, &Plan),
+    (new, after): (&str, &Plan),
+) -> Result<(), Failure> {
     let open: Vec<String> = after
         .steps
         .iter()
@@ -44,9 +85,9 @@ pub fn diff(args: &Diff, settings: &Settings) -> Result<Exit, Failure> {
         .collect();
     let upgrade = Upgrade {
         file: &args.file,
-        old: &format!("{name} {old}"),
-        new: &format!("{name} {new}"),
-        changed: &changes(&before, &after),
+        old,
+        new,
+        changed: &changes(before, after),
         open: &open,
     };
     let terminal = &settings.terminal;
@@ -54,11 +95,9 @@ pub fn diff(args: &Diff, settings: &Settings) -> Result<Exit, Failure> {
         true => upgrade
             .json()
             .into_iter()
-            .try_for_each(|line| terminal.line(line))?,
-        false => terminal.print(&upgrade.text(terminal.out))?,
+            .try_for_each(|line| terminal.line(line)),
+        false => terminal.print(&upgrade.text(terminal.out)),
     }
-    runs(args, settings, &order)?;
-    Ok(Exit::Done)
 }
 
 /// The library and its two versions.
@@ -166,33 +205,32 @@ fn planned(order: &Order, args: &Diff, settings: &Settings) -> Result<Plan, Fail
     Ok(plan)
 }
 
-/// What the runs of this flow that are under way would make of it.
-fn runs(args: &Diff, settings: &Settings, order: &Order) -> Result<(), Failure> {
+/// What the runs of this flow that are under way would make of it; without an order the flow has errors then.
+fn runs(args: &Diff, settings: &Settings, new: &str, order: Option<&Order>) -> Result<(), Failure> {
     if !settings.has_state() {
         return Ok(());
     }
     let state = StateDir::open(&settings.state)?;
     let terminal = &settings.terminal;
+    let flow = format!("the flow with {new}");
     for id in state.list_runs()?.into_iter().rev() {
-        if !session::under_way(&state, &id, order) {
+        if !session::under_way(&state, &id, &args.file, args.workflow.as_deref()) {
             continue;
         }
         let mut told: Result<(), Failure> = Ok(());
-        let foreseen = session::foresee(order, &state, &id, |view| {
-            told = tell(view, args, settings);
+        let foreseen = order.map(|order| {
+            session::foresee(order, &state, &id, |view| {
+                told = tell(view, &flow, args, settings);
+            })
         });
         let outlook = match foreseen {
-            Ok(0) => Outlook::Goes,
-            Ok(undecided) => Outlook::Undecided(undecided),
-            Err(error) => {
-                let failure = Failure::of(error, settings);
-                let told = if failure.message.is_empty() {
-                    "the flow has errors then"
-                } else {
-                    &failure.message
-                };
-                Outlook::Unknown(told.to_owned())
-            }
+            None => Outlook::Errors,
+            Some(Ok(0)) => Outlook::Goes,
+            Some(Ok(undecided)) => Outlook::Undecided(undecided),
+            Some(Err(error)) => match Failure::of(error, settings) {
+                failure if failure == Failure::flow_errors() => Outlook::Errors,
+                failure => Outlook::Unknown(failure.message),
+            },
         };
         told?;
         match args.driving.json {
@@ -203,10 +241,11 @@ fn runs(args: &Diff, settings: &Settings, order: &Order) -> Result<(), Failure> 
     Ok(())
 }
 
-fn tell(view: &EditView<'_>, args: &Diff, settings: &Settings) -> Result<(), Failure> {
+fn tell(view: &EditView<'_>, flow: &str, args: &Diff, settings: &Settings) -> Result<(), Failure> {
     let terminal = &settings.terminal;
     let review = Review {
         run: view.run,
+        flow,
         lines: view.lines,
         vault: view.mask,
     };

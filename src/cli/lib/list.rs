@@ -1,14 +1,15 @@
 //! `r5flow lib list`
 
+use super::args::Show;
 use super::{Files, refused};
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::settings::Settings;
 use crate::package::content::MANIFEST;
 use crate::package::interface::interface;
 use crate::package::manifest::Manifest;
-use crate::report::libraries::{Row, table};
+use crate::report::libraries::{Row, json, table};
 
-pub fn list(settings: &Settings) -> Result<Exit, Failure> {
+pub fn list(args: &Show, settings: &Settings) -> Result<Exit, Failure> {
     let files = Files::here(settings)?;
     let missing = files
         .manifest
@@ -27,12 +28,18 @@ pub fn list(settings: &Settings) -> Result<Exit, Failure> {
         let exports = manifest.exports.into_iter().map(offers).collect();
         rows.push(Row {
             name: name.clone(),
-            version: locked.version.to_string(),
+            version: Some(locked.version.to_string()),
             source: locked.source.to_string(),
             direct: files.manifest.dependencies.contains_key(name),
             exports,
         });
     }
-    settings.terminal.print(&table(&rows))?;
+    let terminal = &settings.terminal;
+    match args.json {
+        true => json(&rows)
+            .into_iter()
+            .try_for_each(|line| terminal.line(line))?,
+        false => terminal.print(&table(&rows))?,
+    }
     Ok(Exit::Done)
 }

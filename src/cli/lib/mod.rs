@@ -16,7 +16,7 @@ use args::{Lib, LibCommand};
 
 use super::failure::{Exit, Failure};
 use super::settings::Settings;
-use crate::fetch::{Places, written};
+use crate::fetch::{Places, VENDOR, written};
 use crate::package::content::MANIFEST;
 use crate::package::lock::{LOCK, Lock, Locked};
 use crate::package::manifest::Manifest;
@@ -28,9 +28,9 @@ pub fn lib(args: &Lib, settings: &Settings) -> Result<Exit, Failure> {
         LibCommand::Add(args) => add::add(args, settings),
         LibCommand::Remove(args) => remove::remove(args, settings),
         LibCommand::Update(args) => update::update(args, settings),
-        LibCommand::List => list::list(settings),
+        LibCommand::List(args) => list::list(args, settings),
         LibCommand::Vendor => vendor::vendor(settings),
-        LibCommand::Verify => verify::verify(settings),
+        LibCommand::Verify(args) => verify::verify(args, settings),
         LibCommand::Diff(args) => diff::diff(args, settings),
     }
 }
@@ -105,6 +105,7 @@ impl Files {
     }
 
     fn write_lock(&self, text: &str, lock: Lock, settings: &Settings) -> Result<Exit, Failure> {
+        self.unchanged()?;
         let root = &self.places.root;
         if text != self.text {
             written(&root.join(MANIFEST), text).map_err(refused)?;
@@ -113,6 +114,30 @@ impl Files {
         settings
             .terminal
             .print(&libraries::changes(&self.lock, &lock))?;
+        let same = |name: &String, l: &Locked| {
+            lock.libraries
+                .get(name)
+                .is_some_and(|n| n.content == l.content)
+        };
+        let other = lock.libraries.len() != self.lock.libraries.len()
+            || !self.lock.libraries.iter().all(|(name, l)| same(name, l));
+        if other && root.join(VENDOR).exists() {
+            settings.terminal.tell(&format!(
+                "note: the copies in {VENDOR} are no longer what `{LOCK}` says; `r5flow lib vendor` writes them anew\n"
+            ));
+        }
         Ok(Exit::Done)
+    }
+
+    /// What another command wrote meanwhile is not written over.
+    fn unchanged(&self) -> Result<(), Failure> {
+        let text = self.places.text(MANIFEST).map_err(Failure::usage)?;
+        let lock = self.places.lock().map_err(Failure::usage)?;
+        match text.as_ref() == Some(&self.text) && lock == self.lock {
+            true => Ok(()),
+            false => Err(refused(format!(
+                "`{MANIFEST}` or `{LOCK}` was changed while this looked for libraries, and nothing was written; say it again"
+            ))),
+        }
     }
 }

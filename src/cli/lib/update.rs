@@ -109,12 +109,32 @@ impl Raising<'_> {
                     self.floors = tried;
                     return Ok(Some(found));
                 }
-                // Nobody asks for versions such as this one.
-                Ok(_) => {}
+                // Somebody asks for other versions; the newest of them is worth a word.
+                Ok(found) => {
+                    if version.pre.is_empty() && !self.passed_over.iter().any(|(n, ..)| n == name) {
+                        let why = self.asked(name, &version, &found);
+                        self.passed_over.push((name.to_owned(), version, why));
+                    }
+                }
                 Err(Unfit::Together(why)) => self.passed_over.push((name.to_owned(), version, why)),
                 Err(broken) => return Err(broken),
             }
         }
         Ok(None)
+    }
+    /// Who asks for other versions of a library than this one.
+    fn asked(&self, name: &str, version: &Version, chosen: &BTreeMap<String, Chosen>) -> String {
+        let others = chosen
+            .iter()
+            .map(|(other, c)| (format!("`{other}` {}", c.version), &c.fetched.manifest));
+        let asking: Vec<String> =
+            std::iter::once(("this project".to_owned(), &self.files.manifest))
+                .chain(others)
+                .filter_map(|(who, manifest)| {
+                    let wanted = &manifest.dependencies.get(name)?.version;
+                    (!wanted.matches(version)).then(|| format!("{who} asks for {wanted}"))
+                })
+                .collect();
+        asking.join(", ")
     }
 }

@@ -15,10 +15,12 @@ pub fn vendor(settings: &Settings) -> Result<Exit, Failure> {
         files.lock.wanted(&files.manifest, name).map_err(refused)?;
     }
     for (name, locked) in &files.lock.libraries {
-        contents.insert(
-            name.clone(),
-            files.places.beyond(name, locked).map_err(refused)?,
-        );
+        let content = files.places.beyond(name, locked).map_err(refused)?;
+        files
+            .places
+            .manifest_of(name, locked, &content)
+            .map_err(refused)?;
+        contents.insert(name.clone(), content);
     }
     fetch::vendor(&files.places.root, &contents).map_err(refused)?;
     let libraries = match contents.len() {

@@ -1,17 +1,19 @@
 //! `r5flow lib verify`
 
 use super::Files;
+use super::args::Show;
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::settings::Settings;
-use crate::fetch::Asked;
-use crate::package::content::MANIFEST;
 use crate::package::lock::Locked;
-use crate::package::manifest::Manifest;
-use crate::report::libraries::{Verified, verified};
+use crate::report::head;
+use crate::report::libraries::{OtherRevision, Verified};
 
-pub fn verify(settings: &Settings) -> Result<Exit, Failure> {
+pub fn verify(args: &Show, settings: &Settings) -> Result<Exit, Failure> {
     let files = Files::here(settings)?;
     let terminal = &settings.terminal;
+    if args.json {
+        terminal.line(head("lib verify"))?;
+    }
     let mut wrong = 0;
     let missing = files
         .manifest
@@ -25,18 +27,23 @@ pub fn verify(settings: &Settings) -> Result<Exit, Failure> {
             Err(why) => Verified::wrong(name, why),
         };
         wrong += usize::from(found.wrong.is_some());
-        terminal.print(&verified(&found, terminal.out))?;
+        match args.json {
+            true => terminal.line(found.json())?,
+            false => terminal.print(&found.text(terminal.out))?,
+        }
     }
-    for (service, revision) in &files.places.here.catalog {
-        let then = files
-            .lock
-            .catalog
-            .get(service)
-            .filter(|then| *then != revision);
-        if let Some(then) = then {
-            terminal.line(format_args!(
-                "note: locked with the description of `{service}` of {then}; here it is of {revision}"
-            ))?;
+    for (service, here) in &files.places.here.catalog {
+        let Some(locked) = files.lock.catalog.get(service).filter(|l| *l != here) else {
+            continue;
+        };
+        let other = OtherRevision {
+            service,
+            locked,
+            here,
+        };
+        match args.json {
+            true => terminal.line(other.json())?,
+            false => terminal.print(&other.text())?,
         }
     }
     Ok(match wrong {
@@ -50,13 +57,10 @@ fn one(files: &Files, name: &str, locked: &Locked) -> Verified {
         Ok(content) => content,
         Err(why) => return Verified::wrong(name, why),
     };
-    let serves = Manifest::of_library(content.get(MANIFEST).unwrap_or_default())
-        .and_then(|(_, version, manifest)| files.places.here.serves(name, &version, &manifest));
-    let asked = serves.and_then(|()| files.places.asked(locked));
-    let note = match asked {
+    let manifest = files.places.manifest_of(name, locked, &content);
+    let note = match manifest.and_then(|_| files.places.asked(locked)) {
+        Ok(note) => note,
         Err(why) => return Verified::wrong(name, why),
-        Ok(Asked::NoAnswer(why)) => Some(format!("its tag was not looked at: {why}")),
-        Ok(Asked::Same | Asked::NoTag) => None,
     };
     Verified {
         name: name.to_owned(),

@@ -81,7 +81,7 @@ pub(super) fn resume_edited(
 }
 
 /// Whether a run of this flow has not come to its end.
-pub fn under_way(state: &StateDir, id: &str, order: &Order) -> bool {
+pub fn under_way(state: &StateDir, id: &str, file: &str, workflow: Option<&str>) -> bool {
     let Ok(past) = history(state, id).map(|h| h.state) else {
         return false;
     };
@@ -90,10 +90,10 @@ pub fn under_way(state: &StateDir, id: &str, order: &Order) -> bool {
         .ended
         .as_ref()
         .is_some_and(|e| e.status == RunStatus::Done);
-    let same = past.started.as_ref().is_some_and(|s| {
-        plain(&s.file) == plain(&order.file)
-            && order.workflow.as_ref().is_none_or(|w| *w == s.workflow)
-    });
+    let same = past
+        .started
+        .as_ref()
+        .is_some_and(|s| plain(&s.file) == plain(file) && workflow.is_none_or(|w| w == s.workflow));
     same && !done && !past.is_rolled_back()
 }
 
