@@ -45,6 +45,7 @@ mod prints;
 mod process;
 mod protection;
 mod red5;
+mod red5_deaths;
 mod red5_second_day;
 mod reference;
 mod rig;
