@@ -145,8 +145,10 @@ impl<'a, 'b, 'p> Actor<'a, 'b, 'p> {
         }
         let mut stage = self.stage;
         let is_done = matches!(&end, Ok(end) if end.status == RunStatus::Done);
-        if is_done && !self.how.still {
-            stage.cloud.advance(self.now.plus(AFTERMATH));
+        match self.how.still {
+            true => stage.cloud.advance(self.now),
+            false if is_done => stage.cloud.advance(self.now.plus(AFTERMATH)),
+            false => {}
         }
         Played {
             end,

@@ -76,6 +76,24 @@ test \"in another cloud\" {
     let _ = folder.run(&["test", "--only", "nothing"]).ends(64);
 }
 
+/// The answer to the last request of a run comes later than the request; so does what it tells.
+#[test]
+fn the_cloud_of_a_test_is_as_it_was_when_the_run_ended() {
+    let folder = tests(
+        "workflow gone {
+  step ip = call compute.addresses.delete(\"front\", project: \"demo\", region: \"us-central1\")
+}
+
+test \"gone\" {
+  run front {}
+  run gone as r
+  expect r.status == \"done\" and cloud.compute.addresses == {}
+}
+",
+    );
+    let _ = folder.run(&["test"]).ends(0).out_has("all passed");
+}
+
 #[test]
 fn a_failure_shows_both_sides_and_no_secret() {
     let folder = tests(
