@@ -6,48 +6,68 @@
 use r5flow::sim::Sim;
 use r5flow::spec::dice::Dice;
 use r5flow::spec::{
-    Act, Case, Course, How, Left, Options, Played, Player, Point, Proof, crash_everywhere, fates_of,
+    Act, Case, Course, How, Judgement, Left, Options, Played, Player, Point, Proof,
+    crash_everywhere, fates_of,
 };
 use r5flow::world::Millis;
 use serde_json::Value as Json;
 
 use crate::rig;
 
-/// A flow, what ran before it, and whether a rollback of all of it can end well.
+/// A flow, what ran before it, and how it is run so that a rollback can take all of it back.
 struct Subject {
     flow: &'static str,
     before: &'static [&'static str],
-    taken_back: bool,
+    careful: Careful,
 }
 
-const fn subject(flow: &'static str, before: &'static [&'static str], taken_back: bool) -> Subject {
+/// What nobody can take back is not done.
+enum Careful {
+    Enough,
+    /// With this input.
+    With(&'static str, bool),
+    /// This gate is denied.
+    Denies(&'static str),
+}
+
+const fn first(flow: &'static str) -> Subject {
     Subject {
         flow,
-        before,
-        taken_back,
+        before: &[],
+        careful: Careful::Enough,
     }
 }
 
-const FIRST: &[&str] = &["autoscale"];
+const fn later(flow: &'static str) -> Subject {
+    carefully(flow, Careful::Enough)
+}
+
+const fn carefully(flow: &'static str, careful: Careful) -> Subject {
+    Subject {
+        flow,
+        before: &["autoscale"],
+        careful,
+    }
+}
 
 const SUBJECTS: &[Subject] = &[
-    subject("prerequisites", &[], true),
-    subject("preflight", &[], true),
-    subject("autoscale", &[], true),
-    subject("autoscale-sm2", &[], true),
-    subject("node-image", &[], true),
-    subject("node-group", &[], true),
-    subject("status", FIRST, true),
-    subject("backup", FIRST, true),
-    subject("database-access", FIRST, true),
-    subject("rotate-certificate", FIRST, true),
-    subject("scale-window", FIRST, true),
-    subject("rolling-restart", FIRST, true),
-    subject("rolling-replace", FIRST, true),
-    subject("update-rolling", FIRST, true),
-    subject("update-canary", FIRST, true),
-    subject("blue-green", FIRST, true),
-    subject("teardown", FIRST, true),
+    first("prerequisites"),
+    first("preflight"),
+    first("autoscale"),
+    first("autoscale-sm2"),
+    first("node-image"),
+    first("node-group"),
+    later("status"),
+    later("backup"),
+    later("database-access"),
+    carefully("rotate-certificate", Careful::With("forget_old", false)),
+    later("scale-window"),
+    later("rolling-restart"),
+    later("rolling-replace"),
+    later("update-rolling"),
+    later("update-canary"),
+    carefully("blue-green", Careful::Denies("empty")),
+    later("teardown"),
 ];
 
 /// Runs that went before have ids of their own, and the marks of those.
@@ -61,11 +81,22 @@ fn text(file: &str) -> String {
 }
 
 /// A flow with its example inputs.
-fn with_case<T>(flow: &str, then: impl FnOnce(&Case<'_, '_>) -> T) -> T {
+fn with_case<T>(flow: &str, careful: &Careful, then: impl FnOnce(&Case<'_, '_>) -> T) -> T {
     let program = rig::program(&text(&format!("{flow}.r5flow")));
     let checked = rig::checked(&program);
-    let inputs: Json = toml::from_str(&text(&format!("{flow}.example.toml"))).expect("inputs");
-    then(&rig::case(&checked, &inputs))
+    let mut inputs: Json = toml::from_str(&text(&format!("{flow}.example.toml"))).expect("inputs");
+    if let Careful::With(input, value) = careful {
+        inputs[*input] = (*value).into();
+    }
+    let mut case = rig::case(&checked, &inputs);
+    if let Careful::Denies(gate) = careful {
+        case.judgements.push(Judgement {
+            gate: (*gate).to_owned(),
+            approves: false,
+            after: None,
+        });
+    }
+    then(&case)
 }
 
 /// What is left when these flows ran one after the other.
@@ -75,7 +106,7 @@ fn left_by(flows: &[&str]) -> Sim {
         ..Left::fresh(rig::cloud())
     };
     for flow in flows {
-        let played = with_case(flow, |case| rig::play(case, left));
+        let played = with_case(flow, &Careful::Enough, |case| rig::play(case, left));
         assert!(played.is_done(), "{flow}: {:?}", played.end);
         left = Left {
             journal: Vec::new(),
@@ -145,13 +176,13 @@ fn die(rollback: bool) {
     let only = std::env::var("R5FLOW_PROOF_OF").ok();
     let meant = |s: &&Subject| only.as_deref().is_none_or(|name| name == s.flow);
     let mut wrong = Vec::new();
-    for subject in SUBJECTS
-        .iter()
-        .filter(meant)
-        .filter(|s| s.taken_back || !rollback)
-    {
+    for subject in SUBJECTS.iter().filter(meant) {
         let cloud = left_by(subject.before);
-        let proof = with_case(subject.flow, |case| {
+        let careful = match rollback {
+            true => &subject.careful,
+            false => &Careful::Enough,
+        };
+        let proof = with_case(subject.flow, careful, |case| {
             crash_everywhere(case, &cloud, &options(case, &cloud, rollback))
         });
         wrong.extend(judged(subject.flow, proof));
