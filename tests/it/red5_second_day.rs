@@ -14,7 +14,6 @@ fn a_plan_after_each_flow_has_nothing_to_change() {
     for flow in [
         "prerequisites",
         "node-image",
-        "node-group",
         "backup",
         "scale-window",
         "rotate-certificate",
