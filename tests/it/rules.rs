@@ -279,6 +279,56 @@ workflow main {
     }
 }
 
+/// Known when the run goes on: what a step brought, and what an edit says. What is done is not judged again.
+#[test]
+fn an_error_of_a_policy_stops_a_resume_before_anything_is_sent() {
+    let text = r#"
+policy tells_an_address on compute.Address as a {
+  error at a.description when matches(a.description, ".*[0-9]+[.][0-9]+.*")
+    "A description tells no address, as ${a.description} does."
+}
+
+policy done_is_done on compute.Address as a {
+  warning at a.description when a.description == "first"
+    "This is not said twice."
+}
+
+workflow main {
+  step first = ensure compute.globalAddresses("first", project: "demo") {
+    description: "first"
+  }
+  step good = approve "Shall it go on?"
+    after first
+  step second = ensure compute.globalAddresses("second", project: "demo") {
+    description: DESCRIPTION
+  }
+    after good
+}
+"#;
+    let later = text.replace("DESCRIPTION", "\"beside ${first.address}\"");
+    let here = text.replace("DESCRIPTION", "\"beside 10.0.0.1\"");
+    let sound = text.replace("DESCRIPTION", "\"beside the first\"");
+    for (begun, edited) in [(&later, None), (&sound, Some(&here))] {
+        let folder = Folder::new(&[("flow.r5flow", &**begun)]);
+        let _ = folder.run(&["run", "flow.r5flow", "--sim"]).ends(6);
+        let _ = folder.run(&["approve", "good"]).ends(0);
+        let mut words = vec!["resume", "--yes"];
+        if let Some(edited) = edited {
+            folder.write("flow.r5flow", edited);
+            words.push("--edited");
+        }
+        let said = folder
+            .run(&words)
+            .ends(3)
+            .err_has("A description tells no address, as beside ")
+            .err_has("policy `tells_an_address`");
+        assert!(!said.err.contains("This is not said twice"), "{}", said.err);
+
+        folder.write("flow.r5flow", &sound);
+        let _ = folder.run(&["resume", "--yes", "--edited"]).ends(0);
+    }
+}
+
 #[test]
 fn machines_are_told_as_of_other_findings() {
     let text = r#"

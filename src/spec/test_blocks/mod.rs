@@ -320,14 +320,17 @@ impl<'a, 'p> Bench<'a, 'p> {
     }
 }
 
-/// The cloud that a run leaves behind, for the next one.
+/// The cloud that a run leaves behind, for the next one: as it is at the moment at which the run ended. An operation
+/// that was waited for tells that it is done before anything else moves the cloud there.
 fn after(played: Played) -> Left {
-    Left {
+    let mut left = Left {
         journal: Vec::new(),
         late: None,
         runs: played.left.runs + 1,
         ..played.left
-    }
+    };
+    left.stage.cloud.advance(left.now);
+    left
 }
 
 fn failed(span: Span, message: impl Into<String>) -> Box<Diagnostic> {
