@@ -297,12 +297,10 @@ workflow main {
   step first = ensure compute.globalAddresses("first", project: "demo") {
     description: "first"
   }
-  step good = approve "Shall it go on?"
-    after first
+  checkpoint half
   step second = ensure compute.globalAddresses("second", project: "demo") {
     description: DESCRIPTION
   }
-    after good
 }
 "#;
     let later = text.replace("DESCRIPTION", "\"beside ${first.address}\"");
@@ -310,9 +308,11 @@ workflow main {
     let sound = text.replace("DESCRIPTION", "\"beside the first\"");
     for (begun, edited) in [(&later, None), (&sound, Some(&here))] {
         let folder = Folder::new(&[("flow.r5flow", &**begun)]);
-        let _ = folder.run(&["run", "flow.r5flow", "--sim"]).ends(6);
-        let _ = folder.run(&["approve", "good"]).ends(0);
-        let mut words = vec!["resume", "--yes"];
+        let begun = folder.run(&["run", "flow.r5flow", "--sim", "--yes", "--until", "half"]);
+        let begun = begun.ends(6).err;
+        let id = begun.split_whitespace().find(|w| w.len() == 36);
+        let id = id.expect("the run's id").to_owned();
+        let mut words = vec!["resume", &*id, "--yes"];
         if let Some(edited) = edited {
             folder.write("flow.r5flow", edited);
             words.push("--edited");
@@ -325,7 +325,7 @@ workflow main {
         assert!(!said.err.contains("This is not said twice"), "{}", said.err);
 
         folder.write("flow.r5flow", &sound);
-        let _ = folder.run(&["resume", "--yes", "--edited"]).ends(0);
+        let _ = folder.run(&["resume", &id, "--yes", "--edited"]).ends(0);
     }
 }
 
