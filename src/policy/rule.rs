@@ -19,6 +19,9 @@ use crate::syntax::ast::{Binder, Expr, ExprKind, Policy, Rule, StrPart, TypeExpr
 use crate::types::functions::Function;
 use crate::value::Value;
 
+/// How the label of a finding begins; behind it stands the policy's name.
+pub const LABEL: &str = "policy `";
+
 /// All that the rules of a program look at.
 pub struct Room<'s, 'p> {
     scene: &'s Scene<'s, 'p>,
@@ -317,7 +320,7 @@ impl Asked<'_, '_, '_> {
             Some(hint) => self.text(hint, locals)?,
             None => format!("if it may be so, say why at the step: `allow {name} \"…\"`"),
         };
-        let mut finding = finding.label(format!("policy `{name}`")).help(help);
+        let mut finding = finding.label(format!("{LABEL}{name}`")).help(help);
         let sent = self.room.addressed(self.subject.node);
         let step = self.room.scene.step(self.subject.node);
         if !step.is_some_and(|step| step.span.contains(span)) {
