@@ -329,6 +329,46 @@ workflow main {
     }
 }
 
+/// What a team may write wrong is told where it stands, with the step, and holds nothing up.
+#[test]
+fn a_rule_that_cannot_be_asked_is_told_and_the_others_are() {
+    let text = r#"
+policy endless on compute.Address as a {
+  error at a.name
+    for b in range(0, 100000) for c in range(0, 100000)
+    when a.name == "${b}-${c}"
+    "It is called like two numbers."
+}
+
+policy divides on compute.Address as a {
+  error at a.name when 10 / len(a.labels ?? {}) > 3
+    "It has too few labels."
+}
+
+policy far on compute.Address as a {
+  error at a.name when split(a.name, "-")[7] == "x"
+    "Its eighth word is x."
+}
+
+policy sound on compute.Address as a {
+  warning at a.name when a.name == "front"
+    "That is no name."
+}
+
+workflow main {
+  step front = ensure compute.globalAddresses("front", project: "demo") { labels: {} }
+}
+"#;
+    let folder = Folder::new(&[("flow.r5flow", text)]);
+    let _ = folder
+        .run(&["check", "flow.r5flow"])
+        .ends(0)
+        .out_has("`endless` cannot be asked here: its loops go round more than 10000 times")
+        .out_has("`divides` cannot be asked here: division by zero")
+        .out_has("`far` cannot be asked here: ")
+        .out_has("That is no name");
+}
+
 #[test]
 fn machines_are_told_as_of_other_findings() {
     let text = r#"
