@@ -42,7 +42,7 @@ const TOPICS: &str = "v1/projects/demo/topics";
 const COMPUTE: &str = "compute/v1/projects/demo";
 
 fn main() -> ExitCode {
-    let seconds = std::env::args()
+    let seconds: u64 = std::env::args()
         .skip(1)
         .find_map(|a| a.parse().ok())
         .unwrap_or(30);

@@ -46,6 +46,7 @@ use crate::syntax::ast;
 use crate::types::Type;
 
 pub use inputs::{Given, InputProblem, inputs, inputs_known};
+pub use moved::names_of;
 use names::{BlockId, FlowId, Names};
 pub use policies::{in_force, type_path};
 use scope::Scope;

@@ -1,7 +1,7 @@
 //! `moved OLD to NEW`: the new end is a step, the old one is none any more.
 
 use super::Checker;
-use super::names::{Flow, Global, Meaning};
+use super::names::{Flow, Global, Meaning, Names};
 use crate::diag::{Code, Diagnostic};
 use crate::package::ModuleId;
 use crate::syntax::ast::{self, ActionKind, Moved, Name};
@@ -28,13 +28,15 @@ impl<'p> Checker<'_, 'p> {
 
     fn leads_to_step(&self, flow: &Flow<'p>, names: &[String]) -> bool {
         matches!(
-            self.leads_to(flow, names),
+            self.names.leads_to(flow, names),
             Some(Meaning::Step(_) | Meaning::Checkpoint(_) | Meaning::Unknown)
         )
     }
+}
 
+impl<'p> Names<'p> {
     /// What a path of names is, as seen from a workflow.
-    pub(super) fn leads_to(&self, flow: &Flow<'p>, names: &[String]) -> Option<Meaning<'p>> {
+    pub fn leads_to(&self, flow: &Flow<'p>, names: &[String]) -> Option<Meaning<'p>> {
         let (first, rest) = names.split_first()?;
         let found = flow.symbol(first)?.meaning;
         let step: &ast::Step = match found {
@@ -44,15 +46,15 @@ impl<'p> Checker<'_, 'p> {
         let ActionKind::Run { path, .. } = &step.action.kind else {
             return None;
         };
-        match self.names.workflow(flow.module, path) {
-            Some(Global::Workflow(inner)) => self.leads_to(self.names.flow(inner), rest),
+        match self.workflow(flow.module, path) {
+            Some(Global::Workflow(inner)) => self.leads_to(self.flow(inner), rest),
             _ => None,
         }
     }
 }
 
 /// The names of a path, without the keys of its loops.
-pub(super) fn names_of(path: &str) -> Vec<String> {
+pub fn names_of(path: &str) -> Vec<String> {
     let mut names = vec![String::new()];
     let mut quoted = false;
     let mut inside = false;

@@ -270,7 +270,7 @@ fn twice(name: &ast::Name, first: Span) -> Diagnostic {
         format!("`{}` is declared twice", name.text),
     )
     .related(first, "declared here first")
-    .help("names are unique in a workflow, blocks included: rename one of the two")
+    .help("names are unique in a file, and in a workflow, blocks included: rename one of the two")
 }
 
 fn import<'p>(names: &mut Names<'p>, module: &'p crate::package::Module, sink: &mut Sink) {

@@ -10,7 +10,9 @@ use crate::catalog::{NameKind, SchemaId};
 use crate::diag::{Code, Diagnostic, nearest};
 use crate::package::{ModuleId, Program};
 use crate::source::Span;
-use crate::syntax::ast::{Arg, Expr, ExprKind, Item, Name, Policy, Rule, StrPart};
+use crate::syntax::ast::{
+    Arg, Expr, ExprKind, Item, Name, Policy, Rule, StrPart, TypeExpr, TypeKind,
+};
 use crate::types::Type;
 use crate::types::functions::Function;
 
@@ -28,8 +30,35 @@ pub fn in_force(program: &Program) -> impl Iterator<Item = (ModuleId, &Policy)> 
 }
 
 impl<'p> Checker<'_, 'p> {
+    /// A method or a collection in the place of a type: what of it a policy can look at.
+    fn sent_by(&self, on: &TypeExpr) -> Option<Diagnostic> {
+        let TypeKind::Path(path) = &on.kind else {
+            return None;
+        };
+        let words: Vec<&str> = path.iter().map(|n| &*n.text).collect();
+        let name = words.join(".");
+        let (what, sent) = match (self.catalog.method(&name), self.catalog.collection(&name)) {
+            (Some(method), _) => ("method", method.request.clone()),
+            (None, Some(collection)) => ("collection", collection.resource.clone()),
+            (None, None) => return None,
+        };
+        let message = format!("a policy looks at what is sent, and `{name}` is a {what}");
+        let finding = Diagnostic::error(Code::BAD_POLICY, on.span, message);
+        Some(match sent {
+            Some(ty) => finding.help(format!("name the type of its body: `{ty}`")),
+            None => finding
+                .help("it sends no body; name a type of the catalogue, such as `compute.Firewall`"),
+        })
+    }
+
     pub(super) fn policy(&mut self, module: ModuleId, policy: &'p Policy) {
-        let on = self.declared_type(module, &policy.on);
+        let on = match self.sent_by(&policy.on) {
+            Some(finding) => {
+                self.report(finding);
+                Type::Unknown
+            }
+            None => self.declared_type(module, &policy.on),
+        };
         let on = match on {
             Type::Schema(_) | Type::Unknown => on,
             _ => {

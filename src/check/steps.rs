@@ -15,7 +15,7 @@ use super::want::{Api, Want};
 use crate::catalog::{Collection, InsertId, Kind, Method, OperationStyle};
 use crate::diag::{Code, Diagnostic};
 use crate::syntax::ast::{
-    self, ActionKind, ApiCall, ClauseKind, Decision, Field, Key, Object, OnOutcome, Step,
+    self, ActionKind, ApiCall, Clause, ClauseKind, Decision, Field, Key, Object, OnOutcome, Step,
 };
 use crate::types::Type;
 use crate::wire::Verb;
@@ -587,7 +587,7 @@ impl<'p> Checker<'_, 'p> {
                 _ => Type::Unknown,
             },
             ActionKind::Call(call) => match self.target(&call.path) {
-                Ok(Target::Method(m)) => self.result_type(&m),
+                Ok(Target::Method(m)) => self.result_type(&m, step),
                 _ => Type::Unknown,
             },
             ActionKind::WaitStep(expr) if self.names_step(flow, expr) => {
@@ -631,10 +631,15 @@ impl<'p> Checker<'_, 'p> {
         }
     }
 
-    /// The result of a `call` (rule C10).
-    fn result_type(&self, method: &Method) -> Type {
+    /// The result of a `call` (rule C10). Of a delete with `unless` it is what stays.
+    fn result_type(&self, method: &Method, step: &Step) -> Type {
         if &*method.name == "delete" || method.verb == Verb::Delete {
-            return Type::Null;
+            let spares = |c: &Clause| matches!(c.kind, ClauseKind::Unless(_));
+            let kept = self.catalog.collection(&method.collection);
+            return match kept.filter(|c| c.get.is_some() && step.clauses.iter().any(spares)) {
+                Some(collection) => resource_type(&collection).nullable(),
+                None => Type::Null,
+            };
         }
         if method.operation != OperationStyle::None {
             return match self.catalog.collection(&method.collection) {

@@ -13,8 +13,8 @@ use crate::diag::{Code, Diagnostic, nearest};
 use crate::package::ModuleId;
 use crate::source::Span;
 use crate::syntax::ast::{
-    ActionKind, Answer, Expr, ExprKind, Fault, Field, Given, Key, Name, Object, Test, TestRun,
-    TestStmt,
+    ActionKind, Answer, Expr, ExprKind, Fault, FaultOn, Field, Given, Key, Name, Object, Test,
+    TestRun, TestStmt,
 };
 use crate::types::{Part, Record, Type};
 
@@ -111,8 +111,10 @@ impl<'p> Checker<'_, 'p> {
             self.test_stmt(stmt, &mut seen);
         }
         for stmt in &test.stmts {
-            if let TestStmt::Answer(answer) = stmt {
-                self.gate(answer, &seen);
+            match stmt {
+                TestStmt::Answer(answer) => self.gate(answer, &seen),
+                TestStmt::Fault(fault) => self.faulty_step(fault, &seen),
+                _ => {}
             }
         }
         let broken = |s: &TestStmt| matches!(s, TestStmt::Broken(_) | TestStmt::Expect(_));
@@ -276,8 +278,10 @@ impl<'p> Checker<'_, 'p> {
                 None => found.help(format!("there are {}", FAULTS.join(", "))),
             });
         }
-        let method = &fault.method;
-        if !method.text.contains('*') && self.catalog.method(&method.text).is_none() {
+        if let FaultOn::Method(method) = &fault.on
+            && !method.text.contains('*')
+            && self.catalog.method(&method.text).is_none()
+        {
             let message = format!("there is no method `{}`", method.text);
             let found = Diagnostic::error(Code::BAD_FAULT, method.span, message);
             self.report(match self.catalog.suggest(NameKind::Method, &method.text) {
@@ -315,10 +319,44 @@ impl<'p> Checker<'_, 'p> {
         }
     }
 
+    /// Whether what a fault names makes calls of Google's.
+    fn faulty_step(&mut self, fault: &Fault, seen: &Seen) {
+        let FaultOn::Step(step) = &fault.on else {
+            return;
+        };
+        let names = names_of(&step.text);
+        let mut met = seen.flows.iter().filter_map(|flow| {
+            let flow = self.names.flow(*flow);
+            self.names.leads_to(flow, &names)
+        });
+        let calls = |meaning: &Meaning<'_>| match meaning {
+            Meaning::Step(step) => calls(&step.action.kind),
+            Meaning::Unknown => true,
+            _ => false,
+        };
+        let (message, help) = match (met.next(), seen.any_gate) {
+            (None, true) => return,
+            (None, false) => (
+                format!("`{}` is no step of what this test runs", step.text),
+                "name it as seen from the workflow that is run: `front.address`, `group[\"us-east1\"]`",
+            ),
+            (Some(first), _) if calls(&first) || met.any(|m| calls(&m)) => return,
+            _ => (
+                format!(
+                    "`{}` sends nothing to Google that could go wrong",
+                    step.text
+                ),
+                "name a step that reads, ensures, calls or waits for a resource, or a `run` of such steps",
+            ),
+        };
+        let finding = Diagnostic::error(Code::BAD_FAULT, step.span, message).help(help);
+        self.report(finding);
+    }
+
     /// Whether an answer has a question.
     fn gate(&mut self, answer: &Answer, seen: &Seen) {
         let names = names_of(&answer.gate.text);
-        let asks = |c: &Self, flow: &FlowId| match c.leads_to(c.names.flow(*flow), &names) {
+        let asks = |c: &Self, flow: &FlowId| match c.names.leads_to(c.names.flow(*flow), &names) {
             Some(Meaning::Step(step)) => {
                 matches!(
                     step.action.kind,
@@ -361,6 +399,19 @@ impl<'p> Checker<'_, 'p> {
         });
         Type::record(services)
     }
+}
+
+/// Whether a step of this kind asks an API of Google's.
+fn calls(kind: &ActionKind) -> bool {
+    use ActionKind::{Broken, Call, Ensure, Run};
+    let run = matches!(kind, Run { .. });
+    run || reads(kind) || matches!(kind, Ensure(_) | Call(_) | Broken)
+}
+
+/// Whether a step of this kind only looks.
+pub fn reads(kind: &ActionKind) -> bool {
+    use ActionKind::{Read, WaitApi, WaitStep};
+    matches!(kind, Read(_) | WaitApi(_) | WaitStep(_))
 }
 
 fn given(stmt: &TestStmt) -> Option<&Given> {
@@ -418,6 +469,12 @@ fn run_type(outputs: Type) -> Type {
         ("step", Type::STR.nullable()),
         ("at", Type::DURATION),
     ]);
+    let finding = Type::record([
+        ("code", Type::STR),
+        ("policy", Type::STR),
+        ("severity", Type::STR),
+        ("message", Type::STR),
+    ]);
     Type::record([
         ("status", Type::join(STATUSES.map(Type::literal))),
         ("outputs", observed(outputs)),
@@ -427,5 +484,6 @@ fn run_type(outputs: Type) -> Type {
         ("calls", Type::list(call)),
         ("steps", Type::map(step)),
         ("events", Type::list(event)),
+        ("findings", Type::list(finding)),
     ])
 }

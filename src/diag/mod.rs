@@ -19,6 +19,16 @@ pub enum Severity {
     Advice,
 }
 
+impl Severity {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+            Severity::Advice => "advice",
+        }
+    }
+}
+
 /// A second place that explains the first one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Label {

@@ -61,7 +61,7 @@ pub fn text(map: &SourceMap, diagnostics: &[Diagnostic], style: Style) -> String
 pub fn json(map: &SourceMap, diagnostic: &Diagnostic) -> Value {
     let mut out = place(map, diagnostic.span);
     out["code"] = json!(diagnostic.code.to_string());
-    out["severity"] = json!(severity(diagnostic.severity));
+    out["severity"] = json!(diagnostic.severity.as_str());
     out["message"] = json!(diagnostic.message);
     out["text"] = json!(clip(map.slice(diagnostic.span)));
     out["label"] = json!(diagnostic.label);
@@ -98,7 +98,7 @@ pub fn github(map: &SourceMap, diagnostic: &Diagnostic) -> String {
         "::{} file={},line={line},endLine={end_line},col={column},title={}::{}",
         match diagnostic.severity {
             Severity::Advice => "notice",
-            other => severity(other),
+            other => other.as_str(),
         },
         escape(name, true),
         diagnostic.code,
@@ -129,14 +129,6 @@ fn place(map: &SourceMap, span: Span) -> Value {
         "end_line": end_line,
         "end_column": end_column,
     })
-}
-
-fn severity(severity: Severity) -> &'static str {
-    match severity {
-        Severity::Error => "error",
-        Severity::Warning => "warning",
-        Severity::Advice => "advice",
-    }
 }
 
 fn clip(text: &str) -> Cow<'_, str> {

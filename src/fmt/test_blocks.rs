@@ -35,10 +35,11 @@ impl Printer<'_> {
             TestStmt::Expect(expect) => self.worded("expect ", &expect.condition, indent + 2),
             TestStmt::Let(item) => self.let_stmt(item, indent),
             TestStmt::Fault(fault) => {
-                self.text(&format!(
-                    "fault {} on {}",
-                    fault.kind.text, fault.method.text
-                ));
+                let on = match &fault.on {
+                    FaultOn::Method(method) => method.text.to_string(),
+                    FaultOn::Step(step) => format!("step {}", step.text),
+                };
+                self.text(&format!("fault {} on {on}", fault.kind.text));
                 self.body(&fault.options, indent);
             }
             TestStmt::Answer(answer) => {

@@ -319,6 +319,22 @@ pub struct State {
 }
 
 impl State {
+    /// What a plan of the rest leans on: nothing is under way in it.
+    pub fn finished(&self) -> State {
+        let done = |step: &StepState| {
+            let outcome = step.finished.as_ref().map(|(outcome, _)| outcome);
+            step.meant.is_none()
+                && match outcome {
+                    Some(Outcome::Failed { tolerated, .. }) => *tolerated,
+                    other => other.is_some(),
+                }
+        };
+        let mut rest = self.clone();
+        rest.steps.retain(|_, step| done(step));
+        rest.ended = None;
+        rest
+    }
+
     /// Folds one event in.
     pub fn apply(&mut self, seq: u64, at: Timestamp, event: &Event) -> Result<(), Illegal> {
         let illegal = |what: &str| Illegal {

@@ -10,6 +10,7 @@
 //!
 //! petgraph stays private to this module.
 
+mod address;
 mod build;
 mod graph;
 mod need;
@@ -20,6 +21,7 @@ mod view;
 #[cfg(test)]
 mod tests;
 
+pub use address::{is_of, without_keys};
 pub use build::{Answer, BuildError, Entry};
 pub use graph::{Edge, Frame, FrameId, Graph, Node, NodeId, PoolId, Scope, ScopeId, Work};
 pub use need::step_name;

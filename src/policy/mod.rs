@@ -47,19 +47,20 @@ pub fn of_text(checked: &Checked<'_>, catalog: &Catalog) -> Vec<Diagnostic> {
     }
     let mut silences = Silences::new(checked.names.program);
     sketch::each(checked, catalog, &mut |scene| {
-        look(scene, &mut silences, &mut sink);
+        look(scene, &|_| true, &mut silences, &mut sink);
     });
     sink.extend(silences.idle());
     sink.into_sorted()
 }
 
-/// The findings of all policies in a plan.
+/// The findings of all policies in a plan. What the steps that send nothing any more have sent counts for the others.
 pub fn of_plan(
     checked: &Checked<'_>,
     catalog: &Catalog,
     graph: &Graph<'_>,
     memo: &Memo,
     seen: &BTreeMap<NodeId, Value>,
+    sends: &dyn Fn(NodeId) -> bool,
 ) -> Vec<Diagnostic> {
     let mut sink = Sink::default();
     let scene = Scene {
@@ -70,8 +71,15 @@ pub fn of_plan(
         seen,
         unsure: BTreeSet::new(),
     };
-    look(&scene, &mut Silences::new(checked.names.program), &mut sink);
+    let mut silences = Silences::new(checked.names.program);
+    look(&scene, sends, &mut silences, &mut sink);
     sink.into_sorted()
+}
+
+/// The policy that a finding is of.
+pub fn name_in(finding: &Diagnostic) -> Option<&str> {
+    let name = finding.label.strip_prefix(rule::LABEL)?;
+    name.strip_suffix('`')
 }
 
 /// Whether a program has policies at all.
@@ -79,10 +87,15 @@ pub fn any(checked: &Checked<'_>) -> bool {
     in_force(checked.names.program).next().is_some()
 }
 
-fn look<'p>(scene: &Scene<'_, 'p>, silences: &mut Silences<'p>, sink: &mut Sink) {
+fn look<'p>(
+    scene: &Scene<'_, 'p>,
+    sends: &dyn Fn(NodeId) -> bool,
+    silences: &mut Silences<'p>,
+    sink: &mut Sink,
+) {
     let room = Room::of(scene);
     for (module, policy) in in_force(scene.checked.names.program) {
-        for subject in room.subjects(policy) {
+        for subject in room.subjects(policy).into_iter().filter(|s| sends(s.node)) {
             let told = room.rules(module, policy, &subject);
             let (graph, node, in_force) = (scene.graph, subject.node, (module, policy));
             silences.heard(graph, node, in_force, &told);

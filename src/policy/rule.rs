@@ -19,6 +19,13 @@ use crate::syntax::ast::{Binder, Expr, ExprKind, Policy, Rule, StrPart, TypeExpr
 use crate::types::functions::Function;
 use crate::value::Value;
 
+/// How the label of a finding begins; behind it stands the policy's name.
+pub const LABEL: &str = "policy `";
+
+/// How often the loops of a policy's rules may go round for one subject: a rule that binds lists in lists would
+/// otherwise hold up every command.
+const ROUNDS: usize = 10_000;
+
 /// All that the rules of a program look at.
 pub struct Room<'s, 'p> {
     scene: &'s Scene<'s, 'p>,
@@ -54,6 +61,8 @@ pub struct Told {
     pub broken: Vec<Diagnostic>,
     /// Some rule leans on what only a run brings.
     pub undecided: bool,
+    /// How often the loops of its rules went round.
+    rounds: usize,
 }
 
 /// A field of a body, by the body's position.
@@ -255,6 +264,15 @@ impl Asked<'_, '_, '_> {
         };
         let place = self.place(&binder.source, locals);
         for (n, (key, value)) in pairs.into_iter().enumerate() {
+            told.rounds += 1;
+            if told.rounds > ROUNDS {
+                return Err(EvalError::new(
+                    binder.source.span,
+                    format!("its loops go round more than {ROUNDS} times"),
+                )
+                .help("bind fewer lists, or ask with `any` and `all`, which stop early")
+                .into());
+            }
             let element = self.element(&binder.source, place.as_ref(), &key, n);
             let outside = locals.len();
             let (first, second) = match &binder.second {
@@ -317,7 +335,7 @@ impl Asked<'_, '_, '_> {
             Some(hint) => self.text(hint, locals)?,
             None => format!("if it may be so, say why at the step: `allow {name} \"…\"`"),
         };
-        let mut finding = finding.label(format!("policy `{name}`")).help(help);
+        let mut finding = finding.label(format!("{LABEL}{name}`")).help(help);
         let sent = self.room.addressed(self.subject.node);
         let step = self.room.scene.step(self.subject.node);
         if !step.is_some_and(|step| step.span.contains(span)) {

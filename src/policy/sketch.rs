@@ -32,10 +32,13 @@ pub fn each<'p>(checked: &'p Checked<'p>, catalog: &Catalog, see: &mut dyn FnMut
     let flows = checked.names.flows_of(root);
     let ways = flows.flat_map(|flow| [(flow, true), (flow, false)]);
     for (flow, defaults) in ways {
-        let mut been = HashSet::new();
+        if !defaults && flow.inputs.iter().all(|i| i.default.is_none()) {
+            continue;
+        }
+        let mut blocks = Blocks::default();
         for _ in 0..SKETCHES {
-            let before = been.len();
-            let Some((graph, unsure)) = sketch(checked, (flow, defaults), &memo, &mut been) else {
+            let Some((graph, unsure)) = sketch(checked, (flow, defaults), &memo, &mut blocks)
+            else {
                 break;
             };
             see(&Scene {
@@ -46,10 +49,41 @@ pub fn each<'p>(checked: &'p Checked<'p>, catalog: &Catalog, see: &mut dyn FnMut
                 seen: &BTreeMap::new(),
                 unsure,
             });
-            if been.len() == before || been.is_empty() {
+            if blocks.ahead.is_empty() {
                 break;
             }
         }
+    }
+}
+
+/// The blocks of `if`s that nothing decides.
+#[derive(Default)]
+struct Blocks {
+    been: HashSet<Block>,
+    /// Met, and not gone into yet.
+    ahead: HashSet<Block>,
+}
+
+impl Blocks {
+    fn go_into(&mut self, block: Block) {
+        self.ahead.remove(&block);
+        self.been.insert(block);
+    }
+
+    /// The first block, unless only the other one is still ahead.
+    fn takes_first(&mut self, first: Block, other: Option<Block>) -> bool {
+        let fresh = |block: &Block| !self.been.contains(block);
+        let other = other.filter(fresh);
+        let first_is_next = fresh(&first) || other.is_none();
+        match (first_is_next, other) {
+            (true, other) => {
+                self.ahead.extend(other);
+                self.go_into(first);
+            }
+            (false, Some(other)) => self.go_into(other),
+            (false, None) => {}
+        }
+        first_is_next
     }
 }
 
@@ -57,7 +91,7 @@ fn sketch<'p>(
     checked: &'p Checked<'p>,
     (flow, defaults): (&Flow<'p>, bool),
     memo: &Memo,
-    been: &mut HashSet<Block>,
+    blocks: &mut Blocks,
 ) -> Option<(Graph<'p>, BTreeSet<ScopeId>)> {
     let inputs = flow.inputs.iter();
     let unknown = inputs.filter(|i| !defaults || i.default.is_none());
@@ -70,7 +104,7 @@ fn sketch<'p>(
     while let Some(node) = next_open(&graph, &tried).filter(|_| tried.len() < GROWTHS) {
         tried.insert(node);
         let first = graph.scope_count();
-        let answer = assumed(&graph, node, been);
+        let answer = assumed(&graph, node, blocks);
         if graph.expand(node, &answer, memo).is_ok() {
             unsure.extend((first..graph.scope_count()).map(ScopeId));
         }
@@ -86,7 +120,7 @@ fn next_open(graph: &Graph<'_>, tried: &BTreeSet<NodeId>) -> Option<NodeId> {
 
 /// What a growth is taken for when only inputs or the run can tell: one iteration, or the block that
 /// has not been seen yet.
-fn assumed(graph: &Graph<'_>, node: NodeId, been: &mut HashSet<Block>) -> Answer {
+fn assumed(graph: &Graph<'_>, node: NodeId, blocks: &mut Blocks) -> Answer {
     let here = graph.node(node);
     let flow = graph.frame(graph.scope(here.scope).frame).flow;
     match here.work {
@@ -99,13 +133,9 @@ fn assumed(graph: &Graph<'_>, node: NodeId, been: &mut HashSet<Block>) -> Answer
             };
             Answer::Entries(vec![entry], None)
         }
-        Work::If(_, then, Some(otherwise)) if been.contains(&(flow, then)) => {
-            been.insert((flow, otherwise));
-            Answer::Taken(false)
-        }
-        Work::If(_, then, _) => {
-            been.insert((flow, then));
-            Answer::Taken(true)
+        Work::If(_, then, otherwise) => {
+            let other = otherwise.map(|block| (flow, block));
+            Answer::Taken(blocks.takes_first((flow, then), other))
         }
         _ => Answer::Taken(true),
     }

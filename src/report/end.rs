@@ -10,6 +10,9 @@ use crate::source::SourceMap;
 use crate::store::Vault;
 use crate::world::Millis;
 
+/// Longer than this an output takes several lines.
+const LINE: usize = 100;
+
 pub struct Ending<'a> {
     pub run: &'a str,
     pub end: &'a End,
@@ -25,15 +28,16 @@ pub struct Ending<'a> {
 }
 
 impl Ending<'_> {
-    /// What belongs on standard output: the outputs.
+    /// What belongs on standard output: the outputs. One that is too long for a line is laid out.
     pub fn outputs(&self) -> String {
         let mut out = String::new();
         for (name, value) in &self.end.outputs {
-            out.push_str(&format!(
-                "{} = {}\n",
-                clean(name),
-                clean(&self.output(name, &value.to_json()).to_string())
-            ));
+            let value = self.output(name, &value.to_json());
+            let mut text = value.to_string();
+            if name.len() + text.len() > LINE {
+                text = serde_json::to_string_pretty(&value).unwrap_or(text);
+            }
+            out.push_str(&format!("{} = {}\n", clean(name), clean(&text)));
         }
         out
     }

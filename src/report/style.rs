@@ -78,6 +78,21 @@ pub fn fit(text: &str, width: usize) -> String {
     out
 }
 
+/// The text in lines of at most `width` characters, but for words that are longer.
+pub fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
+
 /// A span as people say it: `0.4s`, `12s`, `3m07s`, `1h02m`.
 pub fn span(ms: Millis) -> String {
     let total = ms.0.max(0);

@@ -328,7 +328,8 @@ impl<'p> Core<'p> {
             _ => {
                 let now = self.shared.now.get();
                 if let Work::Step(_) | Work::Undo = work {
-                    self.shared.observer().began(&address, now);
+                    let task = TaskId(node.0);
+                    self.shared.observer().began(task, &address, now);
                 }
                 if self.recorded(node, &address) {
                     return;

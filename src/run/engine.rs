@@ -33,7 +33,7 @@ pub trait Engine {
 /// Sees a run while it runs.
 pub trait Observer {
     /// Everything that a node waits for is there.
-    fn began(&self, _address: &str, _at: Timestamp) {}
+    fn began(&self, _task: TaskId, _address: &str, _at: Timestamp) {}
     /// A step waits for something that is no event; `None`: not any more.
     fn waits(&self, _address: &str, _for_what: Option<&str>, _at: Timestamp) {}
     /// An event is durable.

@@ -152,7 +152,7 @@ impl Sim {
             self.world.mint.begin(&drawer(method, call));
         }
         let id = method.as_ref().map(|m| m.id.to_string());
-        let trouble = self.trouble(call, id.as_deref());
+        let trouble = self.trouble(call, id.as_deref(), reads);
         let latency = self.world.scenario.latency_of(id.as_deref(), reads);
         let slow = trouble.as_ref().filter(|t| t.kind == FaultKind::Slow);
         let arrival = self
@@ -216,10 +216,10 @@ impl Sim {
     }
 
     /// What goes wrong with this call, as the scenario and the injected rules have it.
-    fn trouble(&mut self, call: &Call, method: Option<&str>) -> Option<Trouble> {
+    fn trouble(&mut self, call: &Call, method: Option<&str>, reads: bool) -> Option<Trouble> {
         let method = method.filter(|m| self.world.troubles.watches(m))?;
         let target = target_of(call);
-        let trouble = self.world.troubles.strike(method, &target)?;
+        let trouble = self.world.troubles.strike(method, reads, &target)?;
         if trouble.kind == FaultKind::OperationFails {
             self.world.doom = Some(trouble.failure());
         }
@@ -234,6 +234,11 @@ impl Sim {
         rule.check()?;
         self.world.troubles.inject(rule);
         Ok(())
+    }
+
+    /// Tells whose calls come next: those of a step, which a rule may mean.
+    pub fn asks(&mut self, step: Option<&Arc<str>>) {
+        self.world.troubles.asks = step.cloned();
     }
 
     /// Tells the simulator that a person approved: with `dns = "after approval"` every managed

@@ -13,7 +13,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value as Json;
 
 pub use behaviour::{ImageBehaviour, Load, Point, fits};
-pub use faults::{FaultKind, FaultRule};
+pub use faults::{FaultKind, FaultRule, StepCalls};
 pub use limits::{Quotas, StockOut};
 
 use super::limits::{Foreign, Limits};

@@ -1,12 +1,15 @@
 //! Faults on demand: which call goes wrong, decided by the scenario's rules and those injected later.
 //! Counted and seeded, so a failure comes again when the same calls are made again.
 
+use std::sync::Arc;
+
 use serde_json::json;
 
 use super::failure::Failure;
 use super::refs;
 use super::refusal::Refusal;
-use super::scenario::{FaultKind, FaultRule, fits, region_of};
+use super::scenario::{FaultKind, FaultRule, StepCalls, fits, region_of};
+use crate::plan::is_of;
 use crate::world::Millis;
 
 /// The rules, and how many calls each has fitted.
@@ -14,6 +17,8 @@ use crate::world::Millis;
 pub struct Troubles {
     seed: u64,
     rules: Vec<(FaultRule, u32)>,
+    /// The step that asks now, when a test of a flow plays it.
+    pub asks: Option<Arc<str>>,
 }
 
 /// What goes wrong with one call.
@@ -83,6 +88,7 @@ impl Troubles {
         Troubles {
             seed,
             rules: rules.iter().map(|r| (r.clone(), 0)).collect(),
+            asks: None,
         }
     }
 
@@ -97,11 +103,16 @@ impl Troubles {
     }
 
     /// The trouble of a call; the first rule that strikes counts, and every rule that fits is counted.
-    pub fn strike(&mut self, method: &str, target: &str) -> Option<Trouble> {
+    pub fn strike(&mut self, method: &str, reads: bool, target: &str) -> Option<Trouble> {
         let mut struck = None;
+        let asks = self.asks.as_deref();
+        let of_step = |calls: &StepCalls| {
+            calls.reads == reads && asks.is_some_and(|step| is_of(step, &calls.step))
+        };
         for (index, (rule, count)) in self.rules.iter_mut().enumerate() {
             let there = rule.target.as_ref().is_none_or(|t| fits(t, target));
-            if !there || !fits(&rule.method, method) {
+            let meant = rule.step.as_ref().is_none_or(of_step);
+            if !there || !meant || !fits(&rule.method, method) {
                 continue;
             }
             *count += 1;
@@ -148,7 +159,7 @@ mod tests {
     fn strikes_of(toml: &str, calls: usize) -> Vec<usize> {
         let mut troubles = Troubles::new(7, &[rule(toml)]);
         (1..=calls)
-            .filter(|_| troubles.strike("a.b", "projects/p/x").is_some())
+            .filter(|_| troubles.strike("a.b", false, "projects/p/x").is_some())
             .collect()
     }
 

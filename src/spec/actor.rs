@@ -145,8 +145,10 @@ impl<'a, 'b, 'p> Actor<'a, 'b, 'p> {
         }
         let mut stage = self.stage;
         let is_done = matches!(&end, Ok(end) if end.status == RunStatus::Done);
-        if is_done && !self.how.still {
-            stage.cloud.advance(self.now.plus(AFTERMATH));
+        match self.how.still {
+            true => stage.cloud.advance(self.now),
+            false if is_done => stage.cloud.advance(self.now.plus(AFTERMATH)),
+            false => {}
         }
         Played {
             end,
@@ -168,6 +170,14 @@ impl<'a, 'b, 'p> Actor<'a, 'b, 'p> {
     }
 
     /// A request reaches the outside.
+    /// A request of a step of the run.
+    fn sent(&mut self, task: TaskId, request: &Arc<Request>) -> Returned {
+        self.stage.cloud.asks(self.marks.of.borrow().get(&task));
+        let returned = self.touch(request, true);
+        self.stage.cloud.asks(None);
+        returned
+    }
+
     fn touch(&mut self, request: &Arc<Request>, ours: bool) -> Returned {
         if self.how.record {
             let touch = Touch::Request {
@@ -305,7 +315,7 @@ impl<'a, 'b, 'p> Actor<'a, 'b, 'p> {
         self.requests += 1;
         let request = Arc::new(request);
         let mark = Mark::Sent(Arc::clone(&request));
-        self.marks.0.borrow_mut().push(mark);
+        self.marks.done.borrow_mut().push(mark);
         if let Some(late) = &mut self.late {
             late.passed += 1;
         }
@@ -323,9 +333,9 @@ impl<'a, 'b, 'p> Actor<'a, 'b, 'p> {
         let place = changes(&self.player.case.catalog, &request).then_some(self.tape.len());
         let (answer, back) = match fault {
             Some(fault) if !fault.arrives => (fault.answer, self.now.plus(Millis(80))),
-            Some(fault) => (fault.answer, self.touch(&request, true).at),
+            Some(fault) => (fault.answer, self.sent(flight.task, &request).at),
             None => {
-                let Returned { answer, at } = self.touch(&request, true);
+                let Returned { answer, at } = self.sent(flight.task, &request);
                 (answer, at.plus(self.drawn(100, 9_000)))
             }
         };
@@ -338,7 +348,7 @@ impl<'a, 'b, 'p> Actor<'a, 'b, 'p> {
         };
         if let Ok(answer) = &answer {
             let shown = shown(&self.player.case.catalog, &request, answer);
-            self.marks.0.borrow_mut().extend(shown);
+            self.marks.done.borrow_mut().extend(shown);
         }
         let what = What::Arriving(answer, place.filter(|_| self.how.record));
         self.fly(flight.number, flight.task, due, what);
@@ -379,7 +389,7 @@ impl<'a, 'b, 'p> Actor<'a, 'b, 'p> {
                 What::Append(length, events) => {
                     self.synced(length);
                     let marks = events.into_iter().map(Mark::Durable);
-                    self.marks.0.borrow_mut().extend(marks);
+                    self.marks.done.borrow_mut().extend(marks);
                     Reply::Appended
                 }
                 What::Sync(length) => {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde_json::Value as Json;
 
 use super::player::{Played, Trouble};
-use super::stage::{Deed, Stage};
+use super::stage::{Deed, NUMBER, Stage};
 use crate::journal::RunStatus;
 use crate::run::End;
 use crate::wire::Request;
@@ -105,7 +105,7 @@ impl Reference {
     }
 
     /// Whether nothing took effect more often than in this run; `spared` says of which targets it
-    /// may.
+    /// may. What was made there may be taken back by its number, also where this run came to remove it itself.
     ///
     /// # Errors
     /// What took effect too often.
@@ -114,9 +114,11 @@ impl Reference {
         played: &Played,
         spared: impl Fn(&str) -> bool,
     ) -> Result<(), Box<Difference>> {
-        for (change, count) in effective(&played.left.stage) {
-            let wanted = self.changes.get(&change).copied().unwrap_or(0);
-            if count > wanted && !spared(&change.1) {
+        let found = effective(&played.left.stage);
+        for (change, count) in &found {
+            let wanted = self.changes.get(change).copied().unwrap_or(0);
+            let wanted = wanted.max(made(&found, change));
+            if *count > wanted && !spared(&change.1) {
                 let what = format!(
                     "{} {} took effect {count} times, undisturbed {wanted}",
                     change.0, change.1
@@ -223,6 +225,18 @@ fn effective(stage: &Stage) -> BTreeMap<Change, usize> {
     count
 }
 
+/// How many were made of what a change addresses by its number.
+fn made(changes: &BTreeMap<Change, usize>, change: &Change) -> usize {
+    let Some(collection) = change.1.strip_suffix(NUMBER) else {
+        return 0;
+    };
+    let into = changes.iter().filter(|((_, target, body), _)| {
+        let path = target.split('?').next().unwrap_or(target);
+        path == collection && !body.is_empty()
+    });
+    into.map(|(_, count)| count).sum()
+}
+
 /// What took effect more or less often than wanted; `repeated` may have done so more often.
 fn uneven(
     wanted: &BTreeMap<Change, usize>,
@@ -289,8 +303,35 @@ pub fn contents(stage: &Stage) -> BTreeMap<String, Json> {
     let cloud = stage.cloud.resources().into_iter();
     cloud
         .chain(stage.sites())
-        .map(|(key, json)| (renamed(&key, &names), plain(json, &names)))
+        .map(|(key, json)| {
+            let (new, body) = (renamed(&key, &names), plain(json, &names));
+            match zone_of_machine(&key, &names) {
+                Some(zone) => (new.replace(zone, "(zone)"), without(zone, body)),
+                None => (new, body),
+            }
+        })
         .collect()
+}
+
+/// The zone of a machine of a managed group, or of its disk: which one that is, is Google's to choose.
+fn zone_of_machine<'k>(key: &'k str, names: &Names) -> Option<&'k str> {
+    let (_, rest) = key.split_once("/zones/")?;
+    let (zone, rest) = rest.split_once('/')?;
+    let (_, name) = rest.split_once('/')?;
+    let drawn = names.parts.iter().any(|(old, _)| old == name);
+    drawn.then_some(zone)
+}
+
+fn without(zone: &str, json: Json) -> Json {
+    match json {
+        Json::Object(fields) => {
+            let fields = fields.into_iter();
+            Json::Object(fields.map(|(k, v)| (k, without(zone, v))).collect())
+        }
+        Json::Array(items) => items.into_iter().map(|i| without(zone, i)).collect(),
+        Json::String(text) => Json::String(text.replace(zone, "(zone)")),
+        other => other,
+    }
 }
 
 fn outputs(end: &End, names: &Names) -> Json {
@@ -316,17 +357,16 @@ fn names(stage: &Stage) -> Names {
     names
 }
 
-/// The machines of managed groups, numbered within their zones: their names end in four letters that
-/// are drawn.
+/// The machines of managed groups, numbered: their names end in four letters that are drawn.
 fn machines(resources: &serde_json::Map<String, Json>) -> Vec<(String, String)> {
     let bases: Vec<String> = resources
         .values()
         .filter_map(|json| Some(format!("{}-", json.get("baseInstanceName")?.as_str()?)))
         .collect();
-    let mut counts: BTreeMap<(String, &str), usize> = BTreeMap::new();
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     let mut parts = Vec::new();
     for key in resources.keys() {
-        let Some((zone, name)) = key.split_once("/instances/") else {
+        let Some((_, name)) = key.split_once("/instances/") else {
             continue;
         };
         let drawn =
@@ -334,10 +374,9 @@ fn machines(resources: &serde_json::Map<String, Json>) -> Vec<(String, String)> 
         let Some(base) = bases.iter().find(drawn) else {
             continue;
         };
-        let zone = zone.rsplit('/').next().unwrap_or(zone);
-        let count = counts.entry((zone.to_owned(), base)).or_insert(0);
+        let count = counts.entry(base).or_insert(0);
         *count += 1;
-        parts.push((name.to_owned(), format!("{base}({zone} {count})")));
+        parts.push((name.to_owned(), format!("{base}({count})")));
     }
     parts
 }

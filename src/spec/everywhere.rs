@@ -260,12 +260,7 @@ impl Schedule {
 
     /// The downtimes that can make a difference after a death.
     fn downtimes(&self, moment: &Moment, death: Death) -> &'static [Millis] {
-        let length = match death.fate {
-            Fate::Kept(n) => moment.durable + n,
-            _ if death.unsynced => moment.durable,
-            _ => moment.written,
-        };
-        let open = self.open.get(length).copied().unwrap_or(0);
+        let open = self.open.get(kept(moment, death)).copied().unwrap_or(0);
         match (death.fate, open) {
             // What arrives more than a while late is no longer the client's request.
             (Fate::Late, _) | (_, 0) => &[NO_TIME],
@@ -416,7 +411,7 @@ impl Schedule {
                 0 => {
                     let moment = self.played.moments.get(death.at.checked_sub(1)?)?;
                     let rest = self.reference.requests.saturating_sub(moment.requests);
-                    budget = counts.then_some(rest);
+                    budget = counts.then_some(rest + forgotten(moment, *death));
                     remains(catalog, &self.start, &self.played, *death)?
                 }
                 _ => {
@@ -567,12 +562,26 @@ fn fitting(played: &Played, wanted: Death) -> Death {
 /// What a death leaves, but for the moment: the journal's length and what reached the cloud.
 type Class = (usize, usize, Option<(usize, Fate)>);
 
-fn class(moment: &Moment, death: Death) -> Class {
-    let length = match death.fate {
+/// How long the journal is that a death leaves.
+fn kept(moment: &Moment, death: Death) -> usize {
+    match death.fate {
         Fate::Kept(n) => moment.durable + n,
         _ if death.unsynced => moment.durable,
         _ => moment.written,
+    }
+}
+
+/// Entries that a death loses: what they tell is asked for again.
+fn forgotten(moment: &Moment, death: Death) -> usize {
+    let adds = match death.fate {
+        Fate::Kept(_) => moment.adds,
+        _ => 0,
     };
+    (moment.written + adds).saturating_sub(kept(moment, death))
+}
+
+fn class(moment: &Moment, death: Death) -> Class {
+    let length = kept(moment, death);
     let own = Some((moment.number, death.fate));
     match death.fate {
         Fate::Before | Fate::Kept(_) => (length, moment.changes, None),

@@ -33,7 +33,7 @@ pub use death::{Course, Death, Fate, Foreign, Point, fates_of, remains};
 pub use everywhere::{Options, crash_everywhere};
 pub use failures::fail_everywhere;
 pub use fault::FaultKind;
-pub use player::{Act, Case, Fault, How, Left, Line, Played, Player, Trouble, finish};
+pub use player::{Act, Case, Fault, How, Judgement, Left, Line, Played, Player, Trouble, finish};
 pub use process::Seen;
 pub use promises::{Mark, keeps_the_order};
 pub use proof::{Crash, Proof, Row, Tally, Tried};

@@ -16,9 +16,11 @@ use super::tape::{Moment, Tape};
 use crate::catalog::Catalog;
 use crate::check::Checked;
 use crate::check::names::FlowId;
+use crate::diag::Diagnostic;
 use crate::hook::rhai_hooks::RhaiHooks;
 use crate::journal::{Event, RunStatus};
 use crate::package::Program;
+use crate::plan::without_keys;
 use crate::run::{End, Hooks, Observer, Settings, TaskId, sealed, unsealed};
 use crate::sim::Sim;
 use crate::store::{Entry, Key, Vault, VaultError};
@@ -246,6 +248,23 @@ impl<'a, 'p> Player<'a, 'p> {
         })
     }
 
+    /// What the policies in force say of the run that is about to begin; none when it cannot be planned.
+    pub fn foresee(&self, left: Left) -> Vec<Diagnostic> {
+        let marks: Rc<Marks> = Rc::default();
+        let how = How {
+            fuel: FUEL,
+            ..How::default()
+        };
+        let mut process = Process {
+            player: self,
+            actor: Actor::new(self, left, how, Rc::clone(&marks)),
+            marks,
+            seen: Seen::default(),
+        };
+        let foreseen = finish(process.foresee());
+        foreseen.and_then(Result::ok).unwrap_or_default()
+    }
+
     fn perform(&self, left: Left, how: &How) -> Result<Played, Trouble> {
         let marks: Rc<Marks> = Rc::default();
         let fuel = match how.fuel {
@@ -276,7 +295,7 @@ impl<'a, 'p> Player<'a, 'p> {
         };
         let mut played = process.actor.played(end);
         played.seen = process.seen;
-        played.trace = marks.0.take();
+        played.trace = marks.done.take();
         Ok(played)
     }
 
@@ -319,11 +338,17 @@ impl<'a, 'p> Player<'a, 'p> {
 
 /// What a process did, in order; shared by the core's observer and the engine.
 #[derive(Default)]
-pub(super) struct Marks(pub RefCell<Vec<Mark>>);
+pub(super) struct Marks {
+    pub done: RefCell<Vec<Mark>>,
+    /// The step of each task.
+    pub of: RefCell<BTreeMap<TaskId, Arc<str>>>,
+}
 
 impl Observer for Marks {
-    fn began(&self, address: &str, _: Timestamp) {
-        self.0.borrow_mut().push(Mark::Began(Arc::from(address)));
+    fn began(&self, task: TaskId, address: &str, _: Timestamp) {
+        let address: Arc<str> = Arc::from(address);
+        self.of.borrow_mut().insert(task, Arc::clone(&address));
+        self.done.borrow_mut().push(Mark::Began(address));
     }
 }
 
@@ -336,20 +361,4 @@ pub fn finish<T>(future: impl Future<Output = T>) -> Option<T> {
         Poll::Ready(value) => Some(value),
         Poll::Pending => None,
     }
-}
-
-/// `take/group` of `take/group["us-central1"]`.
-fn without_keys(address: &str) -> String {
-    let mut quoted = false;
-    let mut inside = false;
-    address
-        .chars()
-        .filter(|c| {
-            quoted ^= *c == '"';
-            inside |= !quoted && *c == '[';
-            let kept = !inside;
-            inside &= quoted || *c != ']';
-            kept
-        })
-        .collect()
 }

@@ -6,9 +6,11 @@ use std::sync::Arc;
 
 use super::actor::Actor;
 use super::player::{Line, Marks, Player, Trouble, nonce, run_id};
+use crate::diag::Diagnostic;
 use crate::eval::Taint;
 use crate::journal::{self, Event, FORMAT, Ledger, RunStatus, Started, State};
 use crate::plan::{Graph, Memo, NodeId, Work};
+use crate::policy;
 use crate::run::{Core, End, Mode, NodeStatus, Observer, Rollback, Settings, TaskId, drive};
 use crate::store::StoreError;
 use crate::value::Value;
@@ -56,12 +58,29 @@ impl<'b> Process<'_, 'b, '_> {
                 started
             }
         };
-        let mut core = self.running(past, self.actor.now())?;
+        let mut core = self.core(past, self.actor.now(), Mode::Run)?;
         self.record(first).await?;
         let end = self.drive(&mut core).await?;
         self.record(Event::Ended(Box::new(end.event(Vec::new()))))
             .await?;
         Ok(end)
+    }
+
+    /// What the policies say of a run with these inputs in this cloud, as a plan would. Nothing is changed.
+    pub async fn foresee(&mut self) -> Result<Vec<Diagnostic>, Trouble> {
+        let mut core = self.core(State::default(), self.actor.now(), Mode::Plan)?;
+        self.drive(&mut core).await?;
+        let case = self.player.case;
+        let (graph, memo, seen) = (core.graph(), core.memo(), core.seen());
+        let all = |_| true;
+        Ok(policy::of_plan(
+            case.checked,
+            &case.catalog,
+            &graph,
+            &memo,
+            &seen,
+            &all,
+        ))
     }
 
     /// What became of open calls, then everything taken back: the order of `r5flow rollback`.
@@ -126,7 +145,7 @@ impl<'b> Process<'_, 'b, '_> {
         trouble.unwrap_or_else(|| Trouble::Journal(error.to_string()))
     }
 
-    fn running(&self, past: State, now: Timestamp) -> Result<Core<'b>, Trouble> {
+    fn core(&self, past: State, now: Timestamp, mode: Mode) -> Result<Core<'b>, Trouble> {
         let began = match past.seq {
             0 | 1 => now,
             _ => past.began,
@@ -154,7 +173,7 @@ impl<'b> Process<'_, 'b, '_> {
             past,
             case.catalog.clone(),
             Settings {
-                mode: Mode::Run,
+                mode,
                 ..case.settings.clone()
             },
             self.observer(),

@@ -137,11 +137,14 @@ fn target(request: &Request) -> String {
     }
 }
 
+/// How a path ends that addresses a resource by its number.
+pub(super) const NUMBER: &str = "/(number)";
+
 /// A path without the number of its resource, which Google draws.
 fn without_number(path: &str) -> String {
     match path.rsplit_once('/') {
         Some((around, last)) if last.len() >= 10 && last.bytes().all(|b| b.is_ascii_digit()) => {
-            format!("{around}/(number)")
+            format!("{around}{NUMBER}")
         }
         _ => path.to_owned(),
     }

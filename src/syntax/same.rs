@@ -91,7 +91,7 @@ fields! {
     Rule { severity, place, loops, condition, message, hint, span }
     Test { name, stmts, body, doc, span }
     Given { value, span }
-    Fault { kind, method, options, span }
+    Fault { kind, on, options, span }
     Answer { gate, approves, after, span }
     TestRun { path, inputs, name, span }
     TestWait { time, span }
@@ -173,6 +173,7 @@ impl<A: Same, B: Same> SameParts for (&A, &B) {
 
 variants! {
     Item { Use(a), Let(a), Type(a), Workflow(a), Hook(a), Policy(a), Moved(a), Test(a), Broken(a), ; ; }
+    FaultOn { Method(a), Step(a), ; ; }
     TestStmt { Given(a), Fault(a), Answer(a), Run(a), Wait(a), Let(a), Expect(a), Broken(a), ; ; }
     HookBody { Inline(a, b), File(a), ; ; }
     TypeKind {

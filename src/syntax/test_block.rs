@@ -34,14 +34,32 @@ pub struct Given {
     pub span: Span,
 }
 
-/// `fault answer_lost on compute.*.insert { times: 2 }`
+/// `fault answer_lost on compute.*.insert { times: 2 }`, `fault unavailable on step front.address`
 #[derive(Clone, Debug)]
 pub struct Fault {
     pub kind: Name,
-    /// As written, with `*` for anything.
-    pub method: Name,
+    pub on: FaultOn,
     pub options: Option<Object>,
     pub span: Span,
+}
+
+impl FaultOn {
+    /// The step as an address of a run.
+    pub fn address(&self) -> Option<String> {
+        match self {
+            FaultOn::Step(step) => Some(super::ast::address(&step.text)),
+            FaultOn::Method(_) => None,
+        }
+    }
+}
+
+/// Whose calls go wrong.
+#[derive(Clone, Debug)]
+pub enum FaultOn {
+    /// As written, with `*` for anything.
+    Method(Name),
+    /// As seen from the workflow that is run: names with dots, keys in brackets.
+    Step(Name),
 }
 
 /// `answer named.dns deny after 5m`

@@ -39,6 +39,8 @@ impl Type {
             (List(a), List(b)) => Type::list((*a).clone().or((*b).clone())),
             (Map(a), Map(b)) => Type::map((*a).clone().or((*b).clone())),
             (Record(a), Record(b)) => merged(&a, &b),
+            // `{}` is a map, too, of nothing.
+            (map @ Map(_), Record(r)) | (Record(r), map @ Map(_)) if r.fields.is_empty() => map,
             (a, b) => union(a, b),
         }
     }

@@ -1,7 +1,44 @@
 //! `r5flow doc`, and the reference of the standard library that is kept in the docs.
 
-use crate::book::updating;
+use r5flow::package::{Disk, load};
+use r5flow::syntax::ast::{Item, Name, Stmt};
+
+use crate::book::{assert_none, files, updating};
 use crate::harness::Folder;
+
+/// Whoever reads the reference is told what each thing is for.
+#[test]
+fn everything_of_the_library_is_described() {
+    let mut bare = Vec::new();
+    for path in files("stdlib", "r5flow") {
+        let path = path.to_string_lossy().into_owned();
+        let (program, _) = load(&path, &Disk).expect("a module of the library");
+        for item in &program.root().file.items {
+            let mut named = vec![];
+            match item {
+                Item::Workflow(w) => {
+                    named.push((&w.name, &w.doc));
+                    for stmt in &w.body.stmts {
+                        match stmt {
+                            Stmt::Input(i) => named.push((&i.name, &i.doc)),
+                            Stmt::Output(o) => named.push((&o.name, &o.doc)),
+                            _ => {}
+                        }
+                    }
+                }
+                Item::Policy(p) => named.push((&p.name, &p.doc)),
+                Item::Type(t) => named.push((&t.name, &t.doc)),
+                Item::Hook(h) => named.push((&h.name, &h.doc)),
+                Item::Let(l) => named.push((&l.name, &l.doc)),
+                _ => {}
+            }
+            let place = |name: &Name| program.sources.place(name.span).to_string();
+            let without = named.into_iter().filter(|(_, doc)| doc.is_none());
+            bare.extend(without.map(|(name, _)| format!("{}: {}", place(name), name.text)));
+        }
+    }
+    assert_none(&bare);
+}
 
 const TYPES: &str =
     "// What is shared.\n\n/// How far a group grows.\ntype Plan = { min: int(1..), max: int }\n";

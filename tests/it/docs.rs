@@ -21,15 +21,15 @@ use r5flow::source::{Source, SourceId};
 
 use crate::book::{assert_none, files, findings, judged, listed, pages, read, updating};
 
-struct Block {
+pub struct Block {
     place: String,
     /// The words behind `r5flow`.
-    words: Vec<String>,
-    text: String,
+    pub words: Vec<String>,
+    pub text: String,
 }
 
 /// The `r5flow` blocks of a page. A fence ends with as many backticks as it began with.
-fn blocks(path: &Path) -> Vec<Block> {
+pub fn blocks(path: &Path) -> Vec<Block> {
     let page = read(path);
     let mut lines = page.lines().enumerate();
     let mut found = Vec::new();

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use crate::docs;
 use crate::harness::Folder;
 
 /// A flow that takes an address, with a secret.
@@ -32,6 +33,125 @@ fn every_test_of_the_shipped_flows_passes() {
     let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("workflows");
     let said = Folder::new(&[]).run(&["test", shipped.to_str().expect("a path")]);
     let _ = said.ends(0).out_has("all passed");
+}
+
+#[test]
+fn every_test_in_the_docs_passes() {
+    let mut run = 0;
+    for page in ["docs/language.md", "docs/flow-tests.md"] {
+        for block in docs::blocks(Path::new(page)) {
+            if block.words.is_empty() && block.text.contains("\ntest \"") {
+                let folder = Folder::new(&[("flow.r5flow", &*block.text)]);
+                let _ = folder.run(&["test", "flow.r5flow"]).ends(0);
+                run += 1;
+            }
+        }
+    }
+    assert_eq!(run, 3, "blocks with tests");
+}
+
+/// A step is named with its key, without one, and through the step that runs it; a step that reads is struck when it reads.
+#[test]
+fn a_fault_strikes_the_calls_of_the_step_that_it_names() {
+    let flow = "workflow two {
+  for region in [\"us-central1\", \"us-east1\"] {
+    step ip = ensure compute.addresses(\"two\", region, project: \"demo\") {}
+  }
+  step place = read compute.regions(\"us-east1\", project: \"demo\")
+    after ip
+}
+workflow outer {
+  step inner = run two {}
+}
+";
+    // The workflow, the step, how many calls it costs, and who fails.
+    let cases = [
+        ("two", "ip[\"us-east1\"]", "ip[\\\"us-east1\\\"]"),
+        (
+            "outer",
+            "inner.ip[\"us-east1\"]",
+            "inner/ip[\\\"us-east1\\\"]",
+        ),
+    ];
+    for (workflow, step, failed) in cases {
+        let test = format!(
+            "test \"t\" {{
+  fault operation_fails on step {step} {{ error: \"QUOTA_EXCEEDED\" }}
+  run {workflow} as r
+  expect [f.step for f in r.failures] == [\"{failed}\"]
+  run {workflow} as again
+  expect again.status == \"done\"
+}}
+"
+        );
+        let folder = Folder::new(&[("flow.r5flow", &*format!("{flow}\n{test}"))]);
+        let _ = folder.run(&["test", "flow.r5flow"]).ends(0);
+    }
+    for (workflow, step) in [("two", "ip"), ("outer", "inner"), ("outer", "inner.ip")] {
+        let test = format!(
+            "test \"t\" {{
+  fault unavailable on step {step} {{ times: 2 }}
+  run {workflow} as r
+  expect r.status == \"done\"
+  expect len(r.calls) == 4 and count(c in r.calls where c.status == 503) == 2
+}}
+"
+        );
+        let folder = Folder::new(&[("flow.r5flow", &*format!("{flow}\n{test}"))]);
+        let _ = folder.run(&["test", "flow.r5flow"]).ends(0);
+    }
+    let test = "test \"t\" {
+  run two as quick
+  fault slow on step place { delay: 1m }
+  run two as r
+  expect r.elapsed >= 1m and r.elapsed < 2m and quick.elapsed < 1m
+  expect len(r.calls) == 0
+}
+";
+    let folder = Folder::new(&[("flow.r5flow", &*format!("{flow}\n{test}"))]);
+    let _ = folder.run(&["test", "flow.r5flow"]).ends(0);
+}
+
+/// What `check` says of the workflow, and what the policies say of its plan; those of another stay out.
+#[test]
+fn a_run_tells_its_findings() {
+    let flow = r#"policy unnamed on compute.Address as a {
+  warning at a.description when a.description == ""
+    "Say what ${a.name} is for."
+  error at a.description when a.description == "secret"
+    "That is no description."
+}
+
+workflow one {
+  input why: string
+  step ip = ensure compute.globalAddresses("one", project: "demo") { description: why }
+}
+
+workflow idle {
+  step ip = ensure compute.globalAddresses("idle", project: "demo") { description: "x" }
+    allow unnamed "It has one."
+  step out = wait 1m
+    when true
+}
+
+test "t" {
+  run one { why: "" } as r
+  expect r.status == "done"
+  expect r.findings == [{
+    code: "R0901"
+    policy: "unnamed"
+    severity: "warning"
+    message: "Say what one is for"
+  }]
+  run one { why: "secret" } as no
+  expect no.status == "refused" and no.calls == [] and no.error.message == "That is no description"
+  expect cloud.compute.globalAddresses["one"].description == ""
+  run one { why: "front" } as changed
+  expect changed.findings == []
+}
+"#;
+    let folder = Folder::new(&[("flow.r5flow", flow)]);
+    let _ = folder.run(&["test", "flow.r5flow"]).ends(0);
 }
 
 #[test]
@@ -74,6 +194,24 @@ test \"in another cloud\" {
         .ends(64)
         .err_has("there is no test here");
     let _ = folder.run(&["test", "--only", "nothing"]).ends(64);
+}
+
+/// The answer to the last request of a run comes later than the request; so does what it tells.
+#[test]
+fn the_cloud_of_a_test_is_as_it_was_when_the_run_ended() {
+    let folder = tests(
+        "workflow gone {
+  step ip = call compute.addresses.delete(\"front\", project: \"demo\", region: \"us-central1\")
+}
+
+test \"gone\" {
+  run front {}
+  run gone as r
+  expect r.status == \"done\" and cloud.compute.addresses == {}
+}
+",
+    );
+    let _ = folder.run(&["test"]).ends(0).out_has("all passed");
 }
 
 #[test]

@@ -49,6 +49,7 @@ mod process;
 mod protection;
 mod proxies;
 mod red5;
+mod red5_deaths;
 mod red5_second_day;
 mod reference;
 mod rig;

@@ -372,7 +372,7 @@ impl Log {
 }
 
 impl Observer for Log {
-    fn began(&self, address: &str, _: Timestamp) {
+    fn began(&self, _: TaskId, address: &str, _: Timestamp) {
         self.marks
             .borrow_mut()
             .push(Mark::Began(Arc::from(address)));

@@ -200,6 +200,33 @@ fn every_flow_is_formatted_and_without_findings_and_has_example_inputs() {
     }
 }
 
+/// The table of what each flow was tried in: a row for every flow, and a reason for every empty cell.
+#[test]
+fn every_flow_has_a_row_in_the_table_of_tests() {
+    let page = std::fs::read_to_string("docs/red5/README.md").expect("the page");
+    let (_, table) = page.split_once("| flow | tests in |").expect("the table");
+    let (table, reasons) = table.split_once("\n\n").expect("its end");
+    let lines = table.lines().skip(2).map(|row| {
+        let cells = row.trim_matches('|').split('|');
+        cells.map(|cell| cell.trim().trim_matches('`')).collect()
+    });
+    let rows: Vec<Vec<&str>> = lines.collect();
+    let mut wanted = flows();
+    wanted.retain(|flow| flow != "as-written");
+    let mut found: Vec<String> = rows.iter().map(|row| row[0].to_owned()).collect();
+    found.sort();
+    assert_eq!(found, wanted);
+    for row in &rows {
+        let file = shipped().join(format!("tests/{}.r5flow", row[1]));
+        let text = std::fs::read_to_string(&file).expect("its tests");
+        assert!(text.contains(&format!("use ../{} ", row[0])), "{row:?}");
+        for cell in &row[2..] {
+            let told = reasons.contains(&format!("**{cell}**"));
+            assert!(*cell == "yes" || told, "{cell} has no reason: {row:?}");
+        }
+    }
+}
+
 #[test]
 fn a_plan_after_the_run_has_nothing_to_change() {
     let site = Site::sound();

@@ -7,75 +7,32 @@ use serde_json::{Value as Json, json};
 use crate::harness::Folder;
 use crate::red5::{Site, has, lacks};
 
-/// In the order in which they stand, though others may stand between.
-#[track_caller]
-fn in_order(changes: &[String], calls: &[&str]) {
-    let mut rest = changes.iter();
-    for call in calls {
-        assert!(
-            rest.any(|c| c == call),
-            "{call} is missing, or too early: {changes:#?}"
-        );
-    }
-}
-
+/// The plan tells what the second run does, which is nothing; and no secret is in what either says.
 #[test]
-fn prerequisites_make_what_the_manual_takes_for_granted() {
-    let site = Site::empty("--sim");
-    let (said, changes) = site.changed("prerequisites", &[]);
-    let _ = said
-        .out_has("machine = \"studio-sm-1\"")
-        .err_has("Install Red5 Pro on studio-sm-1")
-        .never_has("worth-");
-    in_order(
-        &changes,
-        &["POST global/networks", "POST zones/us-central1-a/instances"],
-    );
-    in_order(
-        &changes,
-        &[
-            "POST instances",
-            "POST instances/studio/databases",
-            "POST instances/studio/users",
-            "PATCH instances/studio",
-        ],
-    );
-    let rules = changes.iter().filter(|c| *c == "POST global/firewalls");
-    assert_eq!(rules.count(), 3, "{changes:#?}");
-    site.nothing_left("prerequisites", &[]);
-    // A database that is there keeps what it is.
-    site.nothing_left("prerequisites", &["--input", "tier=db-n1-standard-4"]);
-}
-
-#[test]
-fn autoscale_stands_on_what_prerequisites_made() {
-    let site = Site::empty("--sim");
-    let _ = site.changed("prerequisites", &[]);
-    let ours = [
-        "--input",
-        "database=studio",
-        "--input",
-        "network=studio",
-        "--input",
-        "source={\"instance\": \"studio-sm-1\", \"zone\": \"us-central1-a\"}",
-    ];
-    let (_, changes) = site.changed("autoscale", &ours);
-    has(&changes, "DELETE zones/us-central1-a/instances/studio-sm-1");
-    has(&changes, "PATCH instances/studio");
-    site.serves("v-4-1-2: sm-4-1-2-template");
-}
-
-#[test]
-fn a_backup_is_made_once_for_each_occasion() {
+fn a_plan_after_each_flow_has_nothing_to_change() {
     let site = Site::sound();
-    let (said, changes) = site.changed("backup", &[]);
-    let _ = said.out_has("snapshots = [\"stream-manager-1-before-4-2-0\"]");
-    assert_eq!(changes.len(), 2, "{changes:#?}");
-    has(&changes, "POST instances/red5/backupRuns");
-    has(&changes, "POST global/snapshots");
-    site.nothing_left("backup", &[]);
-    let (_, changes) = site.changed("backup", &["--input", "occasion=november"]);
-    assert_eq!(changes.len(), 2, "{changes:#?}");
+    for flow in [
+        "prerequisites",
+        "node-image",
+        "backup",
+        "scale-window",
+        "rotate-certificate",
+        "database-access",
+        "rolling-restart",
+        "rolling-replace",
+        "update-rolling",
+        "blue-green",
+    ] {
+        // The build after that of the update.
+        let more: &[&str] = match flow {
+            "blue-green" => &["--input", "build=4-3-0"],
+            _ => &[],
+        };
+        let (said, _) = site.changed(flow, more);
+        let _ = said.never_has("worth-");
+        let plan = site.command(&["plan"], flow, more).ends(0);
+        let _ = plan.out_has("nothing to change").never_has("worth-");
+    }
 }
 
 #[test]
@@ -86,33 +43,6 @@ fn a_database_is_written_to_a_bucket_once() {
     let _ = said.out_has("file = \"gs://dumps/red5-before-4-2-0.sql.gz\"");
     has(&changes, "POST instances/red5/export");
     site.nothing_left("backup", &bucket);
-}
-
-#[test]
-fn a_certificate_is_rotated_while_the_old_one_serves() {
-    let site = Site::sound();
-    let (said, changes) = site.changed("rotate-certificate", &[]);
-    let _ = said
-        .out_has("left = [\"sm-4-1-2-certificate\"]")
-        .err_has("rotated/shown: waited in 30m");
-    let set = "POST targetHttpsProxies/sm-4-1-2-proxy/setSslCertificates";
-    assert_eq!(
-        changes,
-        [
-            "POST global/sslCertificates",
-            set,
-            set,
-            "DELETE global/sslCertificates/sm-4-1-2-certificate",
-        ]
-    );
-    assert_eq!(site.status("certificate"), "ACTIVE");
-    site.nothing_left("rotate-certificate", &[]);
-    // What a rotation made goes with the deployment.
-    let (_, changes) = site.changed("teardown", &[]);
-    has(
-        &changes,
-        "DELETE global/sslCertificates/sm-4-1-2-certificate-2027",
-    );
 }
 
 #[test]
@@ -143,58 +73,6 @@ fn a_certificate_that_never_becomes_active_leaves_the_old_one_where_it_is() {
 }
 
 #[test]
-fn a_window_is_added_to_those_that_a_group_has() {
-    let site = Site::sound();
-    let (said, changes) = site.changed("scale-window", &[]);
-    let _ = said.out_has("{\"us-central1\":[\"friday-show\"],\"us-east1\":[\"friday-show\"]}");
-    assert_eq!(changes.len(), 2, "{changes:#?}");
-    site.nothing_left("scale-window", &[]);
-    let window =
-        "windows={\"gala\": {\"begins\": \"0 18 24 12 *\", \"lasts\": \"6h\", \"machines\": 6}}";
-    let (said, changes) = site.changed("scale-window", &["--input", window]);
-    let _ = said.out_has("\"us-east1\":[\"friday-show\",\"gala\"]");
-    assert_eq!(changes.len(), 2, "{changes:#?}");
-    let too_many = window.replace("6}", "7}");
-    let _ = site
-        .run("scale-window", &["--input", &too_many])
-        .ends(1)
-        .err_has("sm-4-1-2-us-east1 may have 6 machines at most; a window asks for 7.");
-}
-
-#[test]
-fn blue_green_turns_the_load_balancer_and_then_takes_the_old_groups_down() {
-    let site = Site::sound();
-    let (said, changes) = site.changed("blue-green", &[]);
-    let _ = said
-        .out_has("deployment = \"sm-4-2-0\"")
-        .out_has("serves = \"sm-4-2-0-backend\"")
-        .err_has("4 machines run 4-2-0 and answer as next.sm.example.com");
-    in_order(
-        &changes,
-        &[
-            "POST regions/us-east1/instanceGroupManagers",
-            "POST global/backendServices",
-            "PATCH global/urlMaps/sm-4-1-2",
-            "PATCH global/urlMaps/sm-4-1-2",
-            "DELETE global/backendServices/sm-4-1-2-backend",
-            "DELETE regions/us-east1/autoscalers/sm-4-1-2-us-east1",
-            "DELETE regions/us-east1/instanceGroupManagers/sm-4-1-2-us-east1",
-        ],
-    );
-    let new = site.groups_of("sm-4-2-0");
-    for region in ["us-central1", "us-east1"] {
-        assert_eq!(new[region]["serving"], 2, "{new:#}");
-        assert_eq!(site.status("groups")[region], "absent");
-    }
-    site.nothing_left("blue-green", &[]);
-    // The way in goes with the first deployment, then the second one can go.
-    let _ = site.changed("teardown", &[]);
-    let second = ["--input", "deployment=sm-4-2-0"];
-    let (_, changes) = site.changed("teardown", &second);
-    has(&changes, "DELETE global/backendServices/sm-4-2-0-backend");
-}
-
-#[test]
 fn a_denied_blue_green_is_taken_back_without_a_trace_at_the_load_balancer() {
     let site = Site::sound();
     let before = site.changes().len();
@@ -212,64 +90,6 @@ fn a_denied_blue_green_is_taken_back_without_a_trace_at_the_load_balancer() {
     lacks(&changes, "DELETE global/backendServices/sm-4-1-2-backend");
     assert_eq!(site.groups_of("sm-4-2-0")["us-east1"], "absent");
     site.serves("v-4-1-2: sm-4-1-2-template");
-}
-
-#[test]
-fn blue_green_leaves_no_region_behind() {
-    let site = Site::sound();
-    let before = site.changes().len();
-    let one = ["--input", "regions=[\"us-central1\"]"];
-    let _ = site
-        .run("blue-green", &one)
-        .ends(1)
-        .err_has("sm-4-1-2-us-east1 serves too");
-    assert_eq!(site.changes().len(), before);
-}
-
-#[test]
-fn a_preflight_tells_all_that_is_short_and_changes_nothing() {
-    let site = Site::empty("--sim=few.toml");
-    let few = "[quotas.us-central1]\nCPUS = 20\n[quotas.global]\nCPUS_ALL_REGIONS = 30\n";
-    site.folder.write("few.toml", few);
-    let _ = site
-        .run("preflight", &[])
-        .ends(1)
-        .err_has("CPUS_ALL_REGIONS: 44 needed, 28 left; CPUS of us-central1: 26 needed, 18 left");
-    assert_eq!(site.changes(), [""; 0]);
-    let one = "groups={\"us-central1\": {\"zones\": [\"us-central1-a\"], \"min\": 2, \"max\": 8}}";
-    let (said, changes) = site.changed("preflight", &["--input", one]);
-    let _ = said.out_has("machines_to_come = {\"us-central1\":9}");
-    assert_eq!(changes, [""; 0]);
-    let elsewhere = one.replace("us-central1-a", "us-east1-b");
-    let _ = site
-        .run("preflight", &["--input", &elsewhere])
-        .ends(1)
-        .err_has("us-east1-b is not in us-central1");
-}
-
-#[test]
-fn a_builder_cannot_reach_the_database_while_it_is_upgraded() {
-    let site = Site::sound();
-    let (_, changes) = site.changed("update-rolling", &[]);
-    in_order(
-        &changes,
-        &[
-            "POST global/firewalls",
-            "POST zones/us-central1-b/instances",
-            "DELETE zones/us-central1-b/instances/sm-4-2-0-builder",
-            "DELETE global/firewalls/sm-4-2-0-builder-no-database",
-        ],
-    );
-    site.nothing_left("update-rolling", &[]);
-}
-
-#[test]
-fn the_manuals_own_way_to_the_database_is_warned_of() {
-    let site = Site::sound();
-    let (said, _) = site.changed("database-access", &["--input", "way=manual"]);
-    let _ = said.out_has("NO CONNECTION EVER COMES FROM THE LOAD BALANCER'S ADDRESS");
-    let (said, _) = site.changed("database-access", &["--input", "way=nat"]);
-    let _ = said.never_has("NO CONNECTION");
 }
 
 /// Deletes by label: what carries another one, or none, stays.
@@ -448,82 +268,6 @@ fn an_image_is_forced_and_nodes_have_a_listener_of_their_own() {
         .never_has("instances.stop");
     let again = folder.run(&words).ends(0);
     let _ = again.never_has("insert").never_has("patch");
-}
-
-#[test]
-fn an_image_of_nodes_is_made_once() {
-    let site = Site::empty("--sim");
-    let (said, changes) = site.changed("node-image", &[]);
-    let _ = said
-        .out_has("image = \"node-4-1-2\"")
-        .err_has("cloudWatchHost https://sm.example.com/streammanager/cloudwatch");
-    in_order(
-        &changes,
-        &[
-            "POST zones/us-central1-a/instances",
-            "POST zones/us-central1-a/instances/node-4-1-2-builder/stop",
-            "DELETE zones/us-central1-a/instances/node-4-1-2-builder",
-            "POST global/images",
-            "DELETE zones/us-central1-a/disks/node-4-1-2-builder",
-        ],
-    );
-    site.nothing_left("node-image", &[]);
-}
-
-#[test]
-fn stream_manager_2_stands_on_port_80_without_a_database() {
-    let site = Site::empty("--sim");
-    let (said, changes) = site.changed("autoscale-sm2", &[]);
-    let _ = said.out_has("url = \"https://sm2.example.com/as/v1\"");
-    in_order(
-        &changes,
-        &[
-            "POST zones/us-central1-a/instances/stream-manager-1/stop",
-            "POST global/images",
-            "POST zones/us-central1-a/instances/stream-manager-1/start",
-        ],
-    );
-    lacks(&changes, "PATCH instances/");
-    let sent = site.folder.read(".r5flow/sim/cloud.log");
-    assert!(!sent.contains("sqladmin"), "no database");
-    let (_, changes) = site.changed("autoscale-sm2", &[]);
-    assert_eq!(changes, [""; 0]);
-    let groups = ["--input", "deployment=sm2-14-0-0"];
-    let said = site.run(
-        "rolling-replace",
-        &[&groups[..], &["--input", "regions=[\"europe-west1\"]"]].concat(),
-    );
-    let _ = said.ends(0).out_has("healthy = 2");
-}
-
-#[test]
-fn a_node_group_is_brought_into_service_and_taken_down() {
-    let site = Site::empty("--sim");
-    let api = "https://sm.example.com/streammanager/api/4.0/admin";
-    let (said, changes) = site.changed("node-group", &[]);
-    let _ = said
-        .out_has("\"node-main-1\":\"origin at 198.51.100.1\"")
-        .out_has("\"node-main-3\":\"edge at")
-        .err_has("made/serving: waited in 2m")
-        .never_has("worth-nothing");
-    in_order(
-        &changes,
-        &[
-            &format!("POST {api}/configurations/scalepolicy"),
-            &format!("POST {api}/nodegroup"),
-            &format!("POST {api}/nodegroup/main/node/origin"),
-        ],
-    );
-    has(&changes, &format!("POST {api}/configurations/launchconfig"));
-    assert_eq!(changes.len(), 4, "{changes:#?}");
-    let (_, changes) = site.changed("node-group", &[]);
-    assert_eq!(changes, [""; 0]);
-    let absent = ["--input", "wanted=absent"];
-    let (said, changes) = site.changed("node-group", &absent);
-    let _ = said.out_has("gone = [\"node-main-1\",\"node-main-2\",\"node-main-3\"]");
-    assert_eq!(changes, [format!("DELETE {api}/nodegroup/main")]);
-    let (_, changes) = site.changed("node-group", &absent);
-    assert_eq!(changes, [""; 0]);
 }
 
 #[test]

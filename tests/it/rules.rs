@@ -279,6 +279,96 @@ workflow main {
     }
 }
 
+/// Known when the run goes on: what a step brought, and what an edit says. What is done is not judged again.
+#[test]
+fn an_error_of_a_policy_stops_a_resume_before_anything_is_sent() {
+    let text = r#"
+policy tells_an_address on compute.Address as a {
+  error at a.description when matches(a.description, ".*[0-9]+[.][0-9]+.*")
+    "A description tells no address, as ${a.description} does."
+}
+
+policy done_is_done on compute.Address as a {
+  warning at a.description when a.description == "first"
+    "This is not said twice."
+}
+
+workflow main {
+  step first = ensure compute.globalAddresses("first", project: "demo") {
+    description: "first"
+  }
+  checkpoint half
+  step second = ensure compute.globalAddresses("second", project: "demo") {
+    description: DESCRIPTION
+  }
+}
+"#;
+    let later = text.replace("DESCRIPTION", "\"beside ${first.address}\"");
+    let here = text.replace("DESCRIPTION", "\"beside 10.0.0.1\"");
+    let sound = text.replace("DESCRIPTION", "\"beside the first\"");
+    for (begun, edited) in [(&later, None), (&sound, Some(&here))] {
+        let folder = Folder::new(&[("flow.r5flow", &**begun)]);
+        let begun = folder.run(&["run", "flow.r5flow", "--sim", "--yes", "--until", "half"]);
+        let begun = begun.ends(6).err;
+        let id = begun.split_whitespace().find(|w| w.len() == 36);
+        let id = id.expect("the run's id").to_owned();
+        let mut words = vec!["resume", &*id, "--yes"];
+        if let Some(edited) = edited {
+            folder.write("flow.r5flow", edited);
+            words.push("--edited");
+        }
+        let said = folder
+            .run(&words)
+            .ends(3)
+            .err_has("A description tells no address, as beside ")
+            .err_has("policy `tells_an_address`");
+        assert!(!said.err.contains("This is not said twice"), "{}", said.err);
+
+        folder.write("flow.r5flow", &sound);
+        let _ = folder.run(&["resume", &id, "--yes", "--edited"]).ends(0);
+    }
+}
+
+/// What a team may write wrong is told where it stands, with the step, and holds nothing up.
+#[test]
+fn a_rule_that_cannot_be_asked_is_told_and_the_others_are() {
+    let text = r#"
+policy endless on compute.Address as a {
+  error at a.name
+    for b in range(0, 100000) for c in range(0, 100000)
+    when a.name == "${b}-${c}"
+    "It is called like two numbers."
+}
+
+policy divides on compute.Address as a {
+  error at a.name when 10 / len(a.labels ?? {}) > 3
+    "It has too few labels."
+}
+
+policy far on compute.Address as a {
+  error at a.name when split(a.name, "-")[7] == "x"
+    "Its eighth word is x."
+}
+
+policy sound on compute.Address as a {
+  warning at a.name when a.name == "front"
+    "That is no name."
+}
+
+workflow main {
+  step front = ensure compute.globalAddresses("front", project: "demo") { labels: {} }
+}
+"#;
+    let folder = Folder::new(&[("flow.r5flow", text)]);
+    let _ = folder
+        .run(&["check", "flow.r5flow"])
+        .ends(0)
+        .out_has("`endless` cannot be asked here: its loops go round more than 10000 times")
+        .out_has("`divides` cannot be asked here: division by zero")
+        .out_has("`far` cannot be asked here: ")
+        .out_has("That is no name");
+}
+
 #[test]
 fn machines_are_told_as_of_other_findings() {
     let text = r#"

@@ -57,8 +57,9 @@ pub(super) fn resume_edited(
         runtime.block_on(async {
             looked_after(order, talk, old, editing.past, &editing.vault).await?;
             let lines = editing.review(old).await?;
-            editing.consent(&lines, talk)?;
             let edited = editing.event(&lines);
+            editing.obeys(&edited, talk).await?;
+            editing.consent(&lines, talk)?;
             let machine = Machine::here();
             let driving = Driving {
                 planner: editing.planner,
@@ -211,8 +212,13 @@ fn compared<R>(
             ..planner
         };
         work(&runtime, &editing, &old)
-    }?;
-    Ok((done, program))
+    };
+    match done {
+        Err(SessionError::Refused(findings)) => {
+            Err(SessionError::Findings(Box::new(program), findings))
+        }
+        done => Ok((done?, program)),
+    }
 }
 
 struct Editing<'a, 'p> {
@@ -261,6 +267,15 @@ impl Editing<'_, '_> {
     fn engine(&self, planner: &Planner<'_, '_>) -> crate::run::Embedded {
         let journal = Box::new(MemoryJournal::new());
         planner.engine(journal, Rc::clone(&self.vault), Rc::new(Silent))
+    }
+
+    /// What the edit leaves to do is judged before anybody is asked.
+    async fn obeys(&self, edited: &Event, talk: &dyn Talk) -> Result<(), SessionError> {
+        let mut past = self.past.clone();
+        let now = self.planner.open.clock.now();
+        past.apply(past.seq, now, edited)
+            .map_err(|e| SessionError::Journal(e.to_string()))?;
+        self.planner.may_go_on(&past, &self.vault, talk).await
     }
 
     /// Nothing that is recorded is given up, and nothing done again, without a person's yes.

@@ -15,7 +15,7 @@ use crate::check::names::FlowId;
 use crate::check::{self, Checked};
 use crate::cli::hooks::RhaiHooks;
 use crate::cli::world::{self, Choice, Open, Operator};
-use crate::diag::Diagnostic;
+use crate::diag::{Diagnostic, Severity};
 use crate::eval::Taint;
 use crate::journal::{Event, RunStatus, Started, State};
 use crate::package::Program;
@@ -132,7 +132,7 @@ impl Planner<'_, '_> {
         let durations = self.durations().await;
         let graph = core.graph();
         let estimate = self.estimate(&graph, &durations);
-        let findings = self.judged(&core, &vault);
+        let findings = self.judged(&core, &vault, &|_| true);
         show(&PlanView {
             findings,
             program: self.program,
@@ -149,11 +149,47 @@ impl Planner<'_, '_> {
         Ok(())
     }
 
-    /// The findings of the policies, with secrets masked: messages show values of bodies.
-    fn judged(&self, core: &Core<'_>, vault: &Vault) -> Vec<Diagnostic> {
+    /// Nothing of what a resumed run has still before it may be what a policy calls an error.
+    pub(super) async fn may_go_on(
+        &self,
+        past: &State,
+        vault: &Rc<Vault>,
+        talk: &dyn Talk,
+    ) -> Result<(), SessionError> {
+        if !policy::any(self.checked) {
+            return Ok(());
+        }
+        let past = past.finished();
+        let mut core = self.core(Mode::Plan, past.clone(), vault)?;
+        let journal = Box::new(MemoryJournal::new());
+        let mut engine = self.engine(journal, Rc::clone(vault), Rc::new(Silent));
+        let _ = drive(&mut core, &mut engine, self.open.clock.now()).await?;
+        let ahead = |node| {
+            let address = Arc::clone(&core.graph().node(node).address);
+            !past.steps.contains_key(&address)
+        };
+        let (errors, others): (Vec<_>, _) = self
+            .judged(&core, vault, &ahead)
+            .into_iter()
+            .partition(|d| d.severity == Severity::Error);
+        talk.warnings(self.program, &others);
+        match errors.is_empty() {
+            true => Ok(()),
+            false => Err(SessionError::Refused(errors)),
+        }
+    }
+
+    /// The findings of the policies about steps that send something, with secrets masked: messages show
+    /// values of bodies.
+    fn judged(
+        &self,
+        core: &Core<'_>,
+        vault: &Vault,
+        sends: &dyn Fn(NodeId) -> bool,
+    ) -> Vec<Diagnostic> {
         let catalog = &self.options.catalog;
         let (graph, memo, seen) = (core.graph(), core.memo(), core.seen());
-        let mut findings = policy::of_plan(self.checked, catalog, &graph, &memo, &seen);
+        let mut findings = policy::of_plan(self.checked, catalog, &graph, &memo, &seen, sends);
         for finding in &mut findings {
             finding.message = vault.mask(&finding.message);
             finding.help = finding.help.as_ref().map(|help| vault.mask(help));

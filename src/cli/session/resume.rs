@@ -119,10 +119,18 @@ pub fn resume(order: &ResumeOrder, talk: &dyn Talk) -> Result<Report, SessionErr
             resumed: true,
         };
         runtime.block_on(async {
-            looked_after(order, talk, &planner, &driving.past, &driving.vault).await?;
+            let (past, vault) = (&driving.past, &driving.vault);
+            looked_after(order, talk, &planner, past, vault).await?;
+            planner.may_go_on(past, vault, talk).await?;
             driving.drive().await
         })
-    }?;
+    };
+    let ended = match ended {
+        Err(SessionError::Refused(findings)) => {
+            return Err(SessionError::Findings(Box::new(program), findings));
+        }
+        ended => ended?,
+    };
     Ok(ended.report(program))
 }
 

@@ -4,7 +4,7 @@ use serde_json::Value as Json;
 
 use super::Plan;
 use crate::report::failure;
-use crate::report::style::{Look, clean, fit, one_line, span};
+use crate::report::style::{Look, clean, fit, one_line, span, wrapped};
 use crate::run::{PlanAction, PlanItem};
 use crate::world::Millis;
 
@@ -66,7 +66,9 @@ impl Plan<'_> {
             self.body(item, look, out);
         }
         for note in &item.notes {
-            out.push_str(&format!("        {}\n", fit(&self.shown(note), look.width)));
+            for line in wrapped(&self.shown(note), look.width.saturating_sub(8)) {
+                out.push_str(&format!("        {line}\n"));
+            }
         }
     }
 

@@ -8,7 +8,7 @@ use serde_json::{Value as Json, json};
 
 use crate::journal::Event;
 use crate::report::head;
-use crate::run::Observer;
+use crate::run::{Observer, TaskId};
 use crate::store::Vault;
 use crate::world::Timestamp;
 
@@ -37,7 +37,7 @@ impl JsonLines {
 }
 
 impl Observer for JsonLines {
-    fn began(&self, address: &str, at: Timestamp) {
+    fn began(&self, _: TaskId, address: &str, at: Timestamp) {
         let address = self.vault.mask(address);
         self.write(
             &json!({ "kind": "event", "at": at.rfc3339(), "event": "began", "address": address }),

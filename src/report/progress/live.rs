@@ -16,7 +16,7 @@ use indexmap::IndexMap;
 use super::lines::Words;
 use crate::journal::Event;
 use crate::report::style::{Look, elapsed, fit, span};
-use crate::run::Observer;
+use crate::run::{Observer, TaskId};
 use crate::store::Vault;
 use crate::world::Timestamp;
 
@@ -106,7 +106,7 @@ fn locked(scene: &Mutex<Scene>) -> MutexGuard<'_, Scene> {
 }
 
 impl Observer for Live {
-    fn began(&self, address: &str, at: Timestamp) {
+    fn began(&self, _: TaskId, address: &str, at: Timestamp) {
         if self.past.contains(address) {
             return;
         }

@@ -117,10 +117,16 @@ async fn attempt<'p>(
             false => None,
         };
         let target = again.as_ref().unwrap_or(&target);
-        if let Some(condition) = clauses::unless(step)
-            && !matches!(look, Look::Later)
-            && cx.condition(condition, it.as_ref()).await? == Some(true)
-        {
+        // A delete of what is not there is done, and nothing is asked of it.
+        let removes = role(method, target.collection.as_deref()) == Role::Delete;
+        let done = match clauses::unless(step) {
+            _ if removes && matches!(look, Look::Absent) => true,
+            Some(condition) if !matches!(look, Look::Later) => {
+                cx.condition(condition, it.as_ref()).await? == Some(true)
+            }
+            _ => false,
+        };
+        if done {
             if cx.planning() {
                 cx.plan(PlanAction::Adopt, None, Vec::new(), Vec::new());
             }
@@ -131,7 +137,6 @@ async fn attempt<'p>(
         let request = request::build(method, &target.strict_args_for(method), body)
             .map_err(|p| target::problems(cx, call, &p))?;
         if cx.planning() {
-            let removes = role(method, target.collection.as_deref()) == Role::Delete;
             let action = if removes {
                 PlanAction::Delete
             } else {

@@ -7,7 +7,7 @@ use serde_json::{Value as Json, json};
 use super::cx::Cx;
 use super::settle::incarnation;
 use super::target::{self, path_text};
-use super::{Result, clauses, http, read};
+use super::{Result, clauses, http, read, wait};
 use crate::catalog::{coerce, compare};
 use crate::journal::Meaning;
 use crate::plan::{Edge, Graph, NodeId, Work};
@@ -37,7 +37,7 @@ pub async fn meaning<'p>(cx: &Cx<'p>, step: &'p Step, it: &Value) -> Result<Mean
             let (kind, target, body) = reading(cx, call).await?;
             waited(format!("wait {kind}"), target, body, cx, step)
         }
-        ActionKind::WaitStep(named) => {
+        ActionKind::WaitStep(named) if !wait::is_time(cx, named) => {
             waited("wait".into(), text(cx, named.span), Json::Null, cx, step)
         }
         ActionKind::WaitHttp(call) => {
@@ -45,7 +45,7 @@ pub async fn meaning<'p>(cx: &Cx<'p>, step: &'p Step, it: &Value) -> Result<Mean
             waited(format!("wait {kind}"), target, body, cx, step)
         }
         // A pause that is over is over, however long it would be now.
-        ActionKind::WaitPause(span) => Meaning {
+        ActionKind::WaitStep(span) | ActionKind::WaitPause(span) => Meaning {
             kind: "wait".into(),
             guards: text(cx, span.span),
             ..Meaning::default()

@@ -7,6 +7,7 @@ use serde_json::Value as Json;
 use super::super::plan_item::PlanAction;
 use super::cx::{Cx, Halt, Stepped};
 use super::{Result, clauses, http as http_step, read, target};
+use crate::check::names::Meaning;
 use crate::eval::{self, EvalError, Fault};
 use crate::journal::{Event, Reason, Verdict};
 use crate::plan::step_name;
@@ -103,6 +104,9 @@ pub async fn api<'p>(cx: &Cx<'p>, step: &'p Step, call: &'p ApiCall) -> Result<S
 
 /// `wait STEP until …`: the resource of another step.
 pub async fn step<'p>(cx: &Cx<'p>, step: &'p Step, named: &'p Expr) -> Result<Stepped> {
+    if is_time(cx, named) {
+        return pause(cx, named).await;
+    }
     let address = cx
         .with_view(None, |view| {
             let found = step_name(named).and_then(|(name, index)| view.fresh_address(name, index));
@@ -141,6 +145,14 @@ pub async fn step<'p>(cx: &Cx<'p>, step: &'p Step, named: &'p Expr) -> Result<St
         Ok(found.map_or(Value::Null, |json| Value::from_json(&json)))
     };
     watch(cx, step, look).await
+}
+
+/// Whether what a `wait` names is no step: a time that has a name.
+pub fn is_time(cx: &Cx<'_>, named: &Expr) -> bool {
+    let graph = cx.shared.graph.borrow();
+    let flow = graph.flow_of(graph.node(cx.node).scope);
+    let symbol = step_name(named).and_then(|(name, _)| flow.symbol(name));
+    symbol.is_none_or(|s| !matches!(s.meaning, Meaning::Step(_) | Meaning::Unknown))
 }
 
 /// `wait http GET … until …`

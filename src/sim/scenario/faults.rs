@@ -33,6 +33,15 @@ pub enum FaultKind {
     NotVisibleYet,
 }
 
+/// Calls of one step of a flow; only a test of the flow knows them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StepCalls {
+    /// Its address; without keys all iterations, of a `run` step all that it runs.
+    pub step: String,
+    /// Those that read, else those that may change something.
+    pub reads: bool,
+}
+
 /// Which calls go wrong, and how.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -40,6 +49,8 @@ pub struct FaultRule {
     pub kind: FaultKind,
     /// `compute.instances.insert`; `*` stands for anything.
     pub method: String,
+    #[serde(skip)]
+    pub step: Option<StepCalls>,
     /// The path below the version, for an insert with the new name behind it; any when left out.
     #[serde(default)]
     pub target: Option<String>,

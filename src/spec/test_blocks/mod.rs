@@ -12,18 +12,21 @@ use serde_json::{Map, Value as Json};
 use self::seen::Seen;
 use super::player::{Case, How, Judgement, Left, Played, Player, Trouble};
 use crate::catalog::Catalog;
-use crate::check::names::{FlowId, Global};
-use crate::check::{Checked, secrets_of};
-use crate::diag::{Code, Diagnostic};
+use crate::check::names::{FlowId, Global, Meaning};
+use crate::check::test_blocks::reads;
+use crate::check::{Checked, names_of, secrets_of};
+use crate::diag::{Code, Diagnostic, Severity};
 use crate::eval::{self, EvalError, Fault as Stopped};
 use crate::package::ModuleId;
+use crate::policy;
 use crate::report::tested::Tested;
 use crate::run::{Mode, Settings};
+use crate::sim::scenario::{FaultRule, StepCalls};
 use crate::sim::{Scenario, Sim};
 use crate::source::{Source, SourceId, Span};
 use crate::store::{Key, Vault, VaultError};
 use crate::syntax;
-use crate::syntax::ast::{Answer, Expr, Fault, Item, Let, Test, TestRun, TestStmt};
+use crate::syntax::ast::{Answer, Expr, Fault, FaultOn, Item, Let, Test, TestRun, TestStmt};
 use crate::value::Value;
 use crate::world::{Millis, Timestamp};
 
@@ -55,6 +58,7 @@ pub fn run_test<'p>(checked: &Checked<'p>, test: &'p Test, catalog: &Catalog) ->
     let mut bench = Bench {
         checked,
         catalog,
+        test,
         module: checked.names.program.root().id,
         seen: Seen::new(catalog.clone()),
         left: None,
@@ -89,6 +93,7 @@ pub fn run_test<'p>(checked: &Checked<'p>, test: &'p Test, catalog: &Catalog) ->
 struct Bench<'a, 'p> {
     checked: &'a Checked<'p>,
     catalog: &'a Catalog,
+    test: &'p Test,
     module: ModuleId,
     seen: Seen,
     /// The cloud; none before anything needs it.
@@ -211,10 +216,33 @@ impl<'a, 'p> Bench<'a, 'p> {
             None => Json::Object(Map::new()),
         };
         rule["kind"] = Json::from(fault.kind.text.replace('_', " "));
-        rule["method"] = Json::from(&*fault.method.text);
-        let rule = serde_json::from_value(rule).map_err(|e| e.to_string());
+        rule["method"] = match &fault.on {
+            FaultOn::Method(method) => Json::from(&*method.text),
+            FaultOn::Step(_) => Json::from("*"),
+        };
+        let rule: Result<FaultRule, _> = serde_json::from_value(rule).map_err(|e| e.to_string());
+        let step = fault.on.address().map(|step| StepCalls {
+            reads: self.only_looks(&step),
+            step,
+        });
+        let rule = rule.map(|rule| FaultRule { step, ..rule });
         let injected = rule.and_then(|rule| self.world().stage.cloud.inject(rule));
         injected.map_err(|why| Box::new(Diagnostic::error(Code::BAD_FAULT, fault.span, why)))
+    }
+
+    /// Whether the step at this address changes nothing in what the test runs.
+    fn only_looks(&self, address: &str) -> bool {
+        let names = &self.checked.names;
+        let path = names_of(&address.replace('/', "."));
+        let flows = self.test.stmts.iter().filter_map(|stmt| match stmt {
+            TestStmt::Run(run) => match names.workflow(self.module, &run.path)? {
+                Global::Workflow(flow) => Some(names.flow(flow)),
+                _ => None,
+            },
+            _ => None,
+        });
+        let mut meant = flows.filter_map(|flow| names.leads_to(flow, &path));
+        meant.any(|m| matches!(m, Meaning::Step(step) if reads(&step.action.kind)))
     }
 
     fn answer(&mut self, answer: &Answer) -> Done {
@@ -245,6 +273,12 @@ impl<'a, 'p> Bench<'a, 'p> {
         self.secrets.extend(case.secrets.iter().cloned());
         let player = Player::new(&case).map_err(|e| failed(run.place(), e.to_string()))?;
         let left = self.world().clone();
+        let found = self.found(flow, &player, &left);
+        if let Some(broken) = found.iter().find(|d| d.severity == Severity::Error) {
+            let value = view::of_refused(&broken.message, &found);
+            self.bind(run, value);
+            return Ok(());
+        }
         let (began, deeds) = (left.now, left.stage.deeds().len());
         let how = How {
             still: true,
@@ -262,13 +296,27 @@ impl<'a, 'p> Bench<'a, 'p> {
             let message = format!("the secret `{secret}` stands in the journal of this run");
             return Err(failed(run.place(), message));
         }
-        if let Some(name) = &run.name {
-            let value = view::of_run(&played, began, deeds);
-            self.seen.names.insert(Arc::clone(&name.text), value);
-        }
+        self.bind(run, view::of_run(&played, began, deeds, &found));
         self.left = Some(after(played));
         self.look();
         Ok(())
+    }
+
+    /// What `check` says of a workflow, and what the policies say of its plan.
+    fn found(&self, flow: FlowId, player: &Player<'_, '_>, left: &Left) -> Vec<Diagnostic> {
+        let own = self.checked.names.flow(flow).ast.span;
+        let of_check = self.checked.diagnostics.iter();
+        let mut found: Vec<_> = of_check.filter(|d| own.contains(d.span)).cloned().collect();
+        if policy::any(self.checked) {
+            found.extend(player.foresee(left.clone()));
+        }
+        found
+    }
+
+    fn bind(&mut self, run: &TestRun, value: Value) {
+        if let Some(name) = &run.name {
+            self.seen.names.insert(Arc::clone(&name.text), value);
+        }
     }
 
     fn case(&self, flow: FlowId, run: &TestRun) -> Result<Case<'a, 'p>, Box<Diagnostic>> {
@@ -320,14 +368,17 @@ impl<'a, 'p> Bench<'a, 'p> {
     }
 }
 
-/// The cloud that a run leaves behind, for the next one.
+/// The cloud that a run leaves behind, for the next one: as it is at the moment at which the run ended. An operation
+/// that was waited for tells that it is done before anything else moves the cloud there.
 fn after(played: Played) -> Left {
-    Left {
+    let mut left = Left {
         journal: Vec::new(),
         late: None,
         runs: played.left.runs + 1,
         ..played.left
-    }
+    };
+    left.stage.cloud.advance(left.now);
+    left
 }
 
 fn failed(span: Span, message: impl Into<String>) -> Box<Diagnostic> {
@@ -385,7 +436,6 @@ mod tests {
     use super::*;
     use crate::check::test_blocks::{FAULT_OPTIONS, FAULTS, REFUSED, SCENARIO, STATUSES};
     use crate::journal::RunStatus;
-    use crate::sim::scenario::FaultRule;
 
     #[test]
     fn the_checker_knows_what_a_scenario_may_say() {

@@ -8,13 +8,20 @@ use super::super::player::{Line, Played, Trouble};
 use super::super::stage::Deed;
 use crate::catalog::Catalog;
 use crate::check::test_blocks::REFUSED;
+use crate::diag::Diagnostic;
 use crate::journal::{Event, Outcome, StepFailure};
+use crate::policy;
 use crate::sim::Sim;
 use crate::value::{Fields, Value};
-use crate::world::Timestamp;
+use crate::world::{Millis, Timestamp};
 
 /// What `run … as r` gives: the run that began at `began`, when there were `deeds` requests.
-pub(super) fn of_run(played: &Played, began: Timestamp, deeds: usize) -> Value {
+pub(super) fn of_run(
+    played: &Played,
+    began: Timestamp,
+    deeds: usize,
+    found: &[Diagnostic],
+) -> Value {
     let (status, failures, outputs) = match &played.end {
         Ok(end) => {
             let failures = end.failures.iter().map(|(step, f)| failure(step, f));
@@ -44,7 +51,37 @@ pub(super) fn of_run(played: &Played, began: Timestamp, deeds: usize) -> Value {
             "events",
             Value::list(journal.iter().map(|l| event(l, began)).collect()),
         ),
+        ("findings", findings(found)),
     ])
+}
+
+/// A run that an error of a policy stopped before it began.
+pub(super) fn of_refused(why: &str, found: &[Diagnostic]) -> Value {
+    let failure = told("", "policy", why);
+    let none = || Value::list(Vec::new());
+    Value::record([
+        ("status", Value::str(REFUSED)),
+        ("outputs", Value::record([])),
+        ("elapsed", Value::Duration(Millis(0))),
+        ("error", failure.clone()),
+        ("failures", Value::list(vec![failure])),
+        ("calls", none()),
+        ("steps", Value::record([])),
+        ("events", none()),
+        ("findings", findings(found)),
+    ])
+}
+
+fn findings(found: &[Diagnostic]) -> Value {
+    let finding = |d: &Diagnostic| {
+        Value::record([
+            ("code", Value::str(d.code.to_string())),
+            ("policy", Value::str(policy::name_in(d).unwrap_or_default())),
+            ("severity", Value::str(d.severity.as_str())),
+            ("message", Value::str(&d.message)),
+        ])
+    };
+    Value::list(found.iter().map(finding).collect())
 }
 
 fn since(at: Timestamp, began: Timestamp) -> Value {
@@ -52,18 +89,18 @@ fn since(at: Timestamp, began: Timestamp) -> Value {
 }
 
 fn failure(step: &str, failure: &StepFailure) -> Value {
-    Value::record([
-        ("step", Value::str(step)),
-        ("class", Value::str(failure.reason.as_str())),
-        ("message", Value::str(&failure.message)),
-    ])
+    told(step, failure.reason.as_str(), &failure.message)
 }
 
 fn unbegun(trouble: &Trouble) -> Value {
+    told("", "flow", &trouble.to_string())
+}
+
+fn told(step: &str, class: &str, message: &str) -> Value {
     Value::record([
-        ("step", Value::str("")),
-        ("class", Value::str("flow")),
-        ("message", Value::str(trouble.to_string())),
+        ("step", Value::str(step)),
+        ("class", Value::str(class)),
+        ("message", Value::str(message)),
     ])
 }
 

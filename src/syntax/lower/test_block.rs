@@ -45,7 +45,10 @@ impl Lower<'_> {
             }),
             Rule::fault_t => TestStmt::Fault(Fault {
                 kind: self.next_name(&pair, &mut inner),
-                method: self.next_name(&pair, &mut inner),
+                on: match inner.peek().map(|p| p.as_rule()) {
+                    Some(Rule::moved_path) => FaultOn::Step(self.next_name(&pair, &mut inner)),
+                    _ => FaultOn::Method(self.next_name(&pair, &mut inner)),
+                },
                 options: inner.next().map(|b| self.object(b, 0)),
                 span,
             }),
