@@ -132,6 +132,11 @@ async fn attempt<'p>(
             .map_err(|p| target::problems(cx, call, &p))?;
         if cx.planning() {
             let removes = role(method, target.collection.as_deref()) == Role::Delete;
+            if removes && matches!(look, Look::Absent) {
+                let gone = vec!["it is gone already".to_owned()];
+                cx.plan(PlanAction::Adopt, None, Vec::new(), gone);
+                return Ok(Stepped::Done(Verdict::Adopted, Value::Null));
+            }
             let action = if removes {
                 PlanAction::Delete
             } else {
