@@ -30,16 +30,14 @@ impl Ask {
     /// A body that is no JSON object or does not fit the method, or a bad request id.
     pub fn new(world: &World, call: &Call, found: Match) -> Result<Ask, Refusal> {
         let method = found.method;
-        let mut params: BTreeMap<String, String> = found
-            .params
-            .iter()
-            .map(|(name, value)| (name.to_string(), value.clone()))
-            .collect();
+        // What stands in the path cannot be said otherwise in the query.
+        let mut params: BTreeMap<String, String> = call.query.iter().cloned().collect();
+        let in_path = found.params.iter();
+        params.extend(in_path.map(|(name, value)| (name.to_string(), value.clone())));
         let rest = below_version(&super::router::decode(&call.path));
         let rest = named_project(world, &method.service, rest);
         let project = project_in(&params, &rest).unwrap_or_default();
         let project = world.projects.get(&project).cloned().unwrap_or(project);
-        params.extend(call.query.iter().cloned());
         let body = read_body(world, &method, &call.body)?;
         let request_id = request_id(&method, &params)?;
         for param in method.params.iter().filter(|p| p.required) {

@@ -71,6 +71,11 @@ pub fn missing(key: &str) -> Refusal {
             format!("The 'parameters.name' resource named '{record} ({kind})' does not exist."),
         ),
         ("iam", [_, _, "serviceAccounts", _]) => said("notFound", "Unknown service account".into()),
+        ("storage", ["b", _]) => said("notFound", "The specified bucket does not exist.".into()),
+        ("storage", ["b", bucket, "o", object @ ..]) => said(
+            "notFound",
+            format!("No such object: {bucket}/{}", object.join("/")),
+        ),
         ("secretmanager", [_, _, "secrets", _]) => {
             said("notFound", format!("Secret [{path}] not found."))
         }
@@ -87,6 +92,7 @@ pub fn insert(world: &mut World, ask: &Ask, collection: &Collection) -> Result<J
         return Err(already(&key));
     }
     parent_exists(world, collection, &key)?;
+    model::filled(world, ask, collection, &mut body)?;
     required(world, ask, collection, &body)?;
     if &*ask.method.service == "compute" {
         refs_of(world, &mut body, &ask.project, &collection.path)?;
@@ -171,6 +177,11 @@ fn already(key: &str) -> Refusal {
             ))
         }
         ("secretmanager", [_, _, "secrets", _]) => said(format!("Secret [{path}] already exists.")),
+        ("storage", ["b", _]) => Refusal::new(
+            409,
+            "conflict",
+            "Your previous request to create the named bucket succeeded and you already own it.",
+        ),
         _ => Refusal::exists(path),
     }
 }
@@ -190,7 +201,7 @@ fn resource_body(ask: &Ask, collection: &Collection) -> Object {
 }
 
 /// The resource that holds a new one must exist, when it is one that callers create.
-fn parent_exists(world: &World, collection: &Collection, key: &str) -> Result<(), Refusal> {
+pub fn parent_exists(world: &World, collection: &Collection, key: &str) -> Result<(), Refusal> {
     let depth = match &*collection.service {
         // `projects/p/instances/i/…`, `projects/p/managedZones/z/…`, `b/bucket/…`
         "sqladmin" | "dns" => 5,

@@ -129,8 +129,17 @@ pub fn check_name(world: &World, collection: &Collection, id: &str) -> Result<()
         false => Err(Refusal::invalid(
             "resource.name",
             id,
-            &format!("Must be a match of regex '{bare}'"),
+            &format!("Must be a match of regex '{}'", grouped(bare)),
         )),
+    }
+}
+
+/// A pattern as Compute Engine shows it in its refusals: as one group.
+fn grouped(pattern: &str) -> String {
+    let whole = pattern.starts_with("(?:") && pattern.ends_with(')');
+    match whole && !pattern.contains(")|") {
+        true => pattern.to_string(),
+        false => format!("(?:{pattern})"),
     }
 }
 

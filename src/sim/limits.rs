@@ -164,6 +164,7 @@ pub fn begin_foreign(world: &mut World) {
             target: format!("sqladmin/{}", foreign.target),
             target_id: None,
             request_id: None,
+            group: None,
             inserted: world.now,
             starts: world.now,
             ends,

@@ -314,7 +314,12 @@ impl Sim {
 
     fn route(&mut self, call: &Call) -> (Option<String>, Option<router::Match>) {
         let (hint, path) = family(&self.world.catalog, call);
-        let found = self.router.find(hint.as_deref(), call.verb, &path);
+        let verb = match model::projects::newer_path(&call.path) {
+            // Version 1 of Resource Manager replaces where version 3 patches.
+            Some(_) if call.verb == Verb::Put => Verb::Patch,
+            _ => call.verb,
+        };
+        let found = self.router.find(hint.as_deref(), verb, &path);
         let service = found
             .as_ref()
             .map(|m| m.method.service.to_string())
@@ -329,12 +334,9 @@ impl Sim {
         let request = (&*found.method.id, call.verb, &*call.path);
         self.minute
             .count(&self.world.scenario.limits, request, self.world.now)?;
-        let mut ask = Ask::new(&self.world, call, found)?;
-        if ask.service() == "cloudresourcemanager"
-            && model::projects::newer_path(&call.path).is_some()
-        {
-            ask.body = model::projects::as_v3(ask.body);
-        }
+        let newer = model::projects::newer_call(call);
+        let call = newer.as_ref().unwrap_or(call);
+        let ask = Ask::new(&self.world, call, found)?;
         if !ask.project.is_empty() {
             let created = format!("cloudresourcemanager/projects/{}", ask.project);
             let known = self.world.scenario.knows_project(&ask.project)
@@ -367,7 +369,9 @@ impl Sim {
         let other = verbs
             .into_iter()
             .find(|v| self.router.find(hint.as_deref(), *v, &path).is_some());
-        if let Some(other) = other {
+        // A name behind a colon is a method, not a part of the resource's name.
+        let named = refs::last(&call.path).contains(':');
+        if let Some(other) = other.filter(|_| !named) {
             return Refusal::not_allowed(verb, other.as_str(), &call.path);
         }
         match ask::below_version(&call.path) == call.path {
@@ -533,7 +537,6 @@ fn in_version_of(call: &Call, body: String) -> String {
     }
 }
 
-/// The path of what a call addresses; for an insert with the new name behind it.
 /// The path below the version that a call addresses; for an insert with the new name behind it.
 pub fn target_of(call: &Call) -> String {
     let path = ask::below_version(&router::decode(&call.path));
@@ -574,6 +577,7 @@ fn query(method: &Method, call: &Call) -> String {
 /// The body as the call wants it: the fields that it selects, links in its version.
 fn wanted(call: &Call, body: Json) -> Result<String, Refusal> {
     let body = match model::projects::newer_path(&call.path).is_some() {
+        true if call.verb == Verb::Put => model::projects::as_v1(body["response"].clone()),
         true => model::projects::as_v1(body),
         false => body,
     };

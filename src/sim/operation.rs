@@ -7,6 +7,7 @@ use serde_json::{Value as Json, json};
 use super::ask::Ask;
 use super::failure::Failure;
 use super::generic;
+use super::model::bulk;
 use super::refs;
 use super::timing;
 use super::world::{Due, Object, World, pacific};
@@ -41,6 +42,8 @@ pub struct Operation {
     pub target: String,
     pub target_id: Option<String>,
     pub request_id: Option<String>,
+    /// `operationGroupId`: the call that several operations come from.
+    pub group: Option<String>,
     pub inserted: Timestamp,
     pub starts: Timestamp,
     pub ends: Timestamp,
@@ -116,7 +119,7 @@ pub fn begin_lasting(
 }
 
 /// How long an operation runs that ends with a quota's or a zone's refusal ("about six seconds in").
-const FAILS_AFTER: Millis = Millis::secs(6);
+pub const FAILS_AFTER: Millis = Millis::secs(6);
 
 /// [`begin`] for an operation that ends with an error: `then` is what remains to be undone.
 pub fn begin_failing(
@@ -172,6 +175,7 @@ fn run(
         target: target.to_string(),
         target_id,
         request_id: ask.request_id.clone(),
+        group: None,
         inserted: world.now,
         starts,
         ends,
@@ -297,8 +301,22 @@ pub fn render(world: &World, operation: &Operation, at: Timestamp) -> Json {
         OperationStyle::Sql => render_sql(operation, at),
         OperationStyle::LongRunning { .. } => render_long_running(world, operation, at),
         OperationStyle::Container { .. } => render_container(operation, at),
-        _ => render_compute(operation, at),
+        _ => {
+            let mut out = render_compute(operation, at);
+            if operation.kind == "bulkInsert"
+                && let Some(told) = bulk::told(world, operation, at)
+            {
+                out["instancesBulkInsertOperationMetadata"] = told;
+            }
+            out
+        }
     }
+}
+
+/// The key of an operation of Compute Engine that was answered.
+pub fn key_of(answer: &Json) -> Option<String> {
+    let path = answer.get("selfLink")?.as_str()?;
+    Some(format!("compute/{}", path.strip_prefix(refs::LINK_ROOT)?))
 }
 
 fn render_compute(o: &Operation, at: Timestamp) -> Json {
@@ -324,6 +342,9 @@ fn render_compute(o: &Operation, at: Timestamp) -> Json {
     }
     if let Some(id) = &o.request_id {
         out["clientOperationId"] = json!(id);
+    }
+    if let Some(group) = &o.group {
+        out["operationGroupId"] = json!(group);
     }
     out["status"] = json!(status);
     out["user"] = json!(o.user);

@@ -25,9 +25,12 @@ const LARGEST: usize = 500;
 /// `list` of any collection.
 ///
 /// # Errors
-/// A filter or page token that cannot be read.
+/// A holder that is not there, a filter or page token that cannot be read.
 pub fn list(world: &World, ask: &Ask) -> Result<Json, Refusal> {
     let holder = identity::normal(&ask.key());
+    if let Some(collection) = &ask.collection {
+        generic::parent_exists(world, collection, &format!("{holder}/-"))?;
+    }
     let prefix = format!("{holder}/");
     let family = ask.family();
     let tail = |key: &str| key[prefix.len()..].contains('/');

@@ -318,7 +318,7 @@ macro_rules! groups {
     };
 }
 
-groups! { machines disks images templates network balancing groups sql dns accounts wire unmanaged fleets edges }
+groups! { machines disks images templates network balancing groups sql dns accounts wire unmanaged fleets edges bulk standby state storage databases variety }
 
 #[test]
 fn every_file_is_judged() {
@@ -351,6 +351,9 @@ fn a_model_that_is_switched_off_is_noticed() {
         ("accounts", "secretmanager.projects.secrets.addVersion"),
         ("network", "compute.globalAddresses.insert"),
         ("unmanaged", "compute.instanceGroups.addInstances"),
+        ("bulk", "compute.instances.bulkInsert"),
+        ("standby", "compute.instanceGroupManagers.suspendInstances"),
+        ("storage", "storage.objects.rewrite"),
     ] {
         if is_here(group) {
             let noticed = run(group, method);

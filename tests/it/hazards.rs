@@ -293,8 +293,8 @@ fn a_key_whose_answer_was_lost_is_not_made_again() {
     let create = "iam.projects.serviceAccounts.keys.create";
     let scene = Scene::new(
         &format!(
-            "  step account = call iam.projects.serviceAccounts.create() {{ accountId: \"robot\" }}
-  step key = call {create}(serviceAccount: \"robot@demo.iam.gserviceaccount.com\") {{}}
+            "  step account = call iam.projects.serviceAccounts.create() {{ accountId: \"robot-one\" }}
+  step key = call {create}(serviceAccount: \"robot-one@demo.iam.gserviceaccount.com\") {{}}
     after account
     on doubt ask"
         ),

@@ -116,3 +116,41 @@ fn a_plan_that_fails_is_not_kept_and_a_broken_one_is_no_plan() {
         run(&folder, &[]).ends(64).err_has("this is no saved plan");
     }
 }
+
+/// A deletion is counted while there is something to delete, and no longer.
+#[test]
+fn a_plan_does_not_count_what_is_gone_already() {
+    const GONE: &str = "workflow gone {
+  input project: string
+
+  at { project }
+
+  step made = ensure compute.globalAddresses(\"kept\")
+  step old = call compute.globalAddresses.delete(\"spare\")
+}
+";
+    let spare = GONE
+        .replace("\"kept\"", "\"spare\"")
+        .lines()
+        .filter(|l| !l.contains("delete"))
+        .collect::<Vec<_>>()
+        .join("\n");
+    let f = Folder::new(&[("spare.r5flow", &spare), ("gone.r5flow", GONE)]);
+    let plan = ["plan", "gone.r5flow", "--sim", "--input", "project=demo"];
+    f.run(&plan)
+        .ends(0)
+        .out_has("1 to create, 1 as wished already")
+        .out_has("it is gone already")
+        .never_has("to delete");
+    let sim = ["--sim", "--yes", "--input", "project=demo"];
+    f.run(&[&["run", "spare.r5flow"], &sim[..]].concat())
+        .ends(0);
+    f.run(&plan)
+        .ends(0)
+        .out_has("1 to create, 1 to delete")
+        .never_has("it is gone already");
+    f.run(&[&["run", "gone.r5flow"], &sim[..]].concat()).ends(0);
+    f.run(&[&plan[..], &["--detailed-exitcode"]].concat())
+        .ends(0)
+        .out_has("nothing to change: 2 as wished already");
+}

@@ -119,8 +119,9 @@ async fn attempt<'p>(
         let target = again.as_ref().unwrap_or(&target);
         // A delete of what is not there is done, and nothing is asked of it.
         let removes = role(method, target.collection.as_deref()) == Role::Delete;
+        let gone = removes && matches!(look, Look::Absent);
         let done = match clauses::unless(step) {
-            _ if removes && matches!(look, Look::Absent) => true,
+            _ if gone => true,
             Some(condition) if !matches!(look, Look::Later) => {
                 cx.condition(condition, it.as_ref()).await? == Some(true)
             }
@@ -128,7 +129,13 @@ async fn attempt<'p>(
         };
         if done {
             if cx.planning() {
-                cx.plan(PlanAction::Adopt, None, Vec::new(), Vec::new());
+                let why = gone.then(|| "it is gone already".to_owned());
+                cx.plan(
+                    PlanAction::Adopt,
+                    None,
+                    Vec::new(),
+                    why.into_iter().collect(),
+                );
             }
             return Ok(Stepped::Done(Verdict::Adopted, it.unwrap_or(Value::Null)));
         }

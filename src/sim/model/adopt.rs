@@ -1,11 +1,11 @@
 //! Resources as the real API lists them, put there as they are.
 
-use serde_json::{Value as Json, json};
+use serde_json::Value as Json;
 
 use super::super::refs;
 use super::super::world::{Object, World};
 use super::group_wish::Wish;
-use super::groups::{Action, Group, Machine, Probe};
+use super::groups::{Group, Machine, Pool, Probe};
 use super::{group_spec, path_of, scaling};
 
 /// The service that a `selfLink` leads to, the path below the version, and the whole path.
@@ -90,20 +90,21 @@ fn members(world: &World, prefix: &str, manager: &str, wish: &Wish) -> Vec<Machi
             let template = value("instance-template")
                 .and_then(|t| wish.versions.iter().find(|v| v.template.ends_with(t)));
             let version = template.or(wish.versions.first())?;
-            let status = vm.body.get("status") == Some(&json!("RUNNING"));
+            let status = vm.text("status");
             Some(Machine {
-                key: key.clone(),
-                template: version.template.clone(),
-                version: version.name.clone(),
-                action: Action::None,
-                born: now,
-                serves: status.then_some(now),
+                serves: (status == "RUNNING").then_some(now),
                 probe: Probe {
                     answers: true,
                     since: now,
                 },
                 passed: true,
                 ready: Some(now),
+                pool: match status {
+                    "SUSPENDED" if wish.suspended > 0 => Pool::Suspended,
+                    "TERMINATED" if wish.stopped > 0 => Pool::Stopped,
+                    _ => Pool::Running,
+                },
+                ..Machine::new(key.clone(), version, now)
             })
         })
         .collect()

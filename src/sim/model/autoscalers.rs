@@ -7,10 +7,10 @@ use serde_json::{Value as Json, json};
 use super::super::refs;
 use super::super::refusal::Refusal;
 use super::super::world::{Object, World};
-use super::path_of;
 use super::rules::Rule;
 use super::scaling::{Mode, Policy};
 pub use super::scaling::{Scaler, apply, inserted, look};
+use super::{group_state, path_of, schedules};
 
 /// What `r5flow sim --explain` tells of this file.
 pub const RULES: &[Rule] = &[Rule {
@@ -42,6 +42,13 @@ pub fn prepare(world: &mut World, key: &str, body: &mut Object) -> Result<(), Re
             "The target is already being autoscaled by another autoscaler.",
         ));
     }
+    if world
+        .linked(&target)
+        .is_some_and(|(_, g)| group_state::is_stateful(&g.body))
+    {
+        let why = "A managed instance group with a stateful configuration cannot be autoscaled.";
+        return Err(Refusal::invalid("resource.target", &text, why));
+    }
     let policy = body.entry("autoscalingPolicy").or_insert_with(|| json!({}));
     for (name, value) in [
         ("coolDownPeriodSec", json!(60)),
@@ -58,8 +65,8 @@ pub fn prepare(world: &mut World, key: &str, body: &mut Object) -> Result<(), Re
 }
 
 /// # Errors
-/// A maximum that is missing or below the minimum, a utilisation outside (0, 1].
-pub fn check(body: &Object) -> Result<(), Refusal> {
+/// A maximum that is missing or below the minimum, a utilisation outside (0, 1], a schedule that is none.
+pub fn check(body: &mut Object) -> Result<(), Refusal> {
     const AT: &str = "resource.autoscalingPolicy";
     let policy = body.get("autoscalingPolicy").cloned().unwrap_or_default();
     let number = |name: &str| policy.get(name).and_then(Json::as_i64);
@@ -84,7 +91,7 @@ pub fn check(body: &Object) -> Result<(), Refusal> {
             "Must be greater than 0 and at most 1.",
         ));
     }
-    Ok(())
+    schedules::check(body)
 }
 
 /// The path of the autoscaler that scales a group.
@@ -107,8 +114,11 @@ pub fn view(world: &World, key: &str, body: &mut Object) {
         return;
     };
     body.insert("recommendedSize".into(), json!(scaler.recommended));
+    if let Some(status) = schedules::status(body, world.now) {
+        body.insert("scalingScheduleStatus".into(), status);
+    }
+    let mut details = schedules::details(body, policy.min, policy.max);
     let group = body.get("target").and_then(|t| world.linked(t));
-    let mut details: Vec<(&str, &str)> = Vec::new();
     match policy.mode {
         Mode::OnlyOut if policy.legacy => details.push((
             "MODE_ONLY_UP",

@@ -57,10 +57,11 @@ fn no_room(world: &World, key: &str, body: &Object) -> Option<Failure> {
     let zone = refs::after(path, "zones").unwrap_or_default();
     let machine = body.get("machineType").and_then(Json::as_str).unwrap_or("");
     let machine = refs::last(machine);
-    out(world, zone, machine).then(|| Failure::stocked_out(project, zone, machine))
+    is_full(world, zone, machine).then(|| Failure::stocked_out(project, zone, machine))
 }
 
-fn out(world: &World, zone: &str, machine: &str) -> bool {
+/// Whether a zone has no room for machines of a type.
+pub fn is_full(world: &World, zone: &str, machine: &str) -> bool {
     let since = world.now.since(world.start);
     world.scenario.stockouts.iter().any(|s| {
         s.zone == zone
@@ -76,5 +77,5 @@ pub fn is_out_of(world: &World, zone: &str, template: &str) -> bool {
         .linked(&json!(template))
         .and_then(|(_, t)| t.body.get("properties")?.get("machineType")?.as_str())
         .map_or("", refs::last);
-    out(world, zone, machine)
+    is_full(world, zone, machine)
 }

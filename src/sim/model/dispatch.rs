@@ -58,6 +58,7 @@ fn handler(catalog: &Catalog, method: &Method) -> Option<(How, Handler)> {
 
 fn own(method: &str) -> Option<Handler> {
     instance_calls::method(method)
+        .or_else(|| bulk::method(method))
         .or_else(|| images::method(method))
         .or_else(|| group_calls::method(method))
         .or_else(|| unmanaged::method(method))
@@ -70,10 +71,12 @@ fn own(method: &str) -> Option<Handler> {
         .or_else(|| projects::method(method))
         .or_else(|| secrets::method(method))
         .or_else(|| sql_calls::method(method))
+        .or_else(|| sql_certs::method(method))
         .or_else(|| machine_calls::method(method))
         .or_else(|| network_calls::method(method))
         .or_else(|| snapshots::method(method))
         .or_else(|| exports::method(method))
+        .or_else(|| objects::method(method))
 }
 
 /// Collections that can be read although nobody inserts into them.

@@ -98,6 +98,45 @@ pub fn removable(world: &World, key: &str) -> Result<(), Refusal> {
     }
 }
 
+/// # Errors
+/// A record set outside its zone, or with data that its type does not have (both texts from public issues:
+/// `Invalid value for 'entity.change.additions[…][A].rrdata[0]': '…'`).
+fn fitting(record: &Json, domain: &str, place: &str) -> Result<(), Refusal> {
+    let text = |f: &str| record.get(f).and_then(Json::as_str).unwrap_or("");
+    let refuse = |what: &str, value: &str| {
+        let said = format!("Invalid value for '{place}.{what}': '{value}'");
+        Err(Refusal::new(400, "invalid", said))
+    };
+    let (name, kind) = (text("name"), text("type"));
+    let inside = name
+        .strip_suffix(domain)
+        .is_some_and(|head| head.is_empty() || head.ends_with('.'));
+    if !inside {
+        return refuse("name", name);
+    }
+    let data = record.get("rrdatas").and_then(Json::as_array);
+    for (i, item) in data.into_iter().flatten().enumerate() {
+        let item = item.as_str().unwrap_or("");
+        let fits = match kind {
+            "A" => item.parse::<std::net::Ipv4Addr>().is_ok(),
+            "AAAA" => item.parse::<std::net::Ipv6Addr>().is_ok(),
+            "CNAME" | "NS" | "PTR" => item.ends_with('.'),
+            _ => true,
+        };
+        if !fits {
+            return refuse(&format!("rrdata[{i}]"), item);
+        }
+    }
+    Ok(())
+}
+
+/// [`fitting`] of a record set that is created or changed by itself.
+pub fn check_record(world: &World, key: &str, body: &Object) -> Result<(), Refusal> {
+    let zone = key.split_once("/rrsets/").map_or("", |(zone, _)| zone);
+    let domain = world.live(zone).map_or("", |z| z.text("dnsName"));
+    fitting(&Json::Object(body.clone()), domain, "entity.rrset")
+}
+
 fn change(world: &mut World, ask: &Ask) -> Result<Outcome, Refusal> {
     let zone = ask.key().trim_end_matches("/changes").to_string();
     if world.live(&zone).is_none() {
@@ -116,6 +155,16 @@ fn change(world: &mut World, ask: &Ask) -> Result<Outcome, Refusal> {
         format!("{zone}/rrsets/{}/{}", text("name"), text("type"))
     };
     let removed: Vec<String> = deletions.iter().map(&record_key).collect();
+    let domain = world.live(&zone).map_or("", |z| z.text("dnsName"));
+    for record in &additions {
+        let text = |f: &str| record.get(f).and_then(Json::as_str).unwrap_or("");
+        let place = format!(
+            "entity.change.additions[{}][{}]",
+            text("name"),
+            text("type")
+        );
+        fitting(record, domain, &place)?;
+    }
     let shown = |record: &Json| {
         let text = |f: &str| record.get(f).and_then(Json::as_str).unwrap_or("");
         format!("{} ({})", text("name"), text("type"))

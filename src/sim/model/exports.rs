@@ -8,10 +8,10 @@ use serde_json::{Value as Json, json};
 use super::super::ask::Ask;
 use super::super::refusal::Refusal;
 use super::super::world::World;
-use super::super::{Outcome, operation, stamp, timing};
+use super::super::{Outcome, operation, timing};
 use super::rules::Rule;
 use super::sql::idle;
-use super::{Handler, existing};
+use super::{Handler, existing, objects};
 
 /// What `r5flow sim --explain` tells of this file.
 pub const RULES: &[Rule] = &[Rule {
@@ -25,6 +25,9 @@ pub fn method(id: &str) -> Option<Handler> {
     (id == "sqladmin.instances.export").then_some(export as Handler)
 }
 
+/// How long a file is of which nobody knows what is in it.
+const SIZE: &str = "1048576";
+
 fn export(world: &mut World, ask: &Ask) -> Result<Outcome, Refusal> {
     let key = existing(world, ask)?;
     idle(world, &key)?;
@@ -34,14 +37,11 @@ fn export(world: &mut World, ask: &Ask) -> Result<Outcome, Refusal> {
     let Some((bucket, file)) = place else {
         return Err(Refusal::required("exportContext.uri"));
     };
-    let object = format!("storage/b/{bucket}/o/{file}");
-    if let Some(collection) = world.catalog.collection("storage.objects") {
-        let fields = json!({ "bucket": bucket, "name": file, "contentType": "application/sql" });
-        let fields = fields.as_object().cloned().unwrap_or_default();
-        let body = stamp::stamp_new(world, &collection, &object, file, fields);
-        world.put(&object, "storage.objects", body);
-        let takes = timing::operation(&world.scenario, &ask.method.id);
-        world.hidden.insert(object, world.now.plus(takes));
-    }
+    let fields = json!({ "contentType": "application/sql", "size": SIZE });
+    let fields = fields.as_object().cloned().unwrap_or_default();
+    objects::write(world, (bucket, file), fields)?;
+    let takes = timing::operation(&world.scenario, &ask.method.id);
+    let until = world.now.plus(takes);
+    world.hidden.insert(objects::key_of(bucket, file), until);
     Ok(operation::begin(world, ask, &key, Vec::new()).into())
 }

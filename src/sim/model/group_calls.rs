@@ -14,7 +14,10 @@ use super::super::{Outcome, identity, page, refs};
 use super::group_wish::{Reach, Wish};
 use super::groups::{self, Action, Group};
 use super::rules::Rule;
-use super::{Handler, existing, group_machine, group_spec, group_view, path_of, unmanaged};
+use super::{
+    Handler, existing, group_configs, group_machine, group_standby, group_state, group_view,
+    path_of, unmanaged,
+};
 
 /// What `r5flow sim --explain` tells of this file.
 pub const RULES: &[Rule] = &[
@@ -42,7 +45,6 @@ pub fn method(id: &str) -> Option<Handler> {
             Some(match name {
                 "listManagedInstances" => list_managed,
                 "listErrors" => list_errors,
-                "listPerInstanceConfigs" => list_configs,
                 "resize" => resize,
                 "setInstanceTemplate" => set_template,
                 "applyUpdatesToInstances" => apply_updates,
@@ -50,7 +52,9 @@ pub fn method(id: &str) -> Option<Handler> {
                 "deleteInstances" => delete,
                 "abandonInstances" => abandon,
                 "createInstances" => create,
-                _ => return None,
+                name => {
+                    return group_standby::method(name).or_else(|| group_configs::method(name));
+                }
             })
         }
         ("compute.instanceGroups" | "compute.regionInstanceGroups", "setNamedPorts") => {
@@ -63,14 +67,8 @@ pub fn method(id: &str) -> Option<Handler> {
     }
 }
 
-/// Nothing can set one, so there is none.
-fn list_configs(world: &mut World, ask: &Ask) -> Result<Outcome, Refusal> {
-    manager(world, ask)?;
-    Ok(page::answer(world, ask, Vec::new())?.into())
-}
-
 /// The manager of a POST that only reads: the group may be on its way out.
-fn manager(world: &World, ask: &Ask) -> Result<String, Refusal> {
+pub fn manager(world: &World, ask: &Ask) -> Result<String, Refusal> {
     let named = ask.target();
     match world.live(&named) {
         Some(_) => Ok(named),
@@ -143,7 +141,7 @@ fn set_template(world: &mut World, ask: &Ask) -> Result<Outcome, Refusal> {
 const MOST_NAMED: usize = 1000;
 
 /// The machines that a call names, by their places in the group.
-fn named(world: &World, ask: &Ask, key: &str) -> Result<Vec<usize>, Refusal> {
+pub fn named(world: &World, ask: &Ask, key: &str) -> Result<Vec<usize>, Refusal> {
     let given: Vec<&str> = ask
         .body
         .get("instances")
@@ -185,7 +183,7 @@ fn named(world: &World, ask: &Ask, key: &str) -> Result<Vec<usize>, Refusal> {
 
 /// Lets a call do something to a group at once, which then knows its wishes, and answers with its
 /// operation.
-fn at_once(
+pub fn at_once(
     world: &mut World,
     ask: &Ask,
     key: &str,
@@ -255,7 +253,9 @@ fn update_one(
         template: machine.template.clone(),
         count: 0,
     });
-    let reach = group_machine::difference(world, &machine.template, &version.template).max(least);
+    let reach = group_machine::difference(world, &machine.template, &version.template)
+        .max(group_state::pending(group, index))
+        .max(least);
     if reach > most {
         return;
     }
@@ -291,7 +291,7 @@ fn recreate(world: &mut World, ask: &Ask) -> Result<Outcome, Refusal> {
 fn delete(world: &mut World, ask: &Ask) -> Result<Outcome, Refusal> {
     let key = existing(world, ask)?;
     let chosen = named(world, ask, &key)?;
-    shrink(world, &key, chosen.len() as i64);
+    shrink(world, &key, &chosen);
     Ok(at_once(world, ask, &key, |world, group| {
         for index in chosen {
             group_machine::delete(world, &key, group, index);
@@ -303,10 +303,11 @@ fn delete(world: &mut World, ask: &Ask) -> Result<Outcome, Refusal> {
 fn abandon(world: &mut World, ask: &Ask) -> Result<Outcome, Refusal> {
     let key = existing(world, ask)?;
     let chosen = named(world, ask, &key)?;
-    shrink(world, &key, chosen.len() as i64);
+    shrink(world, &key, &chosen);
     Ok(at_once(world, ask, &key, |world, group| {
         let until = world.now.plus(world.takes(Happening::GroupNotice));
         for index in chosen {
+            group_state::forget(group, index);
             group.machines[index].action = Action::Abandoning { until };
         }
     }))
@@ -319,17 +320,13 @@ fn size_of(world: &World, key: &str) -> i64 {
         .unwrap_or(0)
 }
 
-fn shrink(world: &mut World, key: &str, by: i64) {
-    let size = size_of(world, key);
-    set_size(world, key, (size - by).max(0));
-}
-
-/// gcloud sends a state to preserve in which nothing is.
-fn says_nothing(value: &Json) -> bool {
-    match value {
-        Json::Object(fields) => fields.values().all(says_nothing),
-        Json::Array(items) => items.is_empty(),
-        other => other.is_null(),
+/// Each machine counts for the size of its own pool.
+fn shrink(world: &mut World, key: &str, chosen: &[usize]) {
+    for index in chosen {
+        let group = world.groups.get(key);
+        if let Some(pool) = group.map(|g| g.machines[*index].pool) {
+            group_standby::resize(world, key, pool, -1);
+        }
     }
 }
 
@@ -339,9 +336,6 @@ fn create(world: &mut World, ask: &Ask) -> Result<Outcome, Refusal> {
     let mut names = Vec::new();
     let given = ask.body.get("instances").and_then(Json::as_array).cloned();
     for one in given.unwrap_or_default() {
-        if !one.get("preservedState").is_none_or(says_nothing) {
-            return Err(group_spec::stateful());
-        }
         let name = one.get("name").and_then(Json::as_str).unwrap_or("");
         if let Some(instances) = world.catalog.collection("compute.instances") {
             identity::check_name(world, &instances, name)?;
@@ -351,10 +345,14 @@ fn create(world: &mut World, ask: &Ask) -> Result<Outcome, Refusal> {
                 .iter()
                 .any(|m| refs::last(path_of(&m.key)) == name)
         });
-        if taken || names.iter().any(|n| n == name) {
+        if taken || names.iter().any(|(n, _)| n == name) {
             return Err(Refusal::exists(&format!("{}/{name}", path_of(&key))));
         }
-        names.push(name.to_string());
+        let config = match one.get("preservedState") {
+            Some(state) => Some(group_configs::of_new(world, ask, &key, state)?),
+            None => None,
+        };
+        names.push((name.to_string(), config));
     }
     if names.is_empty() {
         return Err(Refusal::required("resource.instances"));
@@ -362,7 +360,10 @@ fn create(world: &mut World, ask: &Ask) -> Result<Outcome, Refusal> {
     let size = size_of(world, &key) + names.len() as i64;
     set_size(world, &key, size);
     Ok(at_once(world, ask, &key, |world, group| {
-        for name in names {
+        for (name, config) in names {
+            if let Some(config) = config {
+                group.configs.insert(name.clone(), config);
+            }
             group_machine::begin_named(world, &key, group, &name);
         }
     }))

@@ -10,11 +10,10 @@ use serde_json::{Value as Json, json};
 
 use super::super::refs;
 use super::super::world::{Due, Object, World};
-use super::group_machine;
 use super::group_wish::{Healing, Wish};
-use super::groups::{Action, Group, GroupError, Machine, Probe};
+use super::groups::{Action, Group, GroupError, Machine, Pool, Probe};
 use super::rules::Rule;
-use super::{path_of, reach};
+use super::{group_machine, group_standby, path_of, reach};
 use crate::world::{Millis, Timestamp};
 
 /// What `r5flow sim --explain` tells of this file.
@@ -36,7 +35,8 @@ pub fn answers(world: &World, machine: &Machine, check: &Object) -> bool {
 
 /// Whether what the machine's image runs is up and well, whoever may reach it.
 pub fn serves(world: &World, machine: &Machine) -> bool {
-    let up = matches!(machine.action, Action::None | Action::Refreshing { .. });
+    let up = machine.pool == Pool::Running
+        && matches!(machine.action, Action::None | Action::Refreshing { .. });
     let Some(since) = machine.serves.filter(|at| up && *at <= world.now) else {
         return false;
     };
@@ -99,7 +99,8 @@ pub fn healing_check(world: &World, healing: Option<&Healing>) -> Option<Object>
 
 /// With a policy, a machine is being verified until its check has succeeded once.
 pub fn verifying(machine: &Machine, wish: &Wish) -> bool {
-    machine.action == Action::None && wish.healing.is_some() && !machine.passed
+    let settled = machine.pool == Pool::Running && machine.action == Action::None;
+    settled && wish.healing.is_some() && !machine.passed
 }
 
 /// "RUNNING, currentAction NONE (in particular its health check was observed to be HEALTHY at least
@@ -109,12 +110,13 @@ pub fn available(world: &World, machine: &Machine, wish: &Wish) -> bool {
     let ready = machine
         .ready
         .is_some_and(|at| at.plus(wish.min_ready) <= world.now);
-    settled && ready && !verifying(machine, wish)
+    machine.works() && settled && ready && !verifying(machine, wish)
 }
 
 /// Looks at every machine's probes and repairs what is ill; gives the moment of the next look.
 pub fn look(world: &mut World, key: &str, group: &mut Group) -> Option<Timestamp> {
     let wish = group.wish.clone();
+    replace_lost(world, key, group);
     let Some(healing) = wish.healing.clone() else {
         return ready_without_policy(world, group, &wish);
     };
@@ -122,7 +124,7 @@ pub fn look(world: &mut World, key: &str, group: &mut Group) -> Option<Timestamp
     let mut next = None;
     let mut ill = Vec::new();
     for index in 0..group.machines.len() {
-        if group.machines[index].action != Action::None {
+        if group.machines[index].action != Action::None || !group.machines[index].works() {
             continue;
         }
         let answering = answers(world, &group.machines[index], &check);
@@ -157,6 +159,15 @@ pub fn look(world: &mut World, key: &str, group: &mut Group) -> Option<Timestamp
     next
 }
 
+/// Machines that somebody else stopped or deleted are made anew under their names.
+fn replace_lost(world: &mut World, key: &str, group: &mut Group) {
+    for index in 0..group.machines.len() {
+        if group.wish.repairs && group_standby::is_lost(world, &group.machines[index]) {
+            group_machine::recreate(world, key, group, index);
+        }
+    }
+}
+
 fn earlier(a: Option<Timestamp>, b: Option<Timestamp>) -> Option<Timestamp> {
     a.into_iter().chain(b).min()
 }
@@ -176,7 +187,7 @@ fn ready_at(world: &World, machine: &Machine, wish: &Wish) -> Option<Timestamp> 
 fn ready_without_policy(world: &World, group: &mut Group, wish: &Wish) -> Option<Timestamp> {
     let mut next = None;
     for machine in &mut group.machines {
-        if machine.action == Action::None {
+        if machine.works() && machine.action == Action::None {
             machine.ready.get_or_insert(world.now);
             next = earlier(next, ready_at(world, machine, wish));
         }

@@ -9,10 +9,11 @@ use super::super::failure::Failure;
 use super::super::refs;
 use super::super::timing::Happening;
 use super::super::world::{Object, World};
+use super::group_configs::Config;
 use super::group_wish::{Reach, Version};
 use super::groups::{self, Action, Group, GroupError, Machine, Probe};
 use super::rules::Rule;
-use super::{capacity, group_health, instances, path_of};
+use super::{capacity, group_health, group_standby, group_state, instances, path_of};
 use crate::world::{Millis, Timestamp};
 
 /// What `r5flow sim --explain` tells of this file.
@@ -37,14 +38,24 @@ pub fn finish(world: &mut World, key: &str, group: &mut Group) {
         match machine.action {
             Action::Creating { made: false, .. } => attempt(world, key, group, index, false),
             Action::Recreating { made: false, .. } => {
-                discard(world, &group.machines[index].key.clone());
+                keep(world, group, index);
+                discard(world, &group.machines[index], false);
                 attempt(world, key, group, index, true);
             }
             Action::Creating { .. } | Action::Recreating { .. } | Action::Restarting { .. } => {
                 runs(world, &mut group.machines[index]);
             }
             Action::Refreshing { .. } => group.machines[index].action = Action::None,
-            Action::Deleting { .. } => discard(world, &group.machines[index].key.clone()),
+            Action::Suspending { .. }
+            | Action::Stopping { .. }
+            | Action::Resuming { .. }
+            | Action::Starting { .. } => group_standby::arrive(world, group, index),
+            Action::Deleting { .. } => {
+                group.machines[index].carried =
+                    group_state::from_policy(world, &group.wish.policy, &group.machines[index]);
+                discard(world, &group.machines[index], true);
+                group_state::forget(group, index);
+            }
             Action::Abandoning { .. } | Action::None => {}
         }
     }
@@ -53,8 +64,16 @@ pub fn finish(world: &mut World, key: &str, group: &mut Group) {
         .retain(|m| m.stays() || m.action.until().is_none_or(|until| until > now));
 }
 
-fn discard(world: &mut World, vm: &str) {
-    if let Some(old) = world.resources.remove(vm) {
+/// What a machine has to keep is noted before it is made anew, and its config is the one that is wanted.
+fn keep(world: &World, group: &mut Group, index: usize) {
+    group_state::take(group, index);
+    let carried = group_state::from_policy(world, &group.wish.policy, &group.machines[index]);
+    group.machines[index].carried = carried;
+}
+
+fn discard(world: &mut World, machine: &Machine, forever: bool) {
+    group_state::hold_disks(world, machine, forever);
+    if let Some(old) = world.resources.remove(&machine.key) {
         instances::removed(world, &old);
     }
 }
@@ -100,20 +119,9 @@ pub fn begin(
     name: &str,
 ) {
     let project = refs::project_of(path_of(key)).unwrap_or_default();
-    group.machines.push(Machine {
-        key: format!("compute/projects/{project}/zones/{zone}/instances/{name}"),
-        template: version.template.clone(),
-        version: version.name.clone(),
-        action: Action::None,
-        born: world.now,
-        serves: None,
-        probe: Probe {
-            answers: false,
-            since: world.now,
-        },
-        passed: false,
-        ready: None,
-    });
+    let vm = format!("compute/projects/{project}/zones/{zone}/instances/{name}");
+    group.machines.push(Machine::new(vm, version, world.now));
+    group_state::take(group, group.machines.len() - 1);
     attempt(world, key, group, group.machines.len() - 1, false);
 }
 
@@ -124,7 +132,8 @@ pub fn begin_named(world: &mut World, key: &str, group: &mut Group, name: &str) 
     let Some(version) = group.lacking().or(rest).cloned() else {
         return;
     };
-    if let Some(zone) = next_zone(world, group, &version) {
+    let own = group.configs.get(name).and_then(Config::zone);
+    if let Some(zone) = own.or_else(|| next_zone(world, group, &version)) {
         begin(world, key, group, &version, &zone, name);
     }
 }
@@ -132,6 +141,7 @@ pub fn begin_named(world: &mut World, key: &str, group: &mut Group, name: &str) 
 /// Makes a machine that the group has decided on. A refusal (quota, no room in the zone) is noted and
 /// tried again: a group never gives up.
 fn attempt(world: &mut World, key: &str, group: &mut Group, index: usize, again: bool) {
+    group.machines[index].properties = group.wish.properties.clone();
     let machine = group.machines[index].clone();
     let made = make(world, key, &machine);
     let now = world.now;
@@ -229,8 +239,12 @@ pub fn update_in_place(
     let machine = group.machines.get_mut(index)?;
     machine.template = version.template.clone();
     machine.version = version.name.clone();
-    let machine = machine.clone();
+    let before = group_state::take(group, index);
+    let slot = group.machines.get_mut(index)?;
+    slot.properties = group.wish.properties.clone();
+    let machine = slot.clone();
     apply_template(world, &machine, reach);
+    group_state::refresh(world, &machine, &before);
     let slot = group.machines.get_mut(index)?;
     let until = match reach {
         Reach::Restart => {
@@ -326,6 +340,7 @@ fn apply_template(world: &mut World, machine: &Machine, reach: Reach) {
         .unwrap_or_default();
     let template = numbered(world, project, &machine.template);
     mark(&mut fresh, &template, &by);
+    group_state::overlay(&mut fresh, &machine.properties);
     instances::stamp_metadata(world, &mut fresh);
     let taken = REFRESHED
         .iter()
@@ -400,6 +415,8 @@ fn make(world: &mut World, key: &str, machine: &Machine) -> Result<(), Failure> 
     let template = numbered(world, &project, &machine.template);
     let by = numbered(world, &project, &path);
     mark(&mut body, &template, &by);
+    group_state::overlay(&mut body, &machine.properties);
+    group_state::restore(world, machine, &mut body);
     for (field, value) in [
         ("kind", json!("compute#instance")),
         ("id", json!(world.mint.id())),
@@ -426,7 +443,7 @@ fn make(world: &mut World, key: &str, machine: &Machine) -> Result<(), Failure> 
 /// The zone with the fewest machines; a shape other than EVEN passes zones by that have no room.
 fn next_zone(world: &World, group: &Group, version: &Version) -> Option<String> {
     let counted = |zone: &str| {
-        let here = |m: &&Machine| m.stays() && refs::after(&m.key, "zones") == Some(zone);
+        let here = |m: &&Machine| m.works() && refs::after(&m.key, "zones") == Some(zone);
         let of_version = |m: &&Machine| m.version == version.name && m.template == version.template;
         let machines = || group.machines.iter().filter(here);
         (machines().filter(of_version).count(), machines().count())

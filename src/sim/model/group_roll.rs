@@ -8,10 +8,10 @@
 use super::super::refs;
 use super::super::world::World;
 use super::group_health::available;
-use super::group_machine;
 use super::group_wish::{Reach, Version};
 use super::groups::{Action, Group};
 use super::rules::Rule;
+use super::{group_machine, group_state};
 use crate::world::Timestamp;
 
 /// What `r5flow sim --explain` tells of this file.
@@ -82,7 +82,7 @@ fn outdated(world: &World, group: &Group) -> Vec<(usize, Reach)> {
 /// Of each version, as many machines as it has too many; those that do not run yet come first.
 fn surplus(group: &Group) -> Vec<usize> {
     let mut order: Vec<usize> = (0..group.machines.len())
-        .filter(|i| group.machines[*i].stays())
+        .filter(|i| group.machines[*i].works())
         .collect();
     order.sort_by_key(|i| (group.machines[*i].ready.is_some(), *i));
     let mut taken: Vec<usize> = Vec::new();
@@ -114,6 +114,7 @@ fn update(world: &mut World, key: &str, group: &mut Group) -> Option<Timestamp> 
         return None;
     }
     let todo = outdated(world, group);
+    align(world, group);
     let mut substitutes = 0;
     for (index, reach) in todo {
         let in_place = reach < Reach::Replace || group.wish.recreates;
@@ -133,6 +134,26 @@ fn update(world: &mut World, key: &str, group: &mut Group) -> Option<Timestamp> 
         }
     }
     surge(world, key, group, substitutes)
+}
+
+/// Brings labels and metadata of all machines to those that are wanted, without stopping any.
+fn align(world: &mut World, group: &mut Group) {
+    let late = |group: &Group, i: usize| {
+        let machine = &group.machines[i];
+        let idle = machine.works() && machine.action == Action::None;
+        idle && !group.is_surplus(i) && !group_state::is_uniform(group, machine)
+    };
+    for index in 0..group.machines.len() {
+        if group.wish.most >= Reach::Refresh && late(group, index) {
+            let machine = &group.machines[index];
+            let same = Version {
+                name: machine.version.clone(),
+                template: machine.template.clone(),
+                count: 0,
+            };
+            group_machine::update_in_place(world, group, index, &same, Reach::Refresh);
+        }
+    }
 }
 
 /// Updates a machine under its name; one that already moves is left to finish.
@@ -187,11 +208,11 @@ fn victim(world: &World, group: &Group) -> Option<usize> {
         group
             .machines
             .iter()
-            .filter(|m| m.stays() && same(&m.key))
+            .filter(|m| m.works() && same(&m.key))
             .count()
     };
     (0..group.machines.len())
-        .filter(|i| group.machines[*i].stays())
+        .filter(|i| group.machines[*i].works())
         .max_by_key(|i| {
             let up = available(world, &group.machines[*i], &group.wish);
             (outdated.contains(i) && !group.evening, !up, here(*i), *i)
@@ -214,7 +235,7 @@ fn even_out(world: &mut World, key: &str, group: &mut Group) -> Option<Timestamp
             group
                 .machines
                 .iter()
-                .filter(|m| m.stays() && here(&m.key))
+                .filter(|m| m.works() && here(&m.key))
                 .count()
         })
         .collect();

@@ -8,8 +8,8 @@ use super::super::refs;
 use super::super::refusal::Refusal;
 use super::super::world::{Object, World};
 use super::group_wish::{Reach, takes_the_rest};
-use super::path_of;
 use super::rules::Rule;
+use super::{group_standby, group_state, path_of};
 
 /// What `r5flow sim --explain` tells of this file.
 pub const RULES: &[Rule] = &[Rule {
@@ -17,7 +17,7 @@ pub const RULES: &[Rule] = &[Rule {
         "compute.instanceGroupManagers",
         "compute.regionInstanceGroupManagers",
     ],
-    says: "limits that contradict each other, versions without a rest and unknown zones are refused; stateful policies answer 501",
+    says: "limits that contradict each other, versions without a rest and unknown zones are refused",
     source: "API description of `InstanceGroupManager`; the texts of the API",
     test: "the_api_refuses_impossible_limits",
 }];
@@ -37,6 +37,7 @@ pub fn prepare(world: &mut World, key: &str, body: &mut Object) -> Result<(), Re
         return Err(Refusal::required("resource.targetSize"));
     }
     place(world, &path, &project, body)?;
+    group_standby::check(body)?;
     complete(body, &path)?;
     defaults(body, &path);
     let group_path = path.replace("/instanceGroupManagers/", "/instanceGroups/");
@@ -87,12 +88,9 @@ fn place(world: &World, path: &str, project: &str, body: &mut Object) -> Result<
 /// Versions and template say the same thing; one of them may be left out.
 ///
 /// # Errors
-/// No version, or not exactly one that takes the rest; limits that contradict each other; stateful
-/// settings, which are not simulated.
+/// No version, or not exactly one that takes the rest; limits that contradict each other, or the state that
+/// the group keeps.
 pub fn complete(body: &mut Object, path: &str) -> Result<(), Refusal> {
-    if body.get("statefulPolicy").is_some_and(|p| !p.is_null()) {
-        return Err(stateful());
-    }
     let versions = body
         .get("versions")
         .and_then(Json::as_array)
@@ -122,13 +120,19 @@ pub fn complete(body: &mut Object, path: &str) -> Result<(), Refusal> {
         body.insert("instanceTemplate".into(), main["instanceTemplate"].clone());
     }
     body.insert("versions".into(), Json::Array(versions));
+    // gcloud clears the policies by one that is empty.
+    let healing = body
+        .get_mut("autoHealingPolicies")
+        .and_then(Json::as_array_mut);
+    if let Some(healing) = healing {
+        healing.retain(|p| p.as_object().is_some_and(|p| !p.is_empty()));
+        if healing.is_empty() {
+            body.shift_remove("autoHealingPolicies");
+        }
+    }
     check_names(body)?;
+    group_state::check(body, path)?;
     check_limits(body, path)
-}
-
-/// What a group with state of its own machines is answered.
-pub fn stateful() -> Refusal {
-    Refusal::not_simulated("stateful policies and per-instance configs of managed groups")
 }
 
 /// "Names must be unique"; each template at most once (API description of `versions`).

@@ -11,7 +11,9 @@ use super::super::world::{Object, World};
 use super::group_wish::{Wish, absolute};
 use super::groups::{Action, Group, GroupError, Machine};
 use super::rules::Rule;
-use super::{autoscalers, group_health, group_roll, path_of, unmanaged};
+use super::{
+    autoscalers, group_health, group_roll, group_standby, group_state, path_of, unmanaged,
+};
 
 /// What `r5flow sim --explain` tells of this file.
 pub const RULES: &[Rule] = &[Rule {
@@ -54,7 +56,9 @@ fn is_stable(world: &World, group: &Group) -> bool {
         .machines
         .iter()
         .all(|m| action_of(m, &group.wish) == "NONE");
-    calm && group.staying() == group.wish.size && !group_roll::is_rolling(world, group)
+    calm && group.staying() == group.wish.size
+        && group_standby::is_filled(world, group)
+        && !group_roll::is_rolling(world, group)
 }
 
 /// `currentActions`, `status` and what the versions' sizes come to, as they stand now.
@@ -74,9 +78,9 @@ pub fn view(world: &World, key: &str, body: &mut Object) {
     body.insert("currentActions".into(), Json::Object(counts));
     let mut status = json!({
         "isStable": is_stable(world, group),
-        "allInstancesConfig": { "effective": true },
+        "allInstancesConfig": { "effective": group.machines.iter().all(|m| group_state::is_uniform(group, m)) },
         "versionTarget": { "isReached": group.has_its_versions() },
-        "stateful": { "hasStatefulConfig": false, "isStateful": false, "perInstanceConfigs": { "allEffective": true } },
+        "stateful": group_state::summary(group, body),
     });
     let path = path_of(key);
     if let Some(scaler) = autoscalers::of_group(world, path) {
@@ -146,6 +150,7 @@ fn managed(world: &World, group: &Group, machine: &Machine, check: Option<&Objec
         out["instanceStatus"] = json!(vm.text("status"));
         out["id"] = vm.body.get("id").cloned().unwrap_or_default();
     }
+    group_state::show(world, group, machine, &mut out);
     let last = group.errors.iter().rev().find(|e| e.machine == machine.key);
     let failing = !matches!(machine.action, Action::None) || !machine.passed;
     if let (Some(error), true) = (last, failing) {

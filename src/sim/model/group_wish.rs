@@ -50,6 +50,17 @@ pub struct Healing {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Wish {
     pub size: i64,
+    /// `targetSuspendedSize` and `targetStoppedSize`.
+    pub suspended: i64,
+    pub stopped: i64,
+    /// `standbyPolicy` SCALE_OUT_POOL: machines at rest are woken before others are made.
+    pub wakes: bool,
+    /// How long a machine runs before it goes to its rest.
+    pub standby_delay: Millis,
+    /// What the stateful policy keeps (`StatefulPolicyPreservedState`).
+    pub policy: Object,
+    /// `allInstancesConfig.properties`: labels and metadata of all machines, whatever their template says.
+    pub properties: Object,
     pub versions: Vec<Version>,
     /// `updatePolicy.type` PROACTIVE: outdated machines are replaced without being asked.
     pub proactive: bool,
@@ -102,8 +113,23 @@ impl Wish {
         };
         let policy = |name: &str| text_at(body, &format!("updatePolicy/{name}"));
         let life = |name: &str| text_at(body, &format!("instanceLifecyclePolicy/{name}"));
+        let resting = |name: &str| body.get(name).and_then(Json::as_i64).unwrap_or(0);
+        let standby = body.get("standbyPolicy");
+        let delay = standby.and_then(|p| p.get("initialDelaySec")?.as_i64());
+        let stateful = body.get("statefulPolicy");
         Wish {
             size,
+            suspended: resting("targetSuspendedSize"),
+            stopped: resting("targetStoppedSize"),
+            wakes: text_at(body, "standbyPolicy/mode") == Some("SCALE_OUT_POOL"),
+            standby_delay: Millis::secs(delay.unwrap_or(0).clamp(0, 3600)),
+            properties: body
+                .get("allInstancesConfig")
+                .and_then(|c| c.get("properties")?.as_object().cloned())
+                .unwrap_or_default(),
+            policy: stateful
+                .and_then(|p| p.get("preservedState")?.as_object().cloned())
+                .unwrap_or_default(),
             versions: versions_of(body.get("versions"), size),
             proactive: policy("type") == Some("PROACTIVE"),
             minimal: Reach::parse(policy("minimalAction")),

@@ -5,9 +5,9 @@
 //!
 //! Sources: the API description ("the operation is marked as DONE when the group is scheduled, even if
 //! the instances have not been created"; `InstanceGroupManager.currentActions`, `status.isStable`),
-//! recorded zonal groups for the defaults. Stateful policies are not simulated.
+//! recorded zonal groups for the defaults.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use serde_json::{Value as Json, json};
 
@@ -16,10 +16,12 @@ use super::super::operation::{self, Then};
 use super::super::refusal::Refusal;
 use super::super::timing::{self, Happening};
 use super::super::world::{Due, Object, World};
+use super::group_configs::Config;
 use super::group_wish::{Version, Wish};
 use super::rules::Rule;
 use super::{
-    Change, group_health, group_machine, group_roll, group_spec, instances, path_of, scaling, usage,
+    Change, group_health, group_machine, group_roll, group_spec, group_standby, instances, path_of,
+    scaling, usage,
 };
 use crate::world::{Millis, Timestamp};
 
@@ -54,6 +56,19 @@ pub enum Action {
     Refreshing {
         until: Timestamp,
     },
+    /// On its way into a pool of machines at rest, or out of it.
+    Suspending {
+        until: Timestamp,
+    },
+    Resuming {
+        until: Timestamp,
+    },
+    Stopping {
+        until: Timestamp,
+    },
+    Starting {
+        until: Timestamp,
+    },
     Deleting {
         until: Timestamp,
     },
@@ -70,6 +85,10 @@ impl Action {
             | Action::Recreating { until, .. }
             | Action::Restarting { until }
             | Action::Refreshing { until }
+            | Action::Suspending { until }
+            | Action::Resuming { until }
+            | Action::Stopping { until }
+            | Action::Starting { until }
             | Action::Deleting { until }
             | Action::Abandoning { until } => Some(until),
         }
@@ -82,6 +101,10 @@ impl Action {
             Action::Recreating { .. } => "RECREATING",
             Action::Restarting { .. } => "RESTARTING",
             Action::Refreshing { .. } => "REFRESHING",
+            Action::Suspending { .. } => "SUSPENDING",
+            Action::Resuming { .. } => "RESUMING",
+            Action::Stopping { .. } => "STOPPING",
+            Action::Starting { .. } => "STARTING",
             Action::Deleting { .. } => "DELETING",
             Action::Abandoning { .. } => "ABANDONING",
         }
@@ -93,6 +116,18 @@ impl Action {
 pub struct Probe {
     pub answers: bool,
     pub since: Timestamp,
+}
+
+/// Which of a group's sizes a machine counts for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Pool {
+    /// `targetSize`
+    #[default]
+    Running,
+    /// `targetSuspendedSize`
+    Suspended,
+    /// `targetStoppedSize`
+    Stopped,
 }
 
 /// One machine of a group.
@@ -112,9 +147,45 @@ pub struct Machine {
     pub passed: bool,
     /// Since when it counts as ready, before `minReadySec`.
     pub ready: Option<Timestamp>,
+    pub pool: Pool,
+    /// It goes to its rest without the standby policy's delay.
+    pub forced: bool,
+    /// What its per-instance config has made of it (`PreservedState`).
+    pub kept: Object,
+    /// What it has of the group's `allInstancesConfig`.
+    pub properties: Object,
+    /// What the group's stateful policy keeps while it is made anew.
+    pub carried: Object,
 }
 
 impl Machine {
+    pub fn new(key: String, version: &Version, now: Timestamp) -> Machine {
+        Machine {
+            key,
+            template: version.template.clone(),
+            version: version.name.clone(),
+            action: Action::None,
+            born: now,
+            serves: None,
+            probe: Probe {
+                answers: false,
+                since: now,
+            },
+            passed: false,
+            ready: None,
+            pool: Pool::Running,
+            forced: false,
+            kept: Object::new(),
+            properties: Object::new(),
+            carried: Object::new(),
+        }
+    }
+
+    /// It counts for the group's `targetSize`.
+    pub fn works(&self) -> bool {
+        self.stays() && self.pool == Pool::Running
+    }
+
     /// Not on its way out of the group.
     pub fn stays(&self) -> bool {
         !matches!(
@@ -147,6 +218,8 @@ pub struct Group {
     /// As last noticed.
     pub wish: Wish,
     pub errors: VecDeque<GroupError>,
+    /// Per-instance configs, by the names of their machines.
+    pub configs: BTreeMap<String, Config>,
     pub last_start: Option<Timestamp>,
     /// A machine too many was made to even out the zones.
     pub evening: bool,
@@ -181,15 +254,21 @@ impl Group {
             .map(|e| e.code.as_str())
     }
 
-    /// How many machines there are and stay.
+    /// How many machines there are, stay, and are not at rest.
     pub fn staying(&self) -> i64 {
-        self.machines.iter().filter(|m| m.stays()).count() as i64
+        self.machines.iter().filter(|m| m.works()).count() as i64
+    }
+
+    /// How many machines of a pool there are and stay.
+    pub fn pooled(&self, pool: Pool) -> i64 {
+        let here = |m: &&Machine| m.stays() && m.pool == pool;
+        self.machines.iter().filter(here).count() as i64
     }
 
     pub fn count(&self, name: &str, template: &str) -> i64 {
         self.machines
             .iter()
-            .filter(|m| m.stays() && m.version == name && m.template == template)
+            .filter(|m| m.works() && m.version == name && m.template == template)
             .count() as i64
     }
 
@@ -204,7 +283,7 @@ impl Group {
     /// Whether a machine's version has more machines than it should.
     pub fn is_surplus(&self, index: usize) -> bool {
         let machine = &self.machines[index];
-        machine.stays()
+        machine.works()
             && self.count(&machine.version, &machine.template)
                 > self.wish.count(&machine.version, &machine.template)
     }
@@ -247,7 +326,7 @@ pub fn noticed_at(world: &mut World, key: &str, at: Timestamp) {
 }
 
 /// # Errors
-/// Versions or limits that the API refuses, or stateful settings, which are not simulated.
+/// Versions, limits or state that the API refuses.
 pub fn changing(ask: &Ask, change: &Change, new: &mut Object) -> Result<(), Refusal> {
     // The template alone in a patch means one version with it.
     if ask.body.contains_key("instanceTemplate") && !ask.body.contains_key("versions") {
@@ -263,6 +342,7 @@ pub fn changing(ask: &Ask, change: &Change, new: &mut Object) -> Result<(), Refu
         new.insert("instanceGroup".into(), group.clone());
     }
     group_spec::fixed_zones(change.old, new)?;
+    group_standby::check(new)?;
     group_spec::complete(new, path_of(change.key))
 }
 
@@ -276,7 +356,9 @@ pub fn moves(world: &mut World, key: &str) {
     let mut next: Vec<Timestamp> = Vec::new();
     if !group.closing {
         next.extend(group_health::look(world, key, &mut group));
+        group_standby::wake(world, &mut group);
         next.extend(group_roll::turn(world, key, &mut group));
+        next.extend(group_standby::turn(world, key, &mut group));
         next.extend(group.notice);
     }
     next.extend(group.machines.iter().filter_map(|m| m.action.until()));
@@ -346,4 +428,14 @@ pub fn draining(world: &World, key: &str) -> Millis {
         .max()
         .unwrap_or(0);
     Millis::secs(seconds.clamp(0, 3600))
+}
+
+/// Somebody else stopped or deleted a machine: the group that it belongs to looks at it.
+pub fn touched(world: &mut World, machine: &str) {
+    let mut groups = world.groups.iter();
+    let found = groups.find(|(_, g)| g.machines.iter().any(|m| m.key == machine));
+    if let Some(key) = found.map(|(key, _)| key.clone()) {
+        let at = world.now.plus(world.takes(Happening::GroupNotice));
+        world.schedule(at, Due::GroupMoves(key));
+    }
 }

@@ -20,7 +20,7 @@ use crate::wire::Verb;
 pub const RULES: &[Rule] = &[
     Rule {
         of: &["compute.images"],
-        says: "projects whose ids end in `-cloud` hold public images: any family of theirs is there, and nobody changes them (403)",
+        says: "projects whose ids end in `-cloud` hold public images: families and names of the forms that theirs have are there, and nobody changes them (403)",
         source: "refusals in public issues (`Required 'compute.images.create' permission for …`)",
         test: "public_projects_are_read_and_not_changed",
     },
@@ -154,7 +154,40 @@ pub fn keeps_out(ask: &Ask) -> Result<(), Refusal> {
     ))
 }
 
-/// What a list of public images shows; by name, any image of these projects is there.
+/// The forms that the families of public projects have, so that one that is misspelt is not there. Of projects that
+/// are not named here any family is.
+const FAMILIES: &[(&str, &str)] = &[
+    ("centos-cloud", r"centos-(stream-)?\d+(-arm64)?"),
+    ("cos-cloud", r"cos-(arm64-)?(stable|beta|dev|\d+-lts)"),
+    ("debian-cloud", r"debian-\d+(-arm64)?"),
+    ("rhel-cloud", r"rhel-\d+(-arm64)?"),
+    (
+        "rocky-linux-cloud",
+        r"rocky-linux-\d+(-optimized-gcp)?(-arm64)?",
+    ),
+    (
+        "ubuntu-os-cloud",
+        r"ubuntu-((minimal|accelerator)-)?\d{4}(-lts)?(-amd64|-arm64)?",
+    ),
+    ("windows-cloud", r"windows-.+"),
+];
+
+fn fits(pattern: &str, text: &str) -> bool {
+    regex::Regex::new(&format!("^(?:{pattern})$")).is_ok_and(|r| r.is_match(text))
+}
+
+fn is_family(project: &str, family: &str) -> bool {
+    let mut all = FAMILIES.iter().filter(|(p, _)| *p == project);
+    is_public(project) && all.all(|(_, pattern)| fits(pattern, family))
+}
+
+/// Public images carry the day of their making, those of Container-Optimized OS their build.
+fn is_image(project: &str, name: &str) -> bool {
+    let dated = fits(r".+-v20\d{6}(-.+)?", name) || fits(r"cos-.*\d+-\d+-\d+", name);
+    is_public(project) && (dated || !FAMILIES.iter().any(|(p, _)| *p == project))
+}
+
+/// What a list of public images shows.
 const PUBLIC: &[(&str, &[&str])] = &[
     ("cos-cloud", &["cos-stable"]),
     ("debian-cloud", &["debian-11", "debian-12"]),
@@ -169,7 +202,11 @@ fn get(world: &mut World, ask: &Ask) -> Result<Outcome, Refusal> {
     if !is_public(&ask.project) {
         return Ok(generic::get(world, ask)?.into());
     }
-    let family = refs::last(&ask.rest).trim_end_matches("-v20261101");
+    let name = refs::last(&ask.rest);
+    if !is_image(&ask.project, name) {
+        return Err(Refusal::not_found(&ask.rest));
+    }
+    let family = name.trim_end_matches("-v20261101");
     Ok(image_json(world, &ask.rest, family).into())
 }
 
@@ -197,7 +234,7 @@ pub fn resolve(world: &World, project: &str, reference: &str) -> Option<String> 
     let family = refs::after(&path, "family").or_else(|| refs::after(&path, "imageFamilyViews"));
     match family {
         Some(family) => newest(world, &holder, family),
-        None if is_public(&holder) => Some(path),
+        None if is_public(&holder) => is_image(&holder, refs::last(&path)).then_some(path),
         None => world.compute(&path).map(|_| path),
     }
 }
@@ -213,7 +250,8 @@ pub fn newest(world: &World, project: &str, family: &str) -> Option<String> {
         .max_by_key(|(key, r)| (r.born, (*key).clone()))
         .map(|(key, _)| key.trim_start_matches("compute/").to_string());
     own.or_else(|| {
-        is_public(project).then(|| format!("projects/{project}/global/images/{family}-v20261101"))
+        is_family(project, family)
+            .then(|| format!("projects/{project}/global/images/{family}-v20261101"))
     })
 }
 

@@ -5,7 +5,9 @@
 
 use serde_json::{Value as Json, json};
 
+use super::super::ask::Ask;
 use super::super::operation::Then;
+use super::super::patch;
 use super::super::refs;
 use super::super::refusal::Refusal;
 use super::super::world::{Object, Resource, World};
@@ -16,7 +18,7 @@ use super::{images, path_of};
 pub const RULES: &[Rule] = &[
     Rule {
         of: &["compute.instances"],
-        says: "boot disks are made from an image; those with `autoDelete` go with the machine; a protected machine stays",
+        says: "boot disks are made from an image; those with `autoDelete` go with the machine; a protected machine stays; a template or a machine image fills in what the call leaves out",
         source: "API description of `Instance` and `AttachedDisk`",
         test: "tests/gcloud/machines.txt",
     },
@@ -27,6 +29,60 @@ pub const RULES: &[Rule] = &[
         test: "tests/gcloud/disks.txt",
     },
 ];
+
+/// A machine takes from a template or a machine image what the call does not say itself ("you can override
+/// fields": API description of `sourceInstanceTemplate`).
+///
+/// # Errors
+/// 404 for a template or a machine image that is not there.
+pub fn filled(world: &World, ask: &Ask, body: &mut Object) -> Result<(), Refusal> {
+    let image = ask.text("sourceMachineImage");
+    let sources = [
+        (ask.param("sourceInstanceTemplate"), "properties"),
+        (image, "instanceProperties"),
+    ];
+    for (text, field) in sources {
+        let Some(text) = text.filter(|t| !t.is_empty()) else {
+            continue;
+        };
+        let sent = std::mem::take(body);
+        *body = properties_of(world, &ask.project, (text, field))?;
+        patch::merge_into(body, sent);
+        qualify(body, &ask.rest);
+    }
+    Ok(())
+}
+
+/// The properties that a template or a machine image has for its machines.
+///
+/// # Errors
+/// A reference that is none, or leads nowhere.
+pub fn properties_of(
+    world: &World,
+    project: &str,
+    (text, field): (&str, &str),
+) -> Result<Object, Refusal> {
+    let path = refs::path_of(text, project)
+        .ok_or_else(|| Refusal::invalid("sourceInstanceTemplate", text, "The URL is malformed."))?;
+    let found = world
+        .compute(&path)
+        .ok_or_else(|| Refusal::not_found(&path))?;
+    let properties = found.body.get(field).and_then(Json::as_object);
+    Ok(properties.cloned().unwrap_or_default())
+}
+
+/// The short names of a template become those of the zone in which a machine is made.
+pub fn qualify(body: &mut Object, rest: &str) {
+    let holder = rest.trim_end_matches("/instances");
+    let machine = body.get("machineType").and_then(Json::as_str);
+    if let Some(machine) = machine.map(refs::last) {
+        let machine = format!("{holder}/machineTypes/{machine}");
+        body.insert("machineType".into(), json!(machine));
+    }
+    if let Some(tags) = body.shift_remove("resourceManagerTags") {
+        body.insert("params".into(), json!({ "resourceManagerTags": tags }));
+    }
+}
 
 /// # Errors
 /// An unknown machine type, a disk that is missing, attached elsewhere, or has no source.
@@ -449,7 +505,7 @@ pub fn removable(world: &World, key: &str) -> Result<(), Refusal> {
 }
 
 /// Disks that were made for a machine go with it, whatever they were to do later.
-pub fn sweep(world: &mut World, ask: &super::super::ask::Ask, key: &str) {
+pub fn sweep(world: &mut World, ask: &Ask, key: &str) {
     let given = ask.body.get("disks").and_then(Json::as_array).cloned();
     let named: Vec<bool> = given
         .iter()

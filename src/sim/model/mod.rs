@@ -5,6 +5,7 @@ pub mod adopt;
 pub mod autoscalers;
 pub mod balancing;
 pub mod blunt;
+pub mod bulk;
 pub mod capacity;
 pub mod certificates;
 pub mod dispatch;
@@ -12,10 +13,13 @@ pub mod dns;
 pub mod exports;
 pub mod furnish;
 pub mod group_calls;
+pub mod group_configs;
 pub mod group_health;
 pub mod group_machine;
 pub mod group_roll;
 pub mod group_spec;
+pub mod group_standby;
+pub mod group_state;
 pub mod group_view;
 pub mod group_wish;
 pub mod groups;
@@ -25,6 +29,7 @@ pub mod instances;
 pub mod machine_calls;
 pub mod network_calls;
 pub mod networks;
+pub mod objects;
 pub mod operations;
 pub mod places;
 pub mod policies;
@@ -33,12 +38,14 @@ pub mod quotas;
 pub mod reach;
 pub mod rules;
 pub mod scaling;
+pub mod schedules;
 pub mod secrets;
 pub mod services;
 pub mod setters;
 pub mod snapshots;
 pub mod sql;
 pub mod sql_calls;
+pub mod sql_certs;
 pub mod unmanaged;
 pub mod usage;
 
@@ -89,6 +96,22 @@ pub fn path_of(key: &str) -> &str {
     key.split_once('/').map_or("", |(_, path)| path)
 }
 
+/// Adds to a new resource what it takes from another that the call names.
+///
+/// # Errors
+/// 404 when that is not there.
+pub fn filled(
+    world: &World,
+    ask: &Ask,
+    collection: &Collection,
+    body: &mut Object,
+) -> Result<(), Refusal> {
+    match &*collection.path {
+        "compute.instances" => instances::filled(world, ask, body),
+        _ => Ok(()),
+    }
+}
+
 /// Checks and completes a new resource.
 ///
 /// # Errors
@@ -132,11 +155,19 @@ pub fn prepare(
             sql::prepare(world, &collection.path, key, body)
         }
         "dns.managedZones" | "dns.resourceRecordSets" => {
+            if &*collection.path == "dns.resourceRecordSets" {
+                dns::check_record(world, key, body)?;
+            }
             dns::prepare(world, &collection.path, key, body);
             Ok(())
         }
-        "iam.projects.serviceAccounts" => {
-            services::prepare_account(key, &ask.project, body);
+        "iam.projects.serviceAccounts" => services::prepare_account(key, &ask.project, body),
+        "storage.buckets" => {
+            objects::prepare_bucket(world, &ask.project, key, body);
+            Ok(())
+        }
+        "storage.objects" => {
+            objects::prepare(world, key, body);
             Ok(())
         }
         _ => Ok(()),
@@ -152,6 +183,7 @@ pub fn refused_later(
 ) -> Option<super::failure::Failure> {
     match collection {
         "compute.instances" => capacity::refused_machine(world, key, body),
+        "compute.subnetworks" if !world.planting => networks::overlaps(world, key, body),
         _ => None,
     }
 }
@@ -174,6 +206,9 @@ pub fn settled(world: &mut World, target: &str) {
     ];
     if SEEN.iter().any(|part| target.contains(part)) {
         group_health::review(world);
+    }
+    if target.contains("/instances/") {
+        groups::touched(world, target);
     }
 }
 
@@ -229,8 +264,10 @@ pub fn changing(
         "sqladmin.instances" => return sql::changing(world, ask, &change, new),
         "sqladmin.databases" | "sqladmin.users" => sql::idle(world, change.key)?,
         "dns.resourceRecordSets" => {
+            dns::check_record(world, change.key, new)?;
             dns::record_changed(world, change.key, Some(change.old), Some(new));
         }
+        "storage.buckets" | "storage.objects" => objects::changing(change.old, new),
         _ => {}
     }
     Ok(Effect {
@@ -289,6 +326,7 @@ pub fn removable(world: &World, collection: &Collection, key: &str) -> Result<()
             sql::removable(world, key)
         }
         "dns.managedZones" => dns::removable(world, key),
+        "storage.buckets" => objects::removable(world, key),
         _ => Ok(()),
     }
 }
@@ -309,6 +347,10 @@ pub fn removing(world: &mut World, collection: &str, key: &str, ask: &Ask) -> Op
         }
         "compute.instanceGroupManagers" | "compute.regionInstanceGroupManagers" => {
             Some(groups::removing(world, key))
+        }
+        "sqladmin.instances" => {
+            sql::follow(world, key, false);
+            None
         }
         "dns.resourceRecordSets" => {
             let old = world.live(key).map(|r| r.body.clone());

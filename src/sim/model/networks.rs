@@ -5,6 +5,7 @@
 
 use serde_json::{Value as Json, json};
 
+use super::super::failure::Failure;
 use super::super::operation::Then;
 use super::super::refs;
 use super::super::refusal::Refusal;
@@ -16,13 +17,13 @@ use super::rules::Rule;
 pub const RULES: &[Rule] = &[
     Rule {
         of: &["compute.networks", "compute.subnetworks"],
-        says: "an auto-mode network has a /20 in each region from 10.128.0.0/9; a network lists its subnetworks",
+        says: "an auto-mode network has a /20 in each region from 10.128.0.0/9; a network lists its subnetworks, whose ranges may not overlap (told by the operation)",
         source: "Google, \"VPC networks\"; API description of `Network`",
         test: "google_api_python_client_accepts_the_simulator",
     },
     Rule {
         of: &["compute.firewalls", "compute.routers"],
-        says: "a rule needs a network and something that it allows or denies; ranges and priorities are checked",
+        says: "a rule needs a network and something that it allows or denies; protocols, ranges and priorities are checked",
         source: "API description of `Firewall` and `Router`",
         test: "tests/gcloud/network.txt",
     },
@@ -48,6 +49,10 @@ pub fn prepare(world: &mut World, collection: &str, body: &mut Object) -> Result
                 }
             }
             let range = body.get("ipCidrRange").and_then(Json::as_str).unwrap_or("");
+            if let Some(wrong) = ranges(body).find(|r| !r.contains(':') && span(r).is_none()) {
+                let why = "Must be a CIDR address range.";
+                return Err(Refusal::invalid("resource.ipCidrRange", wrong, why));
+            }
             body.insert("gatewayAddress".into(), json!(gateway(range)));
             for (name, value) in [
                 ("privateIpGoogleAccess", json!(false)),
@@ -62,6 +67,68 @@ pub fn prepare(world: &mut World, collection: &str, body: &mut Object) -> Result
             return Err(Refusal::required("resource.network"));
         }
         _ => {}
+    }
+    Ok(())
+}
+
+/// First and last address of a range of IPv4.
+fn span(range: &str) -> Option<(u32, u32)> {
+    let (address, bits) = range.split_once('/')?;
+    let address = u32::from(address.parse::<std::net::Ipv4Addr>().ok()?);
+    let bits: u32 = bits.parse().ok().filter(|b| *b <= 32)?;
+    let mask = u32::MAX.checked_shr(bits).unwrap_or(0);
+    Some((address & !mask, address | mask))
+}
+
+/// The ranges of a subnetwork: its own and the secondary ones.
+fn ranges(body: &Object) -> impl Iterator<Item = &str> {
+    let own = body.get("ipCidrRange").and_then(Json::as_str);
+    let more = body.get("secondaryIpRanges").and_then(Json::as_array);
+    let more = more.into_iter().flatten();
+    own.into_iter()
+        .chain(more.filter_map(|r| r.get("ipCidrRange")?.as_str()))
+}
+
+/// Why the operation of a new subnetwork ends with an error: another one of the network has its addresses
+/// (`Invalid IPCidrRange: … conflicts with existing subnetwork '…' in region '…'.` in public issues).
+pub fn overlaps(world: &World, key: &str, body: &Object) -> Option<Failure> {
+    let (network, _) = world.linked(body.get("network")?)?;
+    for other in below(world, &network).filter(|k| *k != key) {
+        let Some(found) = world.live(other) else {
+            continue;
+        };
+        for range in ranges(body) {
+            let (low, high) = span(range)?;
+            let meets = |r: &str| span(r).is_some_and(|(l, h)| l <= high && low <= h);
+            if ranges(&found.body).any(meets) {
+                let (name, region) = (refs::last(other), refs::after(other, "regions"));
+                let said = format!(
+                    "Invalid IPCidrRange: {range} conflicts with existing subnetwork '{name}' in region '{}'.",
+                    region.unwrap_or_default()
+                );
+                return Some(Failure::new("INVALID_USAGE", said, 400));
+            }
+        }
+    }
+    None
+}
+
+/// What a firewall rule may name: these, or a number ("The IP protocol number, or one of tcp, udp, icmp, esp, ah,
+/// ipip, sctp": API description of `Firewall.allowed[].IPProtocol`).
+const PROTOCOLS: [&str; 8] = ["all", "ah", "esp", "icmp", "ipip", "sctp", "tcp", "udp"];
+
+fn protocols(body: &Object) -> Result<(), Refusal> {
+    for field in ["allowed", "denied"] {
+        let rules = body.get(field).and_then(Json::as_array);
+        for (i, rule) in rules.into_iter().flatten().enumerate() {
+            let given = rule.get("IPProtocol").and_then(Json::as_str).unwrap_or("");
+            let lower = given.to_lowercase();
+            if !PROTOCOLS.contains(&&*lower) && lower.parse::<u8>().is_err() {
+                let place = format!("resource.{field}[{i}].IPProtocol");
+                let why = "Must be a well known protocol or its number.";
+                return Err(Refusal::invalid(&place, given, why));
+            }
+        }
     }
     Ok(())
 }
@@ -99,6 +166,7 @@ fn firewall(body: &mut Object) -> Result<(), Refusal> {
             "One of allowed and denied must be given.",
         ));
     }
+    protocols(body)?;
     let ingress = body.get("direction").and_then(Json::as_str) == Some("INGRESS");
     let from_anywhere = ["sourceRanges", "sourceTags", "sourceServiceAccounts"]
         .iter()

@@ -6,16 +6,18 @@
 use serde_json::{Value as Json, json};
 
 use super::super::ask::Ask;
+use super::super::filter::Filter;
 use super::super::refusal::Refusal;
 use super::super::world::{Object, World};
-use super::super::{Outcome, operation, page, refs};
+use super::super::{Call, Outcome, operation, page, refs};
 use super::Handler;
 use super::rules::Rule;
+use crate::world::Millis;
 
 /// What `r5flow sim --explain` tells of this file.
 pub const RULES: &[Rule] = &[Rule {
     of: &["compute.projects", "cloudresourcemanager.projects"],
-    says: "shared metadata wants its fingerprint; Resource Manager answers in version 1 and 3, by id and by number",
+    says: "shared metadata wants its fingerprint; Resource Manager answers in version 1 and 3, by id and by number; a project is renamed, and undeleted",
     source: "API descriptions of Compute Engine and of Resource Manager v1 and v3",
     test: "a_project_goes_by_its_number_as_well",
 }];
@@ -26,6 +28,8 @@ pub fn method(id: &str) -> Option<Handler> {
         "compute.projects.setDefaultNetworkTier" => set_network_tier,
         "compute.projects.setUsageExportBucket" => set_usage_bucket,
         "cloudresourcemanager.projects.search" | "cloudresourcemanager.projects.list" => search,
+        "cloudresourcemanager.projects.patch" => update,
+        "cloudresourcemanager.projects.undelete" => undelete,
         _ => return None,
     })
 }
@@ -87,9 +91,64 @@ fn search(world: &mut World, ask: &Ask) -> Result<Outcome, Refusal> {
     names.dedup();
     let items = names
         .iter()
-        .map(|name| super::places::managed_json(world, name))
-        .collect();
+        .map(|name| super::places::managed_json(world, name));
+    let filter = match ask.param("filter").filter(|f| !f.trim().is_empty()) {
+        Some(text) => Some(Filter::parse(text)?),
+        None => None,
+    };
+    // Only v1 has a filter, over its own fields and `id`.
+    let wanted = |project: &Json| {
+        let mut shown = as_v1(project.clone());
+        shown["id"] = project["projectId"].clone();
+        filter.as_ref().is_none_or(|f| f.accepts(&shown))
+    };
+    let items = items.filter(wanted).collect();
     Ok(page::unfiltered(world, ask, items)?.into())
+}
+
+/// The project that a call means, stored so that it can be changed: the scenario's are there without that.
+fn stored(world: &mut World, ask: &Ask) -> Result<String, Refusal> {
+    let name = ask.rest.strip_prefix("projects/").unwrap_or_default();
+    let name = name.split(':').next().unwrap_or_default();
+    let key = format!("cloudresourcemanager/projects/{name}");
+    if world.live(&key).is_none() {
+        if !world.scenario.projects.iter().any(|p| p == name) {
+            return Err(super::super::generic::missing(&key));
+        }
+        world.put(&key, "cloudresourcemanager.projects", Object::new());
+    }
+    Ok(key)
+}
+
+/// Display name and labels; v1 answers with the project, so the operation is done at once.
+fn update(world: &mut World, ask: &Ask) -> Result<Outcome, Refusal> {
+    let key = stored(world, ask)?;
+    let sent = ask.body.clone();
+    world.change(&key, |body| {
+        for field in ["displayName", "labels"] {
+            if let Some(value) = sent.get(field) {
+                body.insert(field.into(), value.clone());
+            }
+        }
+    });
+    let mut done = operation::begin_lasting(world, ask, &key, Vec::new(), Millis(0));
+    done["response"] = super::places::managed_json(world, refs::last(&key));
+    Ok(done.into())
+}
+
+fn undelete(world: &mut World, ask: &Ask) -> Result<Outcome, Refusal> {
+    let key = stored(world, ask)?;
+    if world
+        .live(&key)
+        .is_some_and(|p| p.text("state") != "DELETE_REQUESTED")
+    {
+        let said = "The project is not in a state in which it can be restored.";
+        return Err(Refusal::new(400, "failedPrecondition", said));
+    }
+    world.change(&key, |body| {
+        body.insert("state".into(), json!("ACTIVE"));
+    });
+    Ok(operation::begin(world, ask, &key, Vec::new()).into())
 }
 
 /// The path of Resource Manager v3 for one of v1: `projects/p:getIamPolicy`, `projects/p`, `projects`.
@@ -107,6 +166,18 @@ pub fn newer_path(path: &str) -> Option<String> {
         }
         _ => None,
     }
+}
+
+/// A call of v1 with the body that v3 takes; none when it is no call of v1.
+pub fn newer_call(call: &Call) -> Option<Call> {
+    newer_path(&call.path)?;
+    let Ok(Json::Object(body)) = serde_json::from_slice(&call.body) else {
+        return None;
+    };
+    Some(Call {
+        body: Json::Object(as_v3(body)).to_string().into_bytes(),
+        ..call.clone()
+    })
 }
 
 /// A project, or a list of them, as v1 shows it.
@@ -149,7 +220,7 @@ fn older(project: Object) -> Object {
 }
 
 /// The body of a v1 request as v3 takes it.
-pub fn as_v3(body: Object) -> Object {
+fn as_v3(body: Object) -> Object {
     let mut out = Object::new();
     for (name, value) in body {
         match name.as_str() {

@@ -1,7 +1,8 @@
 //! What an autoscaler decides.
 //!
 //! Load comes from the scenario. Without a curve for its group an autoscaler sees no reason to change
-//! anything, and only holds the size between its minimum and its maximum.
+//! anything, and only holds the size between its minimum and its maximum; with schedules it takes the machines
+//! to be idle, so that what a schedule called for leaves again.
 //!
 //! Sources: API description of `AutoscalingPolicy` ("coolDownPeriodSec: the autoscaler ignores usage
 //! data of instances that are initializing"; modes; `scaleInControl`: "maximum allowed number of VMs
@@ -20,7 +21,7 @@ use super::super::timing::Happening;
 use super::super::world::{Due, Object, World};
 use super::group_wish::absolute;
 use super::rules::Rule;
-use super::{group_health, groups};
+use super::{group_health, groups, schedules};
 use crate::world::{Millis, Timestamp};
 
 /// What `r5flow sim --explain` tells of this file.
@@ -161,18 +162,38 @@ fn load_of<'a>(world: &'a World, group: &str) -> Option<&'a Load> {
     world.scenario.loads.iter().find(|l| fits(&l.group, name))
 }
 
-/// Looks again after a while, as long as there is load that may still change what it decides.
+/// Looks again after a while, as long as there is load or a schedule that may still change what it decides.
 fn go_on(world: &mut World, key: &str) {
-    let Some(group) = target(world, key) else {
-        return;
-    };
-    let Some(load) = load_of(world, &group) else {
-        return;
-    };
-    let policy = world.live(key).map(|r| Policy::of(&r.body));
-    let Some(policy) = policy else {
-        return;
-    };
+    let due = Due::ScalerLooks(key.to_string());
+    let next = [after_the_load(world, key), after_a_schedule(world, key)];
+    if let Some(at) = next.into_iter().flatten().min()
+        && !world.is_scheduled_before(&due, at)
+    {
+        world.schedule(at, due);
+    }
+}
+
+/// When a schedule begins, ends, or no longer keeps what it called for.
+fn after_a_schedule(world: &World, key: &str) -> Option<Timestamp> {
+    let body = &world.live(key)?.body;
+    let policy = Policy::of(body);
+    let scaler = world.scalers.get(key)?;
+    if policy.mode == Mode::Off || !schedules::has_any(body) {
+        return None;
+    }
+    let least = policy.min.max(schedules::floor(body, world.now));
+    let settles = world.now.plus(Millis(policy.stabilization.0 + 1));
+    let settles = (scaler.recommended > least).then_some(settles);
+    [settles, schedules::next(body, world.now)]
+        .into_iter()
+        .flatten()
+        .min()
+}
+
+fn after_the_load(world: &World, key: &str) -> Option<Timestamp> {
+    let group = target(world, key)?;
+    let load = load_of(world, &group)?;
+    let policy = Policy::of(&world.live(key)?.body);
     // After the curve everything settles within the windows; then nothing changes any more.
     let window = policy.scale_in.as_ref().map_or(Millis(0), |(_, w)| *w);
     let settles = Millis(4 * policy.stabilization.max(window).max(policy.cool_down).0 + 1_800_000);
@@ -183,11 +204,8 @@ fn go_on(world: &mut World, key: &str) {
             .scalers
             .get(key)
             .is_some_and(|s| s.recommended == size);
-    let due = Due::ScalerLooks(key.to_string());
-    if !calm && !world.is_scheduled(&due) {
-        let at = world.now.plus(world.takes(Happening::ScalerLook));
-        world.schedule(at, due);
-    }
+    let at = world.now.plus(world.takes(Happening::ScalerLook));
+    (!calm).then_some(at)
 }
 
 fn size_of(world: &World, group: &str) -> i64 {
@@ -201,18 +219,28 @@ fn decide(world: &mut World, key: &str) {
     let Some(group) = target(world, key) else {
         return;
     };
-    let Some(policy) = world.live(key).map(|r| Policy::of(&r.body)) else {
+    let Some(body) = world.live(key).map(|r| r.body.clone()) else {
         return;
     };
-    let now = world.now;
+    let (now, policy) = (world.now, Policy::of(&body));
     let have = size_of(world, &group);
     let driven = load_of(world, &group).is_some();
-    let wanted = wanted(world, &group, &policy, have);
+    let scheduled = schedules::has_any(&body);
+    let wanted = match driven || !scheduled {
+        true => wanted(world, &group, &policy, have),
+        false => policy.min,
+    };
     let scaler = world.scalers.entry(key.to_string()).or_default();
     scaler.capped = wanted > policy.max;
-    let held = wanted.clamp(policy.min, policy.max.max(policy.min));
+    let most = policy.max.max(policy.min);
+    let least = schedules::floor(&body, now).clamp(policy.min, most);
+    let held = wanted.clamp(least, most);
+    if !driven && let Some((_, before)) = scaler.history.back().copied() {
+        // Nobody looked meanwhile: what it recommended it has recommended until now.
+        scaler.remember(now, &policy, before);
+    }
     scaler.remember(now, &policy, held);
-    scaler.recommended = match driven {
+    scaler.recommended = match driven || scheduled {
         true => steady(scaler, now, &policy, held),
         false => held,
     };

@@ -29,8 +29,9 @@ pub const RULES: &[Rule] = &[
             "iam.projects.serviceAccounts",
             "iam.projects.serviceAccounts.keys",
             "iam.roles",
+            "iam.permissions",
         ],
-        says: "an account is named by its address and can be disabled; a key is shown once",
+        says: "an account is named by its address and can be disabled; a key is shown once; permissions are named by the methods",
         source: "API description of `ServiceAccount` and `ServiceAccountKey`",
         test: "tests/gcloud/accounts.txt",
     },
@@ -61,6 +62,7 @@ pub fn method(id: &str) -> Option<Handler> {
         }
         "iam.roles.get" => role,
         "iam.roles.list" => roles,
+        "iam.permissions.queryTestablePermissions" => permissions,
         _ => return None,
     })
 }
@@ -135,7 +137,13 @@ fn list(world: &mut World, ask: &Ask) -> Result<Outcome, Refusal> {
         .param("filter")
         .and_then(|f| f.trim().strip_prefix("state:"))
         .map(str::to_string);
-    let items: Vec<Json> = known(world)
+    let mut names = known(world);
+    let holder = disabled_key(&ask.project, "");
+    let set = world.of("serviceusage.services", &holder);
+    names.extend(set.map(|(key, _)| refs::last(key).to_string()));
+    names.sort();
+    names.dedup();
+    let items: Vec<Json> = names
         .iter()
         .map(|name| service_json(world, &ask.project, name))
         .filter(|s| wanted.as_ref().is_none_or(|w| s["state"] == json!(w)))
@@ -188,14 +196,23 @@ fn set(world: &mut World, ask: &Ask) -> Result<Outcome, Refusal> {
 }
 
 /// What IAM adds to a service account.
-pub fn prepare_account(key: &str, project: &str, body: &mut Object) {
+///
+/// # Errors
+/// An id of another length than IAM takes (the words of public issues).
+pub fn prepare_account(key: &str, project: &str, body: &mut Object) -> Result<(), Refusal> {
     let email = refs::last(key).to_string();
+    let id = email.split('@').next().unwrap_or_default();
+    if !(6..=30).contains(&id.len()) {
+        let said = format!("The account ID \"{id}\" does not have a length between 6 and 30.");
+        return Err(Refusal::new(400, "badRequest", said));
+    }
     body.insert("email".into(), json!(email));
     body.insert("projectId".into(), json!(project));
     body.insert(
         "name".into(),
         json!(format!("projects/{project}/serviceAccounts/{email}")),
     );
+    Ok(())
 }
 
 fn delete_project(world: &mut World, ask: &Ask) -> Result<Outcome, Refusal> {
@@ -299,6 +316,33 @@ const ROLES: &[(&str, &str)] = &[
 
 fn role_json(name: &str, title: &str) -> Json {
     json!({ "name": name, "title": title, "stage": "GA", "etag": "AA==" })
+}
+
+/// Permissions are named by service, collection and verb, as nearly all of Google's are; here those of the
+/// catalogue's methods.
+fn permissions(world: &mut World, _ask: &Ask) -> Result<Outcome, Refusal> {
+    let catalog = world.catalog.clone();
+    let mut names: Vec<String> = catalog
+        .services()
+        .flat_map(|s| catalog.methods(&s.name))
+        .filter_map(|id| {
+            let (collection, verb) = id.rsplit_once('.')?;
+            let (service, _) = collection.split_once('.')?;
+            let kind = collection.rsplit('.').next()?;
+            let verb = match verb {
+                "insert" => "create",
+                "patch" => "update",
+                "aggregatedList" => "list",
+                verb => verb,
+            };
+            Some(format!("{service}.{kind}.{verb}"))
+        })
+        .collect();
+    names.sort();
+    names.dedup();
+    // One page: the tokens of this method travel in its body.
+    let items = names.iter().map(|n| json!({ "name": n, "stage": "GA" }));
+    Ok(json!({ "permissions": items.collect::<Vec<_>>() }).into())
 }
 
 fn role(_world: &mut World, ask: &Ask) -> Result<Outcome, Refusal> {

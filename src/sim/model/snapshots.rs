@@ -88,10 +88,43 @@ pub fn prepare_machine(world: &World, ask: &Ask, body: &mut Object) -> Result<()
     }
     let kind = refs::last(machine.text("machineType"));
     properties.insert("machineType".into(), json!(kind));
+    let template = as_template(world, &properties);
+    body.insert("instanceProperties".into(), Json::Object(template));
     body.insert("sourceInstance".into(), json!(refs::link(&path)));
     body.insert("sourceInstanceProperties".into(), Json::Object(properties));
     body.insert("status".into(), json!("CREATING"));
     Ok(())
+}
+
+/// What new machines are made of: disks of their own, and no addresses of the old one.
+fn as_template(world: &World, properties: &Object) -> Object {
+    let mut out = properties.clone();
+    let list = |out: &mut Object, name: &str, change: &dyn Fn(&mut Object)| {
+        let items = out.get_mut(name).and_then(Json::as_array_mut);
+        let items = items.into_iter().flatten();
+        items.filter_map(Json::as_object_mut).for_each(change);
+    };
+    list(&mut out, "disks", &|disk| {
+        let source = disk.shift_remove("source");
+        let found = source.as_ref().and_then(|s| world.linked(s));
+        let image = found.and_then(|(_, d)| d.body.get("sourceImage").cloned());
+        let mut params = json!({ "diskSizeGb": disk.get("diskSizeGb") });
+        if let Some(image) = image {
+            params["sourceImage"] = image;
+        }
+        disk.insert("initializeParams".into(), params);
+    });
+    list(&mut out, "networkInterfaces", &|card| {
+        card.shift_remove("networkIP");
+        card.shift_remove("fingerprint");
+        let configs = card.get_mut("accessConfigs").and_then(Json::as_array_mut);
+        for config in configs.into_iter().flatten() {
+            if let Some(config) = config.as_object_mut() {
+                config.shift_remove("natIP");
+            }
+        }
+    });
+    out
 }
 
 /// READY when the operation is done.

@@ -133,6 +133,14 @@ fn prepare_instance(world: &mut World, key: &str, body: &mut Object) -> Result<(
         .and_then(Json::as_str)
         .unwrap_or("us-central1")
         .to_string();
+    let master = master_of(key, body);
+    if let Some(master) = master.as_ref().filter(|m| world.live(m).is_none()) {
+        return Err(super::super::generic::missing(master));
+    }
+    let kind = match master {
+        Some(_) => "READ_REPLICA_INSTANCE",
+        None => "CLOUD_SQL_INSTANCE",
+    };
     if !world.scenario.regions.contains_key(&region) {
         return Err(Refusal::new(
             400,
@@ -156,7 +164,7 @@ fn prepare_instance(world: &mut World, key: &str, body: &mut Object) -> Result<(
             )),
         ),
         ("createTime", json!(world.now.rfc3339())),
-        ("instanceType", json!("CLOUD_SQL_INSTANCE")),
+        ("instanceType", json!(kind)),
         ("backendType", json!("SECOND_GEN")),
         ("gceZone", json!(format!("{region}-a"))),
         ("etag", json!(world.mint.hex(64))),
@@ -228,8 +236,36 @@ fn complete_networks(settings: &mut Json) {
     }
 }
 
+/// The instance that a replica follows ("the name of the instance which will act as primary in the replication
+/// setup": API description of `masterInstanceName`; a client may put the project before it).
+fn master_of(key: &str, body: &Object) -> Option<String> {
+    let given = body.get("masterInstanceName").and_then(Json::as_str);
+    let name = given.filter(|n| !n.is_empty())?.rsplit(':').next()?;
+    Some(format!("{}/{name}", key.rsplit_once('/')?.0))
+}
+
+/// The primary knows its replicas by `replicaNames`.
+pub fn follow(world: &mut World, key: &str, follows: bool) {
+    let master = world.live(key).and_then(|r| master_of(key, &r.body));
+    let Some(master) = master.and_then(|m| world.resources.get_mut(&m)) else {
+        return;
+    };
+    let names = master.body.get("replicaNames").and_then(Json::as_array);
+    let mut names = names.cloned().unwrap_or_default();
+    let own = json!(refs::last(key));
+    names.retain(|n| *n != own);
+    if follows {
+        names.push(own);
+    }
+    match names.is_empty() {
+        true => master.body.shift_remove("replicaNames"),
+        false => master.body.insert("replicaNames".into(), json!(names)),
+    };
+}
+
 /// A new instance is RUNNABLE, and has its addresses, when its operation is done.
 pub fn inserted(world: &mut World, key: &str) -> Vec<Then> {
+    follow(world, key, true);
     let address = world.mint.public_address();
     let outgoing = world.mint.public_address();
     let public = world

@@ -120,6 +120,7 @@ fn promote(world: &mut World, ask: &Ask) -> Result<Outcome, Refusal> {
             "The requested operation is not valid for the current instance.",
         ));
     }
+    super::sql::follow(world, &key, false);
     let mut fields = Object::new();
     fields.insert("instanceType".into(), json!("CLOUD_SQL_INSTANCE"));
     fields.insert("masterInstanceName".into(), json!(""));

@@ -299,7 +299,12 @@ impl Walk {
             .ok_or("no patch")?;
         let delete = collection.delete.clone().ok_or("no delete")?;
         let list = collection.list.clone().ok_or("no list")?;
-        let values = self.insert(collection, "an-id")?;
+        let id = match &*collection.path {
+            "dns.resourceRecordSets" => "an-id.example.org.",
+            "iam.projects.serviceAccounts" => "an-account",
+            _ => "an-id",
+        };
+        let values = self.insert(collection, id)?;
         let found = self.call(&get, &filled(&get, &values, None), Json::Null)?;
         let listed = self.call(&list, &filled(&list, &values, None), Json::Null)?;
         let items = listed

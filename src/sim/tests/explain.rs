@@ -121,10 +121,16 @@ fn what_is_told_to_be_refused_answers_501() {
     let catalog = Catalog::embedded();
     let instances = explain::explain(&catalog, "compute.instances").expect("it is there");
     let refused = &instances.methods[&How::Refused];
-    assert!(refused.iter().any(|m| **m == *"bulkInsert"), "{refused:?}");
+    assert!(
+        refused.iter().any(|m| **m == *"simulateMaintenanceEvent"),
+        "{refused:?}"
+    );
     let mut client = super::Client::new();
     for (path, status) in [
-        ("zones/us-central1-a/instances/bulkInsert", 501),
+        (
+            "zones/us-central1-a/instances/stream-manager-1/simulateMaintenanceEvent",
+            501,
+        ),
         ("zones/us-central1-a/instances/stream-manager-1/stop", 200),
     ] {
         let body = serde_json::json!({});

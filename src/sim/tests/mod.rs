@@ -1,6 +1,7 @@
 //! The simulated cloud, asked as a client would.
 
 mod autoscale;
+mod bulk;
 mod collections;
 mod durable;
 mod explain;
@@ -9,6 +10,9 @@ mod network;
 mod port;
 mod rules;
 mod scaling;
+mod standby;
+mod state;
+mod storage;
 mod troubles;
 mod wire;
 

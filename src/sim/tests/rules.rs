@@ -156,7 +156,7 @@ fn errors_are_worded_as_googles() {
     assert_eq!((status, reason(&body)), (400, json!("invalid")));
     assert_eq!(
         body["error"]["message"],
-        "Invalid value for field 'resource.name': 'Default'. Must be a match of regex '[a-z](?:[-a-z0-9]{0,61}[a-z0-9])?'"
+        "Invalid value for field 'resource.name': 'Default'. Must be a match of regex '(?:[a-z](?:[-a-z0-9]{0,61}[a-z0-9])?)'"
     );
     let (status, body) = client.send(
         Verb::Post,
@@ -437,4 +437,51 @@ fn addresses_know_their_router() {
         Json::Null,
     );
     assert_eq!(status, 400);
+}
+
+#[test]
+fn subnetworks_of_one_network_do_not_overlap() {
+    let mut client = Client::new();
+    let insert = |client: &mut Client, region: &str, name: &str, range: &str| {
+        let path = compute(&format!("regions/{region}/subnetworks"));
+        let body = json!({ "name": name, "network": "global/networks/own", "ipCidrRange": range });
+        let (status, begun) = client.send(Verb::Post, &path, body);
+        match status {
+            200 => client.ended(begun)["error"]["errors"][0]["message"].clone(),
+            _ => begun["error"]["message"].clone(),
+        }
+    };
+    let own = json!({ "name": "own", "autoCreateSubnetworks": false });
+    client.done(Verb::Post, "global/networks", own);
+    assert_eq!(
+        insert(&mut client, "us-central1", "one", "10.0.0.0/24"),
+        Json::Null
+    );
+    assert_eq!(
+        insert(&mut client, "us-east1", "two", "10.0.0.128/25"),
+        "Invalid IPCidrRange: 10.0.0.128/25 conflicts with existing subnetwork 'one' in region 'us-central1'."
+    );
+    let gone = compute("regions/us-east1/subnetworks/two");
+    assert_eq!(client.send(Verb::Get, &gone, Json::Null).0, 404);
+    assert_eq!(
+        insert(&mut client, "us-east1", "two", "10.0.1.0/24"),
+        Json::Null
+    );
+    let wrong = insert(&mut client, "us-east1", "three", "10.0.1.0/33");
+    assert!(
+        wrong.as_str().is_some_and(|w| w.contains("CIDR")),
+        "{wrong}"
+    );
+}
+
+#[test]
+fn a_holder_that_is_not_there_has_no_list() {
+    let mut client = Client::new();
+    for line in [
+        "v1/projects/demo/instances/none/databases",
+        "v1/projects/demo/serviceAccounts/none@demo.iam.gserviceaccount.com/keys",
+    ] {
+        let (status, body) = client.send(Verb::Get, line, Json::Null);
+        assert_eq!(status, 404, "{line}: {body}");
+    }
 }

@@ -168,3 +168,71 @@ fn a_full_zone_is_told_by_the_autoscaler() {
         .count();
     assert!(stuck > 0);
 }
+
+/// The tests' clock starts at 11:06:40 UTC.
+#[test]
+fn a_schedule_raises_the_minimum_while_it_is_active() {
+    assert_eq!(super::START.rfc3339(), "2026-11-18T11:06:40.000Z");
+    let mut by_day = policy("ON");
+    by_day["scalingSchedules"] = json!({
+        "noon": { "schedule": "0 13 * * *", "timeZone": "Europe/Berlin", "durationSec": 3600, "minRequiredReplicas": 6 },
+        "off": { "schedule": "* * * * *", "durationSec": 3600, "minRequiredReplicas": 9, "disabled": true },
+        "past": { "schedule": "0 0 1 1 * 2020", "durationSec": 300, "minRequiredReplicas": 1 },
+    });
+    let mut client = scaled("", by_day);
+    let state = |client: &mut Client, name: &str| {
+        let shown = client.get(&compute(SCALER));
+        shown["scalingScheduleStatus"][name].clone()
+    };
+    assert_eq!(state(&mut client, "noon")["state"], "READY");
+    assert_eq!(state(&mut client, "off"), json!({ "state": "DISABLED" }));
+    assert_eq!(state(&mut client, "past"), json!({ "state": "OBSOLETE" }));
+    assert_eq!(
+        client.get(&compute(SCALER))["autoscalingPolicy"]["scalingSchedules"]["off"]["timeZone"],
+        "UTC"
+    );
+    assert_eq!(size_at(&mut client, 53), 3);
+    assert_eq!(
+        size_at(&mut client, 54),
+        6,
+        "12:00 UTC is one o'clock in Berlin"
+    );
+    assert_eq!(state(&mut client, "noon")["state"], "ACTIVE");
+    assert_eq!(
+        state(&mut client, "noon")["lastStartTime"],
+        "2026-11-18T04:00:00.000-08:00"
+    );
+    assert_eq!(size_at(&mut client, 113), 6);
+    assert_eq!(size_at(&mut client, 120), 6, "ten minutes of stabilization");
+    assert_eq!(size_at(&mut client, 125), 3);
+    assert_eq!(
+        details(&mut client),
+        ["SCHEDULED_INSTANCES_LESS_THAN_AUTOSCALER_MIN"]
+    );
+    assert_eq!(
+        size_at(&mut client, 24 * 60 + 60),
+        6,
+        "and again the next day"
+    );
+}
+
+#[test]
+fn a_schedule_that_is_none_is_refused() {
+    let mut client = scaled("", policy("ON"));
+    let good = json!({ "schedule": "0 8 * * 1-5", "durationSec": 300, "minRequiredReplicas": 4 });
+    for (field, value, says) in [
+        ("schedule", json!("at noon"), "cron"),
+        ("durationSec", json!(299), "299"),
+        ("timeZone", json!("Mars/Olympus"), "tz database"),
+        ("minRequiredReplicas", Json::Null, "not specified"),
+    ] {
+        let mut wrong = policy("ON");
+        wrong["scalingSchedules"] = json!({ "s": good });
+        wrong["scalingSchedules"]["s"][field] = value;
+        let line = compute("regions/us-central1/autoscalers?autoscaler=scaler");
+        let (status, body) = client.send(Verb::Patch, &line, json!({ "autoscalingPolicy": wrong }));
+        assert_eq!(status, 400, "{field}: {body}");
+        let said = body["error"]["message"].as_str().expect("a message");
+        assert!(said.contains(says), "{field}: {said}");
+    }
+}
