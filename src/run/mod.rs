@@ -48,4 +48,4 @@ pub use mutant::Mutant;
 pub use plan_item::{PlanAction, PlanItem};
 pub use rollback::{Lasting, Rollback, Stay, Stays};
 pub use settings::{Mode, Settings};
-pub use step::{marked_run, reads_target, repeats_unseen};
+pub use step::{marked_run, reads_target, repeats_unseen, without_marks};

@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::death::Foreign;
 use crate::catalog::Catalog;
+use crate::run::without_marks;
 use crate::wire::{Request, Verb};
 
 /// What somebody else sends to the target of a change; `None` when the API has no such method.
@@ -20,6 +21,8 @@ pub fn request(catalog: &Catalog, change: &Request, what: Foreign) -> Option<Req
         let mut same = change.clone();
         same.query
             .retain(|(name, _)| name != "requestId" && name != "clientOperationId");
+        // Nobody else marks what he makes as this run's.
+        same.body = same.body.map(without_marks);
         return inserts.then_some(same);
     }
     let whole =

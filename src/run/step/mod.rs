@@ -31,7 +31,7 @@ mod undoing;
 mod wait;
 mod write;
 
-pub use marks::marked_run;
+pub use marks::{marked_run, without as without_marks};
 pub use settle::{reads_target, repeats_unseen};
 
 use std::collections::BTreeMap;
