@@ -54,9 +54,12 @@ impl<'p> Checker<'_, 'p> {
             }
             _ => match Function::by_name(&name) {
                 Some(Function::Fresh) => self.fresh(args, span, scope),
-                Some(function @ (Function::Found | Function::Planned | Function::Sources)) => {
-                    self.bodies(function, callee, args, scope)
-                }
+                Some(
+                    function @ (Function::Earlier
+                    | Function::Found
+                    | Function::Planned
+                    | Function::Sources),
+                ) => self.bodies(function, callee, args, scope),
                 Some(function) => self.function(function, args, span, scope),
                 None => self.unknown_function(&name, callee, args, scope),
             },

@@ -196,7 +196,7 @@ impl<'p> Checker<'_, 'p> {
                 type_path(ty)
             }
             (
-                Function::Found | Function::Planned,
+                Function::Earlier | Function::Found | Function::Planned,
                 [
                     Arg {
                         name: None,

@@ -49,7 +49,9 @@ pub(super) fn result(function: Function, args: &[Argument]) -> Result<Type, Call
             other => return Err(call.wrong(0, "a list of lists", &Type::list(other))),
         },
         // In a policy the checker reads the type itself.
-        Function::Found | Function::Planned | Function::Sources => Type::list(Type::Unknown),
+        Function::Earlier | Function::Found | Function::Planned | Function::Sources => {
+            Type::list(Type::Unknown)
+        }
         Function::Fresh => call.any(0)?,
         Function::Int => {
             call.scalar(0)?;

@@ -141,7 +141,7 @@ impl Call<'_> {
                 _ => Ok(Value::Bool(false)),
             },
             Function::Fresh => self.wrong("`fresh` takes the name of a step"),
-            Function::Found | Function::Planned | Function::Sources => {
+            Function::Earlier | Function::Found | Function::Planned | Function::Sources => {
                 self.wrong("only a policy sees other bodies")
             }
         }

@@ -410,8 +410,10 @@ impl Evaluator<'_> {
                 EvalError::new(callee.span, "only functions and hooks can be called").into(),
             );
         };
-        if let Some(function @ (Function::Found | Function::Planned | Function::Sources)) =
-            Function::by_name(name)
+        if let Some(
+            function
+            @ (Function::Earlier | Function::Found | Function::Planned | Function::Sources),
+        ) = Function::by_name(name)
             && let Some((ty, before)) = args.split_last()
         {
             let value = match before.first() {

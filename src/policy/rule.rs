@@ -168,17 +168,33 @@ impl<'s, 'p> Room<'s, 'p> {
     }
 
     fn planned(&self, ty: &SchemaId) -> Vec<Value> {
-        let of_type = self.parts.iter().filter(|(_, part)| part.ty == *ty);
-        let mut all: Vec<Value> = of_type
-            .map(|(at, part)| match self.bodies[*at].sure {
-                true => part.value.clone(),
-                false => self.scene.later(self.bodies[*at].node),
-            })
-            .collect();
+        let mut all = self.sent(ty, &|_| true);
         if self.grows {
             all.push(Value::later("the run"));
         }
         all
+    }
+
+    /// What the steps before one send.
+    fn earlier(&self, node: NodeId, ty: &SchemaId) -> Vec<Value> {
+        let before = self.scene.all_before(node);
+        let mut all = self.sent(ty, &|sender| before.contains(&sender));
+        if before.iter().any(|node| self.scene.graph.is_open(*node)) {
+            all.push(Value::later("the run"));
+        }
+        all
+    }
+
+    fn sent(&self, ty: &SchemaId, by: &dyn Fn(NodeId) -> bool) -> Vec<Value> {
+        let body = |at: usize| &self.bodies[at];
+        let of_type = self.parts.iter().filter(|(_, part)| part.ty == *ty);
+        of_type
+            .filter(|(at, _)| by(body(*at).node))
+            .map(|(at, part)| match body(*at).sure {
+                true => part.value.clone(),
+                false => self.scene.later(body(*at).node),
+            })
+            .collect()
     }
 
     /// The resources, written or read, of the steps that a value waits for.
@@ -474,6 +490,7 @@ impl RuleRoom for Asked<'_, '_, '_> {
     fn bodies(&self, function: Function, value: &Value, ty: &SchemaId) -> Value {
         match function {
             Function::Sources => Value::list(self.room.sources(value, ty)),
+            Function::Earlier => Value::list(self.room.earlier(self.subject.node, ty)),
             list => self.room.list(list, ty),
         }
     }

@@ -31,6 +31,7 @@ functions! {
     Basename "basename" ("path") "The part behind the last slash: the name of a resource from its link.";
     Ceil "ceil" ("number") "The smallest whole number that is not below it.";
     Distinct "distinct" ("list") "The list without repetitions, each element where it first stood.";
+    Earlier "earlier" ("type") "In a policy: every body of the type that steps before this one send, and every part of one.";
     EndsWith "ends_with" ("text", "end") "Whether the text ends so.";
     Fill "fill" ("text", "values") "The text with each `@NAME@` replaced; every placeholder must have a value, and every value a placeholder.";
     Flatten "flatten" ("lists") "One list of all elements of the lists.";
