@@ -13,7 +13,9 @@ impl<'p> Checker<'_, 'p> {
             let found = Diagnostic::error(Code::BAD_MOVE, moved.new.span, message);
             self.report(found.help("behind `to` stands where the step is now: `take.group` for a step of the workflow that `take` runs"));
         }
-        if self.is_step(module, &moved.old) {
+        // Which iterations a loop has, only the run tells.
+        let iteration = moved.old.text.contains('[');
+        if !iteration && self.is_step(module, &moved.old) {
             let message = format!("`{}` is still a step, so it was not moved", moved.old.text);
             let found = Diagnostic::error(Code::BAD_MOVE, moved.old.span, message);
             self.report(found.help("take this line out, or name the step that is gone"));

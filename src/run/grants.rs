@@ -58,7 +58,7 @@ impl Grants {
 }
 
 /// Which refusals a call of this method may end.
-fn kind(method: &str) -> Option<ErrorClass> {
+pub fn kind(method: &str) -> Option<ErrorClass> {
     let (service, name) = (method.split('.').next()?, method.rsplit('.').next()?);
     match (service, name) {
         ("serviceusage", "enable" | "batchEnable") => Some(ErrorClass::ApiDisabled),

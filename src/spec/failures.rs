@@ -15,7 +15,7 @@ use super::proof::{Proof, Tried};
 use super::tape::Moment;
 use super::work::in_parallel;
 use crate::journal::{Event, Outcome, RunStatus};
-use crate::run::repeats_unseen;
+use crate::run::{granted_by, repeats_unseen};
 use crate::sim::Sim;
 use crate::wire::Request;
 
@@ -115,7 +115,7 @@ impl Schedule {
         let helps = request.method.ends_with("perations.list");
         let forgiven = tolerates(&played) || helps;
         Some(match status {
-            RunStatus::Done if kind.stops() && !forgiven => {
+            RunStatus::Done if kind.stops() && !forgiven && !grants(&played) => {
                 differs(format!("it ended well although it met `{}`", kind.name()))
             }
             RunStatus::Done if forgiven || kind.lies() => self.kept(&played, &spared),
@@ -192,6 +192,14 @@ impl Schedule {
             Ok(()) => None,
         }
     }
+}
+
+/// Whether the run gave a permission, or enabled an API: then a refusal passes for a while.
+fn grants(played: &Played) -> bool {
+    played.left.journal.iter().any(|line| match &line.event {
+        Event::Intent { intent, .. } => granted_by(&intent.request.method).is_some(),
+        _ => false,
+    })
 }
 
 /// Whether the flow said to go on after a failure.

@@ -40,3 +40,19 @@ workflow main {
 fn states_that_are_set_again_unseen() {
     withstands_everything("states", crash::STATES);
 }
+
+/// Who creates an account waits while other services do not know it yet.
+#[test]
+fn a_run_that_grants_something() {
+    let text = r#"
+workflow main {
+  at { project: "demo" }
+  step account = ensure iam.projects.serviceAccounts("robot@demo.iam.gserviceaccount.com") { displayName: "r" }
+  step topic = ensure pubsub.projects.topics("news") { labels: { by: "r" } }
+    after account
+  step check = ensure compute.healthChecks("hc") { type: "TCP", tcpHealthCheck: { port: 80 } }
+    after topic
+}
+"#;
+    withstands_everything("grants", text);
+}
