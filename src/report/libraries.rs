@@ -1,10 +1,13 @@
 //! Libraries for people: which there are, what a command changed, whether they are what they should be.
 
+use std::collections::BTreeSet;
+
+use semver::Version;
 use serde_json::{Value as Json, json};
 
-use super::{Look, clean, head, one_line};
+use super::{Look, clean, count, head, one_line};
 use crate::package::interface::Offered;
-use crate::package::lock::Lock;
+use crate::package::lock::{Lock, Locked};
 
 /// A library of the project.
 pub struct Row {
@@ -86,29 +89,152 @@ pub fn json(rows: &[Row]) -> Vec<Json> {
         .collect()
 }
 
-/// What became of a lock.
-pub fn changes(old: &Lock, new: &Lock) -> String {
-    let mut out = String::new();
-    let mut names: Vec<&String> = old.libraries.keys().chain(new.libraries.keys()).collect();
-    names.sort();
-    names.dedup();
-    for name in names {
-        let line = match (old.libraries.get(name), new.libraries.get(name)) {
+/// What a command made of a lock.
+pub struct Changes {
+    pub libraries: Vec<Change>,
+    pub notes: Vec<Note>,
+}
+
+/// A library before and after.
+pub struct Change {
+    name: String,
+    old: Option<Locked>,
+    new: Option<Locked>,
+}
+
+/// What should be known besides.
+pub enum Note {
+    /// A newer version that was not taken.
+    PassedOver {
+        library: String,
+        version: Version,
+        why: String,
+    },
+    /// The project's own copies, in this folder, are of what was locked before.
+    Copies(&'static str),
+}
+
+impl Changes {
+    pub fn between(old: &Lock, new: &Lock) -> Changes {
+        let (old, new) = (&old.libraries, &new.libraries);
+        let names: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+        let changes = names.into_iter().map(|name| Change {
+            name: name.clone(),
+            old: old.get(name).cloned(),
+            new: new.get(name).cloned(),
+        });
+        Changes {
+            libraries: changes.filter(Change::is_one).collect(),
+            notes: Vec::new(),
+        }
+    }
+
+    pub fn text(&self) -> String {
+        match self.libraries.is_empty() {
+            true => "nothing changes\n".into(),
+            false => self.libraries.iter().map(Change::text).collect(),
+        }
+    }
+
+    /// A head, a line for each library that changed, a line for each note.
+    pub fn json(&self, command: &str) -> Vec<Json> {
+        std::iter::once(head(command))
+            .chain(self.libraries.iter().map(Change::json))
+            .chain(self.notes.iter().map(Note::json))
+            .collect()
+    }
+}
+
+impl Change {
+    fn is_one(&self) -> bool {
+        match (&self.old, &self.new) {
+            (Some(old), Some(new)) => old.version != new.version || old.content != new.content,
+            _ => true,
+        }
+    }
+
+    fn text(&self) -> String {
+        let name = &self.name;
+        let line = match (&self.old, &self.new) {
+            (None, None) => return String::new(),
             (None, Some(now)) => format!("added {name} {} from {}", now.version, now.source),
             (Some(then), None) => format!("removed {name} {}", then.version),
             (Some(then), Some(now)) if then.version != now.version => {
                 format!("{name} {} → {}", then.version, now.version)
             }
-            (Some(then), Some(now)) if then.content != now.content => {
-                format!("{name} {}: another content", now.version)
-            }
-            _ => continue,
+            (Some(_), Some(now)) => format!("{name} {}: another content", now.version),
         };
-        out.push_str(&format!("{}\n", clean(&line)));
+        format!("{}\n", clean(&line))
     }
-    match out.is_empty() {
-        true => "nothing changes\n".into(),
-        false => out,
+
+    fn json(&self) -> Json {
+        let version = |side: &Option<Locked>| side.as_ref().map(|l| l.version.to_string());
+        let now = self.new.as_ref();
+        json!({
+            "kind": "library",
+            "name": self.name,
+            "old": version(&self.old),
+            "new": version(&self.new),
+            "source": now.map(|l| l.source.to_string()),
+            "content": now.map(|l| &l.content),
+        })
+    }
+}
+
+impl Note {
+    pub fn text(&self) -> String {
+        let text = match self {
+            Note::PassedOver {
+                library,
+                version,
+                why,
+            } => format!("{library} {version} is passed over: {why}"),
+            Note::Copies(folder) => format!(
+                "the copies in {folder} are no longer what `r5flow.lock` says; `r5flow lib vendor` writes them anew"
+            ),
+        };
+        format!("note: {}\n", clean(&text))
+    }
+
+    fn json(&self) -> Json {
+        match self {
+            Note::PassedOver {
+                library,
+                version,
+                why,
+            } => {
+                json!({ "kind": "passed over", "name": library, "version": version.to_string(), "why": why })
+            }
+            Note::Copies(folder) => json!({ "kind": "copies", "folder": folder, "old": true }),
+        }
+    }
+}
+
+/// The copies of a project.
+pub struct Kept {
+    pub libraries: usize,
+    pub files: usize,
+    pub folder: &'static str,
+}
+
+impl Kept {
+    pub fn text(&self) -> String {
+        let libraries = match self.libraries {
+            1 => "1 library".to_owned(),
+            n => format!("{n} libraries"),
+        };
+        format!(
+            "{libraries}, {}, in {}\n",
+            count(self.files, "file"),
+            self.folder
+        )
+    }
+
+    pub fn json(&self) -> Vec<Json> {
+        vec![
+            head("lib vendor"),
+            json!({ "kind": "copies", "folder": self.folder, "libraries": self.libraries, "files": self.files }),
+        ]
     }
 }
 

@@ -299,4 +299,21 @@ fn ssh_as_the_user_has_it() {
             .all(|host| host == "git@example.com")
     );
     machine.run("shop", &["check", "x.r5flow"]).ends(0);
+    // The same by the settings of git, with the other form of the address.
+    machine.write(
+        "home/.gitconfig",
+        &format!("[core]\n\tsshCommand = {ssh}\n"),
+    );
+    machine.project("other", &[]);
+    let path = machine.path("repositories/red.git").display().to_string();
+    let words = ["lib", "add", &format!("ssh://git@example.com{path}")];
+    machine
+        .run("other", &words)
+        .ends(0)
+        .out_has("added red 1.0.0");
+    let asked = machine.read("asked");
+    assert!(
+        asked.lines().all(|host| host == "git@example.com"),
+        "{asked}"
+    );
 }

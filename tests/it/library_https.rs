@@ -4,7 +4,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
@@ -300,6 +300,43 @@ fn fetching(machine: &Machine) -> Vec<PathBuf> {
     paths.filter(|path| path.is_dir()).collect()
 }
 
+/// A `lib add` from a slow repository, that has asked its first question and waits for the answer.
+fn begun(machine: &Machine, server: &Server, folder: &str, slow: &str) -> Child {
+    let mut command = machine.command(folder, &["lib", "add", slow]);
+    command.stdout(Stdio::null()).stderr(Stdio::piped());
+    let child = command.spawn().expect("it starts");
+    assert_eq!(
+        server.asked.recv().expect("a question"),
+        "/slow/red.git/info/refs"
+    );
+    child
+}
+
+/// Two commands on one project at the same time: the later one writes nothing over what the other wrote.
+#[test]
+fn what_another_command_wrote_meanwhile_stays() {
+    let machine = Machine::new();
+    made(&machine);
+    let server = server(&machine);
+    let slow = format!("{}/slow/red.git", server.address);
+    let late = begun(&machine, &server, "shop", &slow);
+    machine.write("blue/r5flow.toml", "name = \"blue\"\nversion = \"1.0.0\"\n");
+    machine.run("shop", &["lib", "add", "../blue"]).ends(0);
+    let written = machine.tree("shop");
+    for _ in 0..100 {
+        let _ = server.go.send(());
+    }
+    let late = late.wait_with_output().expect("it ended");
+    let told = String::from_utf8_lossy(&late.stderr);
+    assert_eq!(late.status.code(), Some(1), "{told}");
+    assert!(
+        told.contains("was changed while this looked for libraries"),
+        "{told}"
+    );
+    assert_eq!(machine.tree("shop"), written);
+    machine.run("shop", &["lib", "add", &slow]).ends(0);
+}
+
 #[test]
 fn a_killed_fetch_is_cleaned_up_by_the_next_and_a_living_one_is_left_alone() {
     let machine = Machine::new();
@@ -308,16 +345,7 @@ fn a_killed_fetch_is_cleaned_up_by_the_next_and_a_living_one_is_left_alone() {
     let slow = format!("{}/slow/red.git", server.address);
     machine.project("other", &[]);
     machine.project("third", &[]);
-    let start = |folder: &str| {
-        let mut command = machine.command(folder, &["lib", "add", &slow]);
-        command.stdout(Stdio::null()).stderr(Stdio::null());
-        let child = command.spawn().expect("it starts");
-        assert_eq!(
-            server.asked.recv().expect("a question"),
-            "/slow/red.git/info/refs"
-        );
-        child
-    };
+    let start = |folder: &str| begun(&machine, &server, folder, &slow);
     let before = machine.tree("other");
     let mut killed = start("other");
     killed.kill().expect("killed");

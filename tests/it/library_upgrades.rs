@@ -193,6 +193,43 @@ fn libraries_as_json() {
         verified(0),
         json!({ "kind": "library", "name": "platform-red5", "version": "1.0.0", "good": true, "wrong": null, "note": null })
     );
+    let copies = machine
+        .run("shop", &["lib", "vendor", "--json"])
+        .ends(0)
+        .lines();
+    assert_eq!(
+        copies[1],
+        json!({ "kind": "copies", "folder": "vendor/r5flow", "libraries": 1, "files": 4 })
+    );
+    let updated = machine
+        .run("shop", &["lib", "update", "--json"])
+        .ends(0)
+        .lines();
+    let kinds: Vec<&str> = updated.iter().filter_map(|l| l["kind"].as_str()).collect();
+    assert_eq!(kinds, ["lib update", "library", "passed over", "copies"]);
+    assert_eq!(
+        (
+            &updated[1]["old"],
+            &updated[1]["new"],
+            &updated[2]["version"]
+        ),
+        (&json!("1.0.0"), &json!("1.1.0"), &json!("2.0.0"))
+    );
+    let removed = machine
+        .run("shop", &["lib", "remove", "platform-red5", "--json"])
+        .ends(0)
+        .lines();
+    assert_eq!(
+        (&removed[1]["old"], &removed[1]["new"]),
+        (&json!("1.1.0"), &json!(null))
+    );
+    let add = ["lib", "add", &library.url(), "--version", "^1", "--json"];
+    let added = machine.run("shop", &add).ends(0).lines();
+    assert_eq!(
+        (&added[0]["kind"], &added[1]["name"]),
+        (&json!("lib add"), &json!("platform-red5"))
+    );
+    machine.run("shop", &["lib", "vendor"]).ends(0);
     let lock = machine.read("shop/r5flow.lock");
     machine.write(
         "shop/r5flow.lock",

@@ -5,7 +5,7 @@ use std::path::Path;
 use semver::{Comparator, Op, Version, VersionReq};
 
 use super::args::Add;
-use super::{Files, edit, refused};
+use super::{Files, edit, refused, tell};
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::settings::Settings;
 use crate::fetch::Remote;
@@ -28,7 +28,8 @@ pub fn add(args: &Add, settings: &Settings) -> Result<Exit, Failure> {
     let text = edit::with(&files.text, &name, &dependency).map_err(Failure::usage)?;
     let manifest =
         Manifest::parse(&text).map_err(|why| Failure::usage(format!("`{MANIFEST}`: {why}")))?;
-    files.write(&text, &manifest, &remote, settings)
+    let changes = files.write(&text, &manifest, &remote)?;
+    tell("lib add", &changes, args.show.json, settings)
 }
 
 /// The library's own name, and what the project will say of it.

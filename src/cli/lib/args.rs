@@ -28,7 +28,7 @@ pub enum LibCommand {
     /// List the libraries and what they export
     List(Show),
     /// Keep copies of all libraries in the project, for machines that reach nobody
-    Vendor,
+    Vendor(Show),
     /// Look whether copies, tags and folders are what `r5flow.lock` says
     Verify(Show),
     /// Show what another version of a library changes in the plan of a flow
@@ -66,6 +66,8 @@ pub struct Add {
     /// The folder of the repository that is the library
     #[arg(long, value_name = "DIR", allow_hyphen_values = true)]
     pub folder: Option<String>,
+    #[command(flatten)]
+    pub show: Show,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -78,12 +80,16 @@ pub struct Show {
 #[derive(Debug, ClapArgs)]
 pub struct Remove {
     pub name: String,
+    #[command(flatten)]
+    pub show: Show,
 }
 
 #[derive(Debug, ClapArgs)]
 pub struct Update {
     /// Only these; all when none is named
     pub names: Vec<String>,
+    #[command(flatten)]
+    pub show: Show,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -21,7 +21,7 @@ use crate::package::content::MANIFEST;
 use crate::package::lock::{LOCK, Lock, Locked};
 use crate::package::manifest::Manifest;
 use crate::package::select::{Chosen, Shelf, select};
-use crate::report::libraries;
+use crate::report::libraries::{Changes, Note};
 
 pub fn lib(args: &Lib, settings: &Settings) -> Result<Exit, Failure> {
     match &args.command {
@@ -29,7 +29,7 @@ pub fn lib(args: &Lib, settings: &Settings) -> Result<Exit, Failure> {
         LibCommand::Remove(args) => remove::remove(args, settings),
         LibCommand::Update(args) => update::update(args, settings),
         LibCommand::List(args) => list::list(args, settings),
-        LibCommand::Vendor => vendor::vendor(settings),
+        LibCommand::Vendor(args) => vendor::vendor(args, settings),
         LibCommand::Verify(args) => verify::verify(args, settings),
         LibCommand::Diff(args) => diff::diff(args, settings),
     }
@@ -38,6 +38,26 @@ pub fn lib(args: &Lib, settings: &Settings) -> Result<Exit, Failure> {
 /// A library that cannot be had, or is not what it must be.
 fn refused(why: String) -> Failure {
     Failure::new(Exit::Failed, why)
+}
+
+/// Tells what a command changed: notes to whoever looks on, or all to a machine.
+fn tell(
+    command: &str,
+    changes: &Changes,
+    json: bool,
+    settings: &Settings,
+) -> Result<Exit, Failure> {
+    let terminal = &settings.terminal;
+    if json {
+        let mut lines = changes.json(command).into_iter();
+        lines.try_for_each(|line| terminal.line(line))?;
+    } else {
+        for note in &changes.notes {
+            terminal.tell(&note.text());
+        }
+        terminal.print(&changes.text())?;
+    }
+    Ok(Exit::Done)
 }
 
 /// The project's files as they are.
@@ -90,43 +110,31 @@ impl Files {
         }
     }
 
-    /// Chooses anew for a manifest, writes both files, and tells what became of the lock. Nothing is written
+    /// Chooses anew for a manifest, writes both files, and gives what became of the lock. Nothing is written
     /// before everything is known.
     fn write(
         &self,
         text: &str,
         manifest: &Manifest,
         shelf: &dyn Shelf,
-        settings: &Settings,
-    ) -> Result<Exit, Failure> {
+    ) -> Result<Changes, Failure> {
         let chosen = select(manifest, &self.floors(), &self.places.here, shelf)
             .map_err(|why| refused(why.to_string()))?;
-        self.write_lock(text, self.locked(chosen), settings)
+        self.write_lock(text, self.locked(chosen))
     }
 
-    fn write_lock(&self, text: &str, lock: Lock, settings: &Settings) -> Result<Exit, Failure> {
+    fn write_lock(&self, text: &str, lock: Lock) -> Result<Changes, Failure> {
         self.unchanged()?;
         let root = &self.places.root;
         if text != self.text {
             written(&root.join(MANIFEST), text).map_err(refused)?;
         }
         written(&root.join(LOCK), &lock.text().map_err(refused)?).map_err(refused)?;
-        settings
-            .terminal
-            .print(&libraries::changes(&self.lock, &lock))?;
-        let same = |name: &String, l: &Locked| {
-            lock.libraries
-                .get(name)
-                .is_some_and(|n| n.content == l.content)
-        };
-        let other = lock.libraries.len() != self.lock.libraries.len()
-            || !self.lock.libraries.iter().all(|(name, l)| same(name, l));
-        if other && root.join(VENDOR).exists() {
-            settings.terminal.tell(&format!(
-                "note: the copies in {VENDOR} are no longer what `{LOCK}` says; `r5flow lib vendor` writes them anew\n"
-            ));
+        let mut changes = Changes::between(&self.lock, &lock);
+        if !changes.libraries.is_empty() && root.join(VENDOR).exists() {
+            changes.notes.push(Note::Copies(VENDOR));
         }
-        Ok(Exit::Done)
+        Ok(changes)
     }
 
     /// What another command wrote meanwhile is not written over.

@@ -1,7 +1,7 @@
 //! `r5flow lib remove`
 
 use super::args::Remove;
-use super::{Files, edit};
+use super::{Files, edit, tell};
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::settings::Settings;
 use crate::diag::nearest;
@@ -20,5 +20,6 @@ pub fn remove(args: &Remove, settings: &Settings) -> Result<Exit, Failure> {
     }
     let text = edit::without(&files.text, &args.name).map_err(Failure::usage)?;
     let remote = Remote::new(&files.places, files.lock.libraries.clone()).frozen();
-    files.write(&text, &manifest, &remote, settings)
+    let changes = files.write(&text, &manifest, &remote)?;
+    tell("lib remove", &changes, args.show.json, settings)
 }

@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use semver::Version;
 
 use super::args::Update;
-use super::{Files, refused};
+use super::{Files, refused, tell};
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::settings::Settings;
 use crate::diag::nearest;
 use crate::fetch::Remote;
 use crate::package::select::{Chosen, Shelf, Unfit, select};
-use crate::report::clean;
+use crate::report::libraries::Note;
 
 pub fn update(args: &Update, settings: &Settings) -> Result<Exit, Failure> {
     let files = Files::here(settings)?;
@@ -46,12 +46,18 @@ pub fn update(args: &Update, settings: &Settings) -> Result<Exit, Failure> {
     let chosen = raising
         .raised(&wanted)
         .map_err(|why| refused(why.to_string()))?;
-    for (name, version, why) in &raising.passed_over {
-        settings.terminal.tell(&clean(&format!(
-            "note: {name} {version} is passed over: {why}\n"
-        )));
-    }
-    files.write_lock(&files.text, files.locked(chosen), settings)
+    let passed_over = raising
+        .passed_over
+        .into_iter()
+        .map(|(library, version, why)| Note::PassedOver {
+            library,
+            version,
+            why,
+        });
+    let notes: Vec<Note> = passed_over.collect();
+    let mut changes = files.write_lock(&files.text, files.locked(chosen))?;
+    changes.notes.splice(0..0, notes);
+    tell("lib update", &changes, args.show.json, settings)
 }
 
 /// The lowest versions that everybody allows, with some libraries as new as everybody allows.

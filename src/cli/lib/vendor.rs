@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use super::args::Show;
 use super::{Files, refused};
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::settings::Settings;
 use crate::fetch::{self, VENDOR};
-use crate::report::count;
+use crate::report::libraries::Kept;
 
-pub fn vendor(settings: &Settings) -> Result<Exit, Failure> {
+pub fn vendor(args: &Show, settings: &Settings) -> Result<Exit, Failure> {
     let files = Files::here(settings)?;
     let mut contents = BTreeMap::new();
     for name in files.manifest.dependencies.keys() {
@@ -23,14 +24,18 @@ pub fn vendor(settings: &Settings) -> Result<Exit, Failure> {
         contents.insert(name.clone(), content);
     }
     fetch::vendor(&files.places.root, &contents).map_err(refused)?;
-    let libraries = match contents.len() {
-        1 => "1 library".to_owned(),
-        n => format!("{n} libraries"),
+    let kept = Kept {
+        libraries: contents.len(),
+        files: contents.values().map(|c| c.files().len()).sum(),
+        folder: VENDOR,
     };
-    let texts = contents.values().map(|c| c.files().len()).sum();
-    settings.terminal.line(format_args!(
-        "{libraries}, {}, in {VENDOR}",
-        count(texts, "file")
-    ))?;
+    let terminal = &settings.terminal;
+    match args.json {
+        true => kept
+            .json()
+            .into_iter()
+            .try_for_each(|line| terminal.line(line))?,
+        false => terminal.print(&kept.text())?,
+    }
     Ok(Exit::Done)
 }
