@@ -68,5 +68,6 @@ mod tables;
 mod taint;
 mod take_over;
 mod tidy;
+mod waits;
 #[cfg(debug_assertions)]
 mod mutants;
