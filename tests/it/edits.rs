@@ -286,7 +286,7 @@ impl<'a, 'p> Told<'a, 'p> {
     }
 }
 
-fn resumed() -> Event {
+pub fn resumed() -> Event {
     Event::Resumed {
         by: "test".into(),
         host: "here".into(),
@@ -369,7 +369,7 @@ pub fn parsed(text: &str) -> Result<Program, String> {
 }
 
 /// Before the first process.
-fn nothing_left() -> Left {
+pub fn nothing_left() -> Left {
     Left {
         entries: Vec::new(),
         sim: process::cloud(),

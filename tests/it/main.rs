@@ -72,5 +72,6 @@ mod tables;
 mod taint;
 mod take_over;
 mod tidy;
+mod waits;
 #[cfg(debug_assertions)]
 mod mutants;
