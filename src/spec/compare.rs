@@ -117,8 +117,7 @@ impl Reference {
         let found = effective(&played.left.stage);
         for (change, count) in &found {
             let wanted = self.changes.get(change).copied().unwrap_or(0);
-            let wanted = wanted.max(made(&found, change));
-            if *count > wanted && !spared(&change.1) {
+            if *count > wanted && !takes_back(&found, change) && !spared(&change.1) {
                 let what = format!(
                     "{} {} took effect {count} times, undisturbed {wanted}",
                     change.0, change.1
@@ -225,16 +224,15 @@ fn effective(stage: &Stage) -> BTreeMap<Change, usize> {
     count
 }
 
-/// How many were made of what a change addresses by its number.
-fn made(changes: &BTreeMap<Change, usize>, change: &Change) -> usize {
-    let Some(collection) = change.1.strip_suffix(NUMBER) else {
-        return 0;
-    };
-    let into = changes.iter().filter(|((_, target, body), _)| {
+/// Whether a change deletes by its number what these changes made: it is gone after the first time, and where the
+/// cloud took another one, its operation failed.
+fn takes_back(changes: &BTreeMap<Change, usize>, change: &Change) -> bool {
+    let collection = change.1.strip_suffix(NUMBER);
+    let mut made = changes.keys().filter(|(_, target, body)| {
         let path = target.split('?').next().unwrap_or(target);
-        path == collection && !body.is_empty()
+        Some(path) == collection && !body.is_empty()
     });
-    into.map(|(_, count)| count).sum()
+    change.2.is_empty() && made.next().is_some()
 }
 
 /// What took effect more or less often than wanted; `repeated` may have done so more often.

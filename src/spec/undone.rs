@@ -61,7 +61,8 @@ impl Before {
             if said.lasting.iter().any(|path| is_near(key, path)) {
                 continue;
             }
-            if !said.presumed.iter().any(|path| is_near(key, path)) {
+            let presumed = said.presumed.iter().any(|path| is_near(key, path));
+            if !presumed && !said.came_with_the_presumed(key, found.get(key)) {
                 return Remains::Wrong(self.told(key, found.get(key)));
             }
             remains = Remains::Doubtful;
@@ -86,6 +87,8 @@ impl Before {
 struct Said {
     lasting: Vec<String>,
     presumed: Vec<String>,
+    /// What the run made or changed.
+    touched: Vec<String>,
 }
 
 impl Said {
@@ -109,8 +112,26 @@ impl Said {
             } else if presumed && (forgotten || !can_be_proved(catalog, &made.intent.request)) {
                 said.presumed.push(path);
             }
+            said.touched.push(resource_of(&made.intent.request));
         }
         said
+    }
+
+    /// What the cloud made by itself for something that stays: the subnetworks of a network.
+    fn came_with_the_presumed(&self, key: &str, found: Option<&Json>) -> bool {
+        let own = self.touched.iter().any(|path| is_near(key, path));
+        let owner = |path: &String| found.is_some_and(|json| names(json, &below_version(path)));
+        !own && self.presumed.iter().any(owner)
+    }
+}
+
+/// Whether a link anywhere in a document leads to this path.
+fn names(json: &Json, path: &str) -> bool {
+    match json {
+        Json::Object(fields) => fields.values().any(|value| names(value, path)),
+        Json::Array(items) => items.iter().any(|item| names(item, path)),
+        Json::String(text) => text.ends_with(&format!("/{path}")),
+        _ => false,
     }
 }
 
