@@ -121,8 +121,11 @@ impl<'p> Remote<'p> {
             (At::Versions, Some(version)) => {
                 let mut all = self.tagged(git)?;
                 all.retain(|t| t.version == *version);
-                if let Some([one, other]) = all.array_windows().find(|[a, b]| a.commit != b.commit)
-                {
+                let one = all.first();
+                let other = all
+                    .iter()
+                    .find(|t| one.is_some_and(|one| t.commit != one.commit));
+                if let (Some(one), Some(other)) = (one, other) {
                     return Err(format!(
                         "{}: the tags {} and {} are both version {version}, and name different commits; a version is \
                          published once: ask those who publish it which of them is right",

@@ -92,6 +92,8 @@ pub fn json(rows: &[Row]) -> Vec<Json> {
 /// What a command made of a lock.
 pub struct Changes {
     pub libraries: Vec<Change>,
+    /// Whether `r5flow.toml` says something else than before.
+    pub manifest: bool,
     pub notes: Vec<Note>,
 }
 
@@ -125,14 +127,18 @@ impl Changes {
         });
         Changes {
             libraries: changes.filter(Change::is_one).collect(),
+            manifest: false,
             notes: Vec::new(),
         }
     }
 
     pub fn text(&self) -> String {
-        match self.libraries.is_empty() {
-            true => "nothing changes\n".into(),
-            false => self.libraries.iter().map(Change::text).collect(),
+        match (self.libraries.is_empty(), self.manifest) {
+            (true, false) => "nothing changes\n".into(),
+            (true, true) => {
+                "`r5flow.toml` says so now, and the libraries stay as they are\n".into()
+            }
+            (false, _) => self.libraries.iter().map(Change::text).collect(),
         }
     }
 

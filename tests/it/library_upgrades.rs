@@ -332,4 +332,8 @@ fn an_update_tells_what_it_passed_over_and_what_else_is_to_do() {
         .run("shop", &["lib", "update"])
         .ends(0)
         .never_has("writes them anew");
+    machine
+        .run("shop", &["lib", "add", &library.url(), "--version", "^1.1"])
+        .ends(0)
+        .out_has("`r5flow.toml` says so now, and the libraries stay as they are\n");
 }

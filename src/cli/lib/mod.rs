@@ -131,6 +131,7 @@ impl Files {
         }
         written(&root.join(LOCK), &lock.text().map_err(refused)?).map_err(refused)?;
         let mut changes = Changes::between(&self.lock, &lock);
+        changes.manifest = text != self.text;
         if !changes.libraries.is_empty() && root.join(VENDOR).exists() {
             changes.notes.push(Note::Copies(VENDOR));
         }
