@@ -175,8 +175,8 @@ fn marks_tell_whose_it_is_and_make_no_difference() {
     let run = ["run", "disks.r5flow", "--sim", "-y", "--env", "Live EU"];
     let first = f.run(&run).ends(0);
     let id = newest(&f)["id"].as_str().expect("an id").to_owned();
-    let first = first.out_has(&format!("\"r5flow-run\":\"{id}\""));
-    let _ = first.out_has("\"r5flow-environment\":\"live-eu\"");
+    let first = first.out_has(&format!("\"r5flow-run\": \"{id}\""));
+    let _ = first.out_has("\"r5flow-environment\": \"live-eu\"");
     let plan = f
         .run(&["plan", "disks.r5flow", "--sim", "--detailed-exitcode"])
         .ends(0);
