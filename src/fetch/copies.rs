@@ -37,10 +37,10 @@ pub fn folder(path: &Path) -> Result<Content, String> {
             let meta =
                 std::fs::symlink_metadata(entry.path()).map_err(|e| unread(&entry.path(), e))?;
             let name = format!("{prefix}{name}");
-            let kind = if meta.is_symlink() {
-                Kind::Link
-            } else {
-                Kind::File
+            let kind = match meta.file_type() {
+                kind if kind.is_symlink() => Kind::Link,
+                kind if kind.is_file() => Kind::File,
+                _ => Kind::Other,
             };
             match meta.is_dir() {
                 true => open.push((entry.path(), format!("{name}/"))),

@@ -191,10 +191,11 @@ impl<'p> Remote<'p> {
                             commit: &meant.commit,
                             folder: git.folder.as_deref(),
                         };
-                        self.repository(git)?.content(&wanted).map_err(told)?
+                        let content = self.repository(git)?.content(&wanted).map_err(told)?;
+                        copies::keep(self.places.cache()?, &content)?;
+                        content
                     }
                 };
-                copies::keep(self.places.cache()?, &content)?;
                 (content, meant.tag, Some(meant.commit))
             }
         };

@@ -32,6 +32,8 @@ pub enum Kind {
     Link,
     /// Another repository inside of this one.
     Submodule,
+    /// A pipe, a device: reading it may have no end.
+    Other,
 }
 
 /// Which of the entries belong to the library, by their places in the list.
@@ -69,8 +71,13 @@ pub fn belonging(entries: &[Entry]) -> Result<Vec<usize>, String> {
                     "`{path}` is a submodule, and a library holds plain files only"
                 ));
             }
+            Kind::Other if belongs(path) => {
+                return Err(format!(
+                    "`{path}` is no plain file, and a library holds plain files only"
+                ));
+            }
             Kind::File if belongs(path) => {}
-            Kind::File => continue,
+            Kind::File | Kind::Other => continue,
         }
         if entry.bytes > LARGEST as u64 {
             return Err(format!("`{path}` is larger than {} MiB", LARGEST >> 20));
@@ -264,8 +271,13 @@ mod tests {
         for (kind, word) in [
             (Kind::Link, "symbolic link"),
             (Kind::Submodule, "submodule"),
+            (Kind::Other, "no plain file"),
         ] {
-            let why = belonging(&[Entry { kind, ..entry("a") }]).expect_err("no such thing");
+            let entry = Entry {
+                kind,
+                ..entry("a.r5flow")
+            };
+            let why = belonging(&[entry]).expect_err("no such thing");
             assert!(why.contains(word), "{why}");
         }
     }

@@ -195,6 +195,31 @@ fn copies_that_would_leave_the_project_by_a_link() {
     the_run_goes_on(&machine);
 }
 
+/// A pipe in a folder is not read, which would never end.
+#[cfg(unix)]
+#[test]
+fn a_folder_with_a_pipe_in_it() {
+    let machine = Machine::new();
+    machine.project("shop", &[]);
+    machine.write("red/r5flow.toml", &manifest("red", "1.0.0", ""));
+    machine.write("red/image.r5flow", WORD);
+    let pipe = |name: &str| {
+        let path = machine.path(name);
+        let made = std::process::Command::new("mkfifo").arg(&path).status();
+        assert!(made.expect("mkfifo").success());
+    };
+    pipe("red/socket");
+    machine.run("shop", &["lib", "add", "../red"]).ends(0);
+    pipe("red/pipe.r5flow");
+    for words in [
+        &["lib", "update"][..],
+        &["lib", "vendor"],
+        &["lib", "add", "../red"],
+    ] {
+        refused(&machine, "shop", words, 1).says("`pipe.r5flow` is no plain file");
+    }
+}
+
 #[test]
 fn a_symbolic_link_out_of_the_library() {
     let machine = Machine::new();

@@ -160,8 +160,11 @@ fn look(path: &Path, found: &mut BTreeMap<PathBuf, Vec<u8>>) {
         for entry in std::fs::read_dir(path).expect("a folder") {
             look(&entry.expect("an entry").path(), found);
         }
-    } else {
+    } else if meta.is_file() {
         found.insert(path.to_owned(), std::fs::read(path).expect("a file"));
+    } else {
+        // A pipe: who reads it waits for ever.
+        found.insert(path.to_owned(), Vec::new());
     }
 }
 
