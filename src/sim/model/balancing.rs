@@ -195,6 +195,13 @@ pub fn check(world: &World, collection: &str, body: &Object) -> Result<(), Refus
             .get("backends")
             .and_then(Json::as_array)
             .map_or(0, Vec::len);
+        let groups = texts_of(body, "backends", "group");
+        let twice = (0..groups.len()).find(|i| groups[..*i].contains(&groups[*i]));
+        if let Some(i) = twice {
+            let why = "The instance group is a backend already.";
+            let field = format!("resource.backends[{i}].group");
+            return Err(Refusal::invalid(&field, &groups[i], why));
+        }
         if checks > 1 || (checks == 0 && backends > 0) {
             return Err(Refusal::invalid(
                 "resource.healthChecks",
@@ -204,6 +211,14 @@ pub fn check(world: &World, collection: &str, body: &Object) -> Result<(), Refus
         }
     }
     Ok(())
+}
+
+/// One field of every entry of a list.
+fn texts_of(body: &Object, list: &str, field: &str) -> Vec<String> {
+    let entries = body.get(list).and_then(Json::as_array);
+    let all = entries.into_iter().flatten();
+    all.filter_map(|e| Some(e.get(field)?.as_str()?.to_string()))
+        .collect()
 }
 
 /// One entry for each machine of the group, at the named port; nothing while the group has no such port.

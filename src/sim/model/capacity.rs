@@ -14,7 +14,7 @@ use super::{path_of, quotas};
 /// What `r5flow sim --explain` tells of this file.
 pub const RULES: &[Rule] = &[Rule {
     of: &["compute.instances"],
-    says: "a quota or a full zone is told by the operation, some seconds in, and the machine is gone afterwards",
+    says: "a quota, a full zone or a public address that is in use is told by the operation, some seconds in, and the machine is gone afterwards",
     source: "ai-on-gke#849; nodejs-compute#377",
     test: "a_quota_of_machines_is_told_by_the_operation",
 }];
@@ -31,7 +31,39 @@ pub fn refused_machine(world: &World, key: &str, body: &Object) -> Option<Failur
     if let Some((metric, limit, region)) = quotas::exceeded(world, project, &wanted) {
         return Some(Failure::quota(&metric, limit, region.as_deref()));
     }
-    no_room(world, key, body)
+    address_in_use(world, key, body).or_else(|| no_room(world, key, body))
+}
+
+/// A public address that is reserved serves one machine (`External IP address: … is already in-use.`, in public issues; the code is not
+/// established).
+fn address_in_use(world: &World, key: &str, body: &Object) -> Option<Failure> {
+    let project = refs::project_of(path_of(key)).unwrap_or_default();
+    let regions = format!("compute/projects/{project}/regions/");
+    let reserved = |ip: &&str| {
+        let mut all = world.of("compute.addresses", &regions);
+        all.any(|(_, a)| a.text("address") == *ip)
+    };
+    let wanted: Vec<&str> = public_addresses(body).filter(reserved).collect();
+    let prefix = format!("compute/projects/{project}/zones/");
+    if wanted.is_empty() {
+        return None;
+    }
+    let others = world.of("compute.instances", &prefix);
+    let taken = others
+        .filter(|(other, _)| *other != key)
+        .flat_map(|(_, vm)| public_addresses(&vm.body))
+        .find(|ip| wanted.contains(ip))?;
+    let said = format!("External IP address: {taken} is already in-use.");
+    Some(Failure::new("IP_IN_USE_BY_ANOTHER_RESOURCE", said, 400))
+}
+
+fn public_addresses(vm: &Object) -> impl Iterator<Item = &str> {
+    let cards = vm.get("networkInterfaces").and_then(Json::as_array);
+    let configs = cards
+        .into_iter()
+        .flatten()
+        .filter_map(|c| c.get("accessConfigs")?.as_array());
+    configs.flatten().filter_map(|c| c.get("natIP")?.as_str())
 }
 
 /// Why a machine that is stopped cannot start: its processors were given away, or the zone is full.

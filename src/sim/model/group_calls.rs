@@ -352,6 +352,8 @@ fn create(world: &mut World, ask: &Ask) -> Result<Outcome, Refusal> {
             Some(state) => Some(group_configs::of_new(world, ask, &key, state)?),
             None => None,
         };
+        // gcloud sends a state to preserve in which nothing is.
+        let config = config.filter(|c| !group_state::plain(&c.preserved).is_empty());
         names.push((name.to_string(), config));
     }
     if names.is_empty() {

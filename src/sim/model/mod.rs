@@ -463,6 +463,7 @@ fn tracked(kind: &str, _holder: &str) -> bool {
             | "instanceTemplates"
             | "instances"
             | "networks"
+            | "resourcePolicies"
             | "routers"
             | "snapshots"
             | "sslCertificates"

@@ -224,21 +224,27 @@ fn zones(world: &mut World, ask: &Ask) -> Result<Outcome, Refusal> {
     Ok(page::answer(world, ask, items)?.into())
 }
 
+/// Processors and memory of a custom machine type, which its name tells: `custom-4-8192`, `n2-custom-4-8192-ext`.
+fn custom(name: &str) -> Option<(&str, u32, u64)> {
+    let (_, sizes) = name.split_once("custom-")?;
+    let mut sizes = sizes.split('-');
+    let (cpus, memory) = (sizes.next()?.parse().ok()?, sizes.next()?.parse().ok()?);
+    Some((name, cpus, memory))
+}
+
 fn machine_json(world: &World, project: &str, zone: &str, name: &str) -> Option<Json> {
-    let known = world
-        .scenario
-        .machine_types
-        .iter()
-        .find(|m| m.name == name)?;
+    let known = world.scenario.machine_types.iter();
+    let known = known.map(|m| (&*m.name, m.cpus, u64::from(m.memory_mb)));
+    let (_, cpus, memory) = known.chain(custom(name)).find(|m| m.0 == name)?;
     let path = format!("projects/{project}/zones/{zone}/machineTypes/{name}");
     Some(json!({
         "kind": "compute#machineType",
         "id": id_of(&path),
         "creationTimestamp": "1969-12-31T16:00:00.000-08:00",
         "name": name,
-        "description": format!("{} vCPUs, {} MB RAM", known.cpus, known.memory_mb),
-        "guestCpus": known.cpus,
-        "memoryMb": known.memory_mb,
+        "description": format!("{cpus} vCPUs, {memory} MB RAM"),
+        "guestCpus": cpus,
+        "memoryMb": memory,
         "imageSpaceGb": 0,
         "maximumPersistentDisks": 128,
         "maximumPersistentDisksSizeGb": "263168",

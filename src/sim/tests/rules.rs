@@ -485,3 +485,38 @@ fn a_holder_that_is_not_there_has_no_list() {
         assert_eq!(status, 404, "{line}: {body}");
     }
 }
+
+#[test]
+fn a_reserved_address_serves_one_machine() {
+    let mut client = Client::new();
+    client.done(
+        Verb::Post,
+        "regions/us-central1/addresses",
+        json!({ "name": "ip" }),
+    );
+    let ip = client.get(&compute("regions/us-central1/addresses/ip"))["address"].clone();
+    let machine = |name: &str| {
+        json!({ "name": name, "machineType": "zones/us-central1-a/machineTypes/custom-4-8192",
+            "disks": [{ "boot": true, "initializeParams": { "sourceImage": "projects/debian-cloud/global/images/family/debian-12" } }],
+            "networkInterfaces": [{ "accessConfigs": [{ "natIP": ip }] }] })
+    };
+    const MACHINES: &str = "zones/us-central1-a/instances";
+    client.done(Verb::Post, MACHINES, machine("one"));
+    let begun = client.post(&compute(MACHINES), machine("two"));
+    let ended = client.ended(begun);
+    let said = ended["error"]["errors"][0]["message"]
+        .as_str()
+        .expect("an error");
+    assert!(said.contains("already in-use"), "{said}");
+    let two = compute("zones/us-central1-a/instances/two");
+    assert_eq!(client.send(Verb::Get, &two, Json::Null).0, 404);
+    let custom = client.get(&compute("zones/us-central1-a/machineTypes/custom-4-8192"));
+    assert_eq!(
+        (&custom["guestCpus"], &custom["memoryMb"]),
+        (&json!(4), &json!(8192))
+    );
+    let none =
+        json!({ "resourcePolicies": ["projects/demo/regions/us-central1/resourcePolicies/none"] });
+    let line = compute("zones/us-central1-a/instances/one/addResourcePolicies");
+    assert_eq!(client.send(Verb::Post, &line, none).0, 404);
+}
