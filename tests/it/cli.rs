@@ -219,7 +219,7 @@ fn sim_tells_what_it_simulates() {
         .out_has("publish");
     f.run(&["sim", "--explain", "compute"])
         .ends(0)
-        .out_has("instances: addNetworkInterface, bulkInsert");
+        .out_has("instances: addNetworkInterface, deleteNetworkInterface");
     f.run(&["sim", "--explain", "compute.disk"])
         .ends(64)
         .err_has("did you mean `compute.disks`?");
