@@ -47,7 +47,7 @@ fn a_run_that_grants_something() {
     let text = r#"
 workflow main {
   at { project: "demo" }
-  step account = ensure iam.projects.serviceAccounts("robot@demo.iam.gserviceaccount.com") { displayName: "r" }
+  step account = ensure iam.projects.serviceAccounts("granter@demo.iam.gserviceaccount.com") { displayName: "r" }
   step topic = ensure pubsub.projects.topics("news") { labels: { by: "r" } }
     after account
   step check = ensure compute.healthChecks("hc") { type: "TCP", tcpHealthCheck: { port: 80 } }
