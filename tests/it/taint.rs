@@ -84,6 +84,7 @@ const HARMLESS: &[Function] = &[
     Function::SameResource,
     Function::Seconds,
     Function::Sources,
+    Function::Earlier,
     Function::StartsWith,
 ];
 

@@ -8,7 +8,7 @@ use super::settle::{Role, role};
 use super::target::{self, Target};
 use super::{Result, clauses, http, observe};
 use crate::catalog::compare::Difference;
-use crate::catalog::{Method, request};
+use crate::catalog::{Catalog, Kind, Method, Schema, SchemaId, request};
 use crate::journal::{Event, Reason, Undo};
 use crate::syntax::ast::{self, Clause, Step};
 use crate::syntax::walk;
@@ -113,35 +113,65 @@ async fn resolved(cx: &Cx<'_>, undo: &ast::Undo) -> Result<Option<Undo>> {
 
 /// The values that the fields had which a write changes: down to whole lists, as the write itself;
 /// null where there was none.
-pub fn fields_before(wanted: &Json, found: &Json, differences: &[Difference]) -> Json {
-    part_before(wanted, found, "", differences)
+pub fn fields_before(
+    catalog: &Catalog,
+    resource: &SchemaId,
+    wanted: &Json,
+    found: &Json,
+    differences: &[Difference],
+) -> Json {
+    let before = Before {
+        catalog,
+        differences,
+    };
+    before.part(&Kind::Schema(resource.clone()), wanted, found, "")
 }
 
-fn part_before(wanted: &Json, found: &Json, path: &str, differences: &[Difference]) -> Json {
-    let Json::Object(all) = wanted else {
-        return found.clone();
-    };
-    let mut part = Map::new();
-    for (name, value) in all {
-        let inner = match path {
-            "" => name.clone(),
-            path => format!("{path}.{name}"),
+struct Before<'a> {
+    catalog: &'a Catalog,
+    differences: &'a [Difference],
+}
+
+impl Before<'_> {
+    fn part(&self, kind: &Kind, wanted: &Json, found: &Json, path: &str) -> Json {
+        let Json::Object(all) = wanted else {
+            return found.clone();
         };
-        let below = |d: &Difference| {
-            let rest = d.path.strip_prefix(inner.as_str());
-            rest.is_some_and(|rest| rest.starts_with(['.', '[']))
-        };
-        let before = found.get(name).unwrap_or(&Json::Null);
-        if differences.iter().any(|d| d.path == inner) {
-            part.insert(name.clone(), before.clone());
-        } else if differences.iter().any(below) {
-            part.insert(
-                name.clone(),
-                part_before(value, before, &inner, differences),
-            );
+        // An entry that was not there goes as a whole: what would be left of it is none.
+        let entries = matches!(kind, Kind::Map(_));
+        let mut part = Map::new();
+        for (name, value) in all {
+            let inner = match path {
+                "" => name.clone(),
+                path => format!("{path}.{name}"),
+            };
+            let below = |d: &Difference| {
+                let rest = d.path.strip_prefix(inner.as_str());
+                rest.is_some_and(|rest| rest.starts_with(['.', '[']))
+            };
+            let before = found.get(name).unwrap_or(&Json::Null);
+            let differs = self.differences.iter().any(|d| d.path == inner);
+            let differs_below = self.differences.iter().any(below);
+            if differs || differs_below && entries && before.is_null() {
+                part.insert(name.clone(), before.clone());
+            } else if differs_below {
+                let kind = self.kind_below(kind, name);
+                part.insert(name.clone(), self.part(&kind, value, before, &inner));
+            }
         }
+        Json::Object(part)
     }
-    Json::Object(part)
+
+    fn kind_below(&self, kind: &Kind, name: &str) -> Kind {
+        let field = |schema: &Schema| schema.field(name).map(|f| f.kind.clone());
+        let below = match kind {
+            Kind::Map(entry) => Some((**entry).clone()),
+            Kind::Inline(schema) => field(schema),
+            Kind::Schema(id) => self.catalog.schema(id).and_then(|schema| field(&schema)),
+            _ => None,
+        };
+        below.unwrap_or(Kind::Any)
+    }
 }
 
 #[cfg(test)]
@@ -152,19 +182,44 @@ mod tests {
 
     #[test]
     fn the_fields_before_are_those_that_a_write_changes() {
-        let found =
-            json!({ "a": 1, "b": { "c": [1], "d": 2 }, "labels": { "role": "old", "other": "x" } });
-        let wanted =
-            json!({ "a": 2, "b": { "c": [1, 2], "d": 2 }, "labels": { "role": "new" }, "e": true });
-        let difference = |path: &str| Difference {
-            path: path.into(),
+        let autoscaler = SchemaId::new("compute", "Autoscaler");
+        let found = json!({ "autoscalingPolicy": {
+            "minNumReplicas": 1, "maxNumReplicas": 9, "scalingSchedules": { "old": { "schedule": "1", "durationSec": 5 } },
+            "customMetricUtilizations": [{ "metric": "a" }],
+        }, "description": "d" });
+        let entry = json!({ "schedule": "2", "durationSec": 6 });
+        let wanted = json!({ "autoscalingPolicy": {
+            "minNumReplicas": 2, "scalingSchedules": { "old": { "schedule": "2" }, "new": entry },
+            "customMetricUtilizations": [{ "metric": "b" }], "coolDownPeriodSec": 60,
+            "cpuUtilization": { "utilizationTarget": 0.5 },
+        }, "description": "d" });
+        let differences = [
+            "minNumReplicas",
+            "scalingSchedules.old.schedule",
+            "scalingSchedules.new.schedule",
+            "scalingSchedules.new.durationSec",
+            "customMetricUtilizations[0].metric",
+            "coolDownPeriodSec",
+            "cpuUtilization.utilizationTarget",
+        ]
+        .map(|path| Difference {
+            path: format!("autoscalingPolicy.{path}"),
             wanted: Json::Null,
             found: Json::Null,
-        };
-        let differences = ["a", "b.c[1]", "labels.role", "e"].map(difference);
+        });
         assert_eq!(
-            fields_before(&wanted, &found, &differences),
-            json!({ "a": 1, "b": { "c": [1] }, "labels": { "role": "old" }, "e": null })
+            fields_before(
+                &Catalog::embedded(),
+                &autoscaler,
+                &wanted,
+                &found,
+                &differences
+            ),
+            json!({ "autoscalingPolicy": {
+                "minNumReplicas": 1, "scalingSchedules": { "old": { "schedule": "1" }, "new": null },
+                "customMetricUtilizations": [{ "metric": "a" }], "coolDownPeriodSec": null,
+                "cpuUtilization": { "utilizationTarget": null },
+            } })
         );
     }
 }

@@ -410,7 +410,13 @@ impl<'p> Ensuring<'_, 'p> {
                 let before = found.unwrap_or(&Json::Null);
                 let undo = Undo::Restore {
                     get: get.clone(),
-                    fields: back::fields_before(&wanted, before, &comparison.differences),
+                    fields: back::fields_before(
+                        &self.cx.shared.catalog,
+                        &self.resource,
+                        &wanted,
+                        before,
+                        &comparison.differences,
+                    ),
                 };
                 (method, request, Verdict::Updated, Some(undo))
             }
