@@ -353,7 +353,7 @@ fn a_model_that_is_switched_off_is_noticed() {
         ("unmanaged", "compute.instanceGroups.addInstances"),
         ("bulk", "compute.instances.bulkInsert"),
         ("standby", "compute.instanceGroupManagers.suspendInstances"),
-        ("storage", "storage.objects.rewrite"),
+        ("storage", "storage.objects.compose"),
     ] {
         if is_here(group) {
             let noticed = run(group, method);
