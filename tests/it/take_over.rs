@@ -274,7 +274,9 @@ fn wait_until_stopped(child: &Child) {
 
 /// The first holder goes on, and ends with the code for it. It looks whose run it is before it makes a
 /// connection and before it hands a request to one: what follows on a connection that stood before it was
-/// stopped is what was between that look and the socket, and is told.
+/// stopped is what was between that look and the socket, and is told. One thread does all that, so that at
+/// most one task was between its look and the call that connects; before a request goes out on that
+/// connection it looks again.
 fn wakes_in_vain(mut first: Child, wire: &Wire) -> Vec<String> {
     let before = wire.settled();
     signal(&first, "-CONT");
@@ -283,8 +285,9 @@ fn wakes_in_vain(mut first: Child, wire: &Wire) -> Vec<String> {
     pipe.read_to_string(&mut told).expect("text");
     let code = first.wait().expect("an end").code();
     let after = wire.settled();
-    // Our own last one is the only new connection.
-    assert_eq!(after.made, before.made + 1, "connected after the take-over");
+    // Our own last one, and the one that was about to be made.
+    let made = after.made - before.made;
+    assert!(made <= 2, "{made} connections after the take-over");
     let late = wire.look(|now| now.seen[before.seen..].to_vec());
     assert!(
         late.len() <= before.silent,
