@@ -105,7 +105,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("hyper", &["src/sim/serve.rs"]),
     ("hyper_util", &["src/sim/serve.rs"]),
     ("http_body_util", &["src/sim/serve.rs"]),
-    ("chrono_tz", &["src/sim/model/schedules.rs"]),
+    ("jiff", &["src/sim/model/schedules.rs"]),
     ("flate2", &["src/catalog/", "src/sim/coding.rs"]),
     ("strsim", &["src/diag/"]),
     ("toml_edit", &["src/cli/lib/edit.rs"]),

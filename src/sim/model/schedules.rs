@@ -5,8 +5,8 @@
 //! scaling schedule changes the minimum number of VM instances an autoscaler can recommend") and of
 //! `ScalingScheduleStatus`. The words of the refusals are not established.
 
-use chrono::{DateTime, Datelike, Days, NaiveDate, NaiveDateTime, TimeZone, Utc};
-use chrono_tz::Tz;
+use chrono::{DateTime, Datelike, Days, NaiveDate, NaiveDateTime, TimeDelta, Timelike};
+use jiff::tz::{AmbiguousOffset, TimeZone};
 use serde_json::{Value as Json, json};
 
 use super::super::refusal::Refusal;
@@ -30,7 +30,7 @@ const HORIZON: u64 = 8 * 366;
 /// One schedule, read.
 struct Schedule {
     cron: Cron,
-    zone: Tz,
+    zone: TimeZone,
     lasts: Millis,
     least: i64,
     disabled: bool,
@@ -121,9 +121,31 @@ impl Cron {
     }
 }
 
-fn local(at: Timestamp, zone: Tz) -> Option<NaiveDateTime> {
-    let utc: DateTime<Utc> = DateTime::from_timestamp_millis(at.0)?;
-    Some(utc.with_timezone(&zone).naive_local())
+fn local(at: Timestamp, zone: &TimeZone) -> Option<NaiveDateTime> {
+    let utc = DateTime::from_timestamp_millis(at.0)?.naive_utc();
+    let offset = zone.to_offset(jiff::Timestamp::from_millisecond(at.0).ok()?);
+    utc.checked_add_signed(TimeDelta::seconds(offset.seconds().into()))
+}
+
+/// The first moment at which the clocks of a zone show this; none when they leave it out.
+fn first_shown(local: NaiveDateTime, zone: &TimeZone) -> Option<Timestamp> {
+    let (year, month, day) = (local.year(), local.month(), local.day());
+    let civil = jiff::civil::DateTime::new(
+        year.try_into().ok()?,
+        month.try_into().ok()?,
+        day.try_into().ok()?,
+        local.hour().try_into().ok()?,
+        local.minute().try_into().ok()?,
+        0,
+        0,
+    );
+    let offset = match zone.to_ambiguous_timestamp(civil.ok()?).offset() {
+        AmbiguousOffset::Unambiguous { offset } => offset,
+        AmbiguousOffset::Fold { before, .. } => before,
+        AmbiguousOffset::Gap { .. } => return None,
+    };
+    let utc = local.checked_sub_signed(TimeDelta::seconds(offset.seconds().into()))?;
+    Some(Timestamp(utc.and_utc().timestamp_millis()))
 }
 
 impl Schedule {
@@ -147,16 +169,15 @@ impl Schedule {
         let minutes = hours.flat_map(|h| self.cron.minutes.iter().map(move |m| (*h, *m)));
         minutes.filter_map(move |(hour, minute)| {
             let local = date.and_hms_opt(hour, minute, 0)?;
-            let at = self.zone.from_local_datetime(&local).earliest()?;
-            Some(Timestamp(at.timestamp_millis()))
+            first_shown(local, &self.zone)
         })
     }
 
     /// The last start that is not after a moment, if it still lasts.
     fn running(&self, now: Timestamp) -> Option<Timestamp> {
         let begin = Timestamp(now.0 - self.lasts.0);
-        let mut date = local(now, self.zone)?.date();
-        let first = local(begin, self.zone)?.date();
+        let mut date = local(now, &self.zone)?.date();
+        let first = local(begin, &self.zone)?.date();
         while date >= first {
             let past = self.starts(date).filter(|at| *at <= now && *at > begin);
             if let Some(at) = past.max() {
@@ -168,7 +189,7 @@ impl Schedule {
     }
 
     fn next(&self, now: Timestamp) -> Option<Timestamp> {
-        let today = local(now, self.zone)?.date();
+        let today = local(now, &self.zone)?.date();
         (0..HORIZON).find_map(|days| {
             let date = today.checked_add_days(Days::new(days))?;
             self.starts(date).filter(|at| *at > now).min()
@@ -176,10 +197,10 @@ impl Schedule {
     }
 }
 
-fn zone(name: &str) -> Option<Tz> {
+fn zone(name: &str) -> Option<TimeZone> {
     match name {
-        "" => Some(Tz::UTC),
-        name => name.parse().ok(),
+        "" => Some(TimeZone::UTC),
+        name => TimeZone::get(name).ok(),
     }
 }
 
