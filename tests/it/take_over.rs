@@ -1,6 +1,6 @@
 //! A runner is stopped, another process takes its run over, and the first one wakes up again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
@@ -57,8 +57,8 @@ struct Traffic {
     made: usize,
     /// Those of which no whole request was read yet, by their other end.
     silent: BTreeMap<SocketAddr, TcpStream>,
-    /// First lines of all requests, in the order in which they came.
-    seen: Vec<String>,
+    /// First lines of all requests, in the order in which they came, and who sent each.
+    seen: Vec<(SocketAddr, String)>,
     /// First lines of changes that were held.
     held: Vec<String>,
 }
@@ -69,8 +69,8 @@ struct Standing {
     seen: usize,
     /// Connections.
     made: usize,
-    /// Connections without a request.
-    silent: usize,
+    /// Connections without a request, by their other end.
+    silent: BTreeSet<SocketAddr>,
 }
 
 /// Stands between the runners and the cloud, sees every request, and can hold changes back: what it
@@ -137,7 +137,7 @@ impl Wire {
         let (traffic, changed) = &*self.traffic;
         let mut now = traffic.lock().expect("the traffic");
         now.silent.remove(&from);
-        now.seen.push(line.to_owned());
+        now.seen.push((from, line.to_owned()));
         let change = !line.starts_with("GET ") && !line.contains("/instances HTTP");
         if now.fate == Fate::Held && change && !line.contains("/wait") {
             now.held.push(line.to_owned());
@@ -166,7 +166,7 @@ impl Wire {
         Standing {
             seen: now.seen.len(),
             made: now.made,
-            silent: now.silent.len(),
+            silent: now.silent.keys().copied().collect(),
         }
     }
 
@@ -290,7 +290,11 @@ fn wakes_in_vain(mut first: Child, wire: &Wire) -> Vec<String> {
     assert!(made <= 2, "{made} connections after the take-over");
     let late = wire.look(|now| now.seen[before.seen..].to_vec());
     assert!(
-        late.len() <= before.silent,
+        late.iter().all(|(from, _)| before.silent.contains(from)),
+        "sent on a connection that was made after the take-over: {late:#?}"
+    );
+    assert!(
+        late.len() <= before.silent.len(),
         "sent after the take-over: {late:#?}"
     );
     assert_eq!(code, Some(5), "{told}");
@@ -298,7 +302,7 @@ fn wakes_in_vain(mut first: Child, wire: &Wire) -> Vec<String> {
         told.contains("another process took this run over (epoch 2)"),
         "{told}"
     );
-    late
+    late.into_iter().map(|(_, line)| line).collect()
 }
 
 fn takes_over(folder: &Folder, wire: &Wire) {

@@ -26,8 +26,11 @@ pub struct Reviewed {
     pub became: Option<CarriedOver>,
 }
 
-/// What the flow has no more.
-pub fn gone(address: &Address, state: &StepState, wishes: &Wishes) -> Reviewed {
+/// Why no step goes on from a record, when the flow does not name it any more.
+pub const NOT_NAMED: &str = "the flow has it no more";
+
+/// What no step goes on from, and why.
+pub fn gone(address: &Address, state: &StepState, wishes: &Wishes, why: &str) -> Reviewed {
     let mut line = Reviewed::of(address, address, EditVerdict::Forgotten, "");
     if let Some(became) = &mut line.became {
         became.to = None;
@@ -39,16 +42,16 @@ pub fn gone(address: &Address, state: &StepState, wishes: &Wishes) -> Reviewed {
     });
     if open && !wishes.forget.contains(&**address) {
         line.decide(
-            "the flow has it no more, and nobody knows what became of its open call",
+            &format!("{why}, and nobody knows what became of its open call"),
             &format!(
                 "`r5flow resume` without `--edited` settles it; `--forget {address}` leaves it unsettled"
             ),
         );
     } else if took_effect(state) && ensured && is_resource(state) {
         line.verdict = EditVerdict::Orphaned;
-        line.why = "the flow has it no more; what it made stays in the cloud".into();
+        line.why = format!("{why}; what it made stays in the cloud");
     } else {
-        line.why = "the flow has it no more".into();
+        line.why = why.into();
     }
     line
 }

@@ -234,8 +234,7 @@ impl<'n> Reviewing<'n, '_> {
         let mut line = Reviewed::of(&cx.address, &from, EditVerdict::Keep, "it is skipped still");
         if !is_skipped(state) {
             self.touched.insert(cx.node);
-            line = gone(&from, state, &self.wishes);
-            line.why = format!("its `when` is false now; {}", line.why);
+            line = gone(&from, state, &self.wishes, "its `when` is false now");
         }
         self.lines.push(line);
     }

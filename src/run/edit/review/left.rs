@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::super::line::{Reviewed, gone};
+use super::super::line::{NOT_NAMED, Reviewed, gone};
 use super::super::recorded::took_effect;
 use super::Reviewing;
 use crate::journal::{Address, EditVerdict};
@@ -22,17 +22,13 @@ impl Reviewing<'_, '_> {
                 self.carry_along(&address);
                 continue;
             }
-            let mut line = gone(&address, state, &self.wishes);
-            if self.wishes.forget.contains(&*address) {
-                line.why = line
-                    .why
-                    .replace("the flow has it no more", "it is wanted so");
-            } else if self.walk.shared.graph.borrow().find(&address).is_some() {
-                line.why = line.why.replace(
-                    "the flow has it no more",
-                    "the flow names something else here",
-                );
-            }
+            let named = self.walk.shared.graph.borrow().find(&address).is_some();
+            let why = match named {
+                _ if self.wishes.forget.contains(&*address) => "it is wanted so",
+                true => "the flow names something else here",
+                false => NOT_NAMED,
+            };
+            let line = gone(&address, state, &self.wishes, why);
             self.lines.push(line);
         }
     }
