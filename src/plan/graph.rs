@@ -312,6 +312,17 @@ impl<'p> Graph<'p> {
             .map(|e| (NodeId(e.source().index() as u32), *e.weight()))
     }
 
+    /// Everything that a node waits for, however far before it.
+    pub fn all_before(&self, id: NodeId) -> BTreeSet<NodeId> {
+        let mut been = BTreeSet::new();
+        let mut next = vec![id];
+        while let Some(node) = next.pop() {
+            let before = self.before(node).map(|(before, _)| before);
+            next.extend(before.filter(|before| been.insert(*before)));
+        }
+        been
+    }
+
     /// Whether only the run can tell what a growth leads to.
     pub fn is_open(&self, id: NodeId) -> bool {
         let node = self.node(id);

@@ -177,7 +177,7 @@ impl<'s, 'p> Room<'s, 'p> {
 
     /// What the steps before one send.
     fn earlier(&self, node: NodeId, ty: &SchemaId) -> Vec<Value> {
-        let before = self.scene.all_before(node);
+        let before = self.scene.graph.all_before(node);
         let mut all = self.sent(ty, &|sender| before.contains(&sender));
         if before.iter().any(|node| self.scene.graph.is_open(*node)) {
             all.push(Value::later("the run"));

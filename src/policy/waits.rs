@@ -78,21 +78,10 @@ impl<'p> Scene<'_, 'p> {
 
     /// How resources of the type are changed by all that a node waits for.
     fn changes_before(&self, node: NodeId, ty: &SchemaId) -> BTreeSet<String> {
-        let steps = self.all_before(node).into_iter();
+        let steps = self.graph.all_before(node).into_iter();
         let steps = steps.filter_map(|before| Some((before, self.step(before)?)));
         let changes = steps.filter_map(|(before, step)| self.change(before, step, ty));
         changes.collect()
-    }
-
-    /// All that a node waits for, and what that waits for.
-    pub fn all_before(&self, node: NodeId) -> BTreeSet<NodeId> {
-        let mut been = BTreeSet::new();
-        let mut next = vec![node];
-        while let Some(node) = next.pop() {
-            let before = self.graph.before(node).map(|(before, _)| before);
-            next.extend(before.filter(|before| been.insert(*before)));
-        }
-        been
     }
 
     /// The method by which a step changes a resource of the type; `ensure` where it may make or change it.

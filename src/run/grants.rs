@@ -58,7 +58,7 @@ impl Grants {
 }
 
 /// Which refusals a call of this method may end.
-pub fn kind(method: &str) -> Option<ErrorClass> {
+fn kind(method: &str) -> Option<ErrorClass> {
     let (service, name) = (method.split('.').next()?, method.rsplit('.').next()?);
     match (service, name) {
         ("serviceusage", "enable" | "batchEnable") => Some(ErrorClass::ApiDisabled),
@@ -66,6 +66,17 @@ pub fn kind(method: &str) -> Option<ErrorClass> {
         // A new role or account is unknown to the policies of other services for a while.
         ("iam", "create" | "patch" | "enable" | "undelete") => Some(ErrorClass::Permission),
         _ => None,
+    }
+}
+
+/// Whether a call of this method may end refusals of a class. While an API is being enabled, its refusals
+/// are of both kinds.
+pub fn may_end(method: &str, refusals: ErrorClass) -> bool {
+    match kind(method) {
+        Some(ErrorClass::ApiDisabled) => {
+            matches!(refusals, ErrorClass::ApiDisabled | ErrorClass::Permission)
+        }
+        ends => ends == Some(refusals),
     }
 }
 

@@ -43,7 +43,7 @@ pub use embedded::{
 };
 pub use end::{End, NodeStatus};
 pub use engine::{Engine, Happening, Observer, drive};
-pub use grants::kind as granted_by;
+pub use grants::may_end as grant_may_end;
 pub use ids::request_id;
 pub use mutant::Mutant;
 pub use plan_item::{PlanAction, PlanItem};

@@ -15,7 +15,7 @@ use super::proof::{Proof, Tried};
 use super::tape::Moment;
 use super::work::in_parallel;
 use crate::journal::{Event, Outcome, RunStatus};
-use crate::run::{granted_by, repeats_unseen};
+use crate::run::{grant_may_end, repeats_unseen};
 use crate::sim::Sim;
 use crate::wire::Request;
 
@@ -115,7 +115,7 @@ impl Schedule {
         let helps = request.method.ends_with("perations.list");
         let forgiven = tolerates(&played) || helps;
         Some(match status {
-            RunStatus::Done if kind.stops() && !forgiven && !grants(&played) => {
+            RunStatus::Done if kind.stops() && !forgiven && !grants(&played, kind) => {
                 differs(format!("it ended well although it met `{}`", kind.name()))
             }
             RunStatus::Done if forgiven || kind.lies() => self.kept(&played, &spared),
@@ -194,10 +194,13 @@ impl Schedule {
     }
 }
 
-/// Whether the run gave a permission, or enabled an API: then a refusal passes for a while.
-fn grants(played: &Played) -> bool {
+/// Whether the run itself did what may end such a refusal: then it passes for a while.
+fn grants(played: &Played, kind: FaultKind) -> bool {
+    let FaultKind::Refused(class) = kind else {
+        return false;
+    };
     played.left.journal.iter().any(|line| match &line.event {
-        Event::Intent { intent, .. } => granted_by(&intent.request.method).is_some(),
+        Event::Intent { intent, .. } => grant_may_end(&intent.request.method, class),
         _ => false,
     })
 }

@@ -246,6 +246,15 @@ fn start(folder: &Folder, wire: &Wire, words: &[&str], stop_at: Option<&str>) ->
     command.spawn().expect("the binary")
 }
 
+/// A process that is stopped while so many of its changes are between the two ends.
+fn stopped_in_flight(folder: &Folder, wire: &Wire, words: &[&str], count: usize) -> Child {
+    let child = start(folder, wire, words, None);
+    wire.wait_for_held(count);
+    signal(&child, "-STOP");
+    wait_until_stopped(&child);
+    child
+}
+
 fn signal(child: &Child, name: &str) {
     let id = child.id().to_string();
     let sent = Command::new("kill").args([name, &id]).status();
@@ -316,10 +325,7 @@ fn sixteen_calls_in_flight_are_taken_over() {
     let folder = Folder::new(&[("flow.r5flow", FLOW)]);
     let cloud = Cloud::new(&folder, SCENARIO, "5");
     let wire = Wire::new(&cloud, Fate::Held);
-    let first = start(&folder, &wire, &RUN, None);
-    wire.wait_for_held(16);
-    signal(&first, "-STOP");
-    wait_until_stopped(&first);
+    let first = stopped_in_flight(&folder, &wire, &RUN, 16);
     let held = wire.look(|now| now.held.clone());
     let restarts: Vec<usize> = (0..held.len())
         .filter(|n| held[*n].contains("/restart"))
@@ -391,10 +397,7 @@ fn a_rollback_takes_a_stopped_run_over() {
     let folder = Folder::new(&[("flow.r5flow", FLOW)]);
     let cloud = Cloud::new(&folder, SCENARIO, "5");
     let wire = Wire::new(&cloud, Fate::Held);
-    let first = start(&folder, &wire, &RUN, None);
-    wire.wait_for_held(16);
-    signal(&first, "-STOP");
-    wait_until_stopped(&first);
+    let first = stopped_in_flight(&folder, &wire, &RUN, 16);
     wire.set(Fate::Open);
     let (endpoint, id) = (wire.endpoint(), id(&folder));
     let back = ["rollback", &id, "--endpoint", &endpoint, "--yes"];
@@ -423,10 +426,7 @@ fn a_stopped_rollback_is_taken_over() {
         .ends(0);
     wire.set(Fate::Held);
     let id = id(&folder);
-    let first = start(&folder, &wire, &["rollback", &id], None);
-    wire.wait_for_held(12);
-    signal(&first, "-STOP");
-    wait_until_stopped(&first);
+    let first = stopped_in_flight(&folder, &wire, &["rollback", &id], 12);
     wire.set(Fate::Open);
     let endpoint = wire.endpoint();
     let taking = ["resume", "--endpoint", &endpoint, "--yes", "--take-over"];

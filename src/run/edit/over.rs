@@ -1,6 +1,6 @@
 //! Steps that write over what earlier steps wrote: when those write again, so do they.
 
-use std::collections::BTreeSet;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use serde_json::Value as Json;
@@ -9,19 +9,20 @@ use super::super::step::cx::Cx;
 use super::super::step::judge::writes_a_state;
 use crate::catalog::Catalog;
 use crate::journal::{Address, Meaning};
-use crate::plan::{Graph, NodeId};
+use crate::plan::NodeId;
 use crate::syntax::ast::{ActionKind, Step};
 
-/// What is written anew, in the order of the flow.
+/// What is written anew, by the path that it is written to.
 #[derive(Default)]
-pub struct Anew(Vec<(NodeId, Address, Meaning)>);
+pub struct Anew(HashMap<String, Vec<(NodeId, Address, Json)>>);
 
 impl Anew {
     /// Notes what a step is going to write.
     pub fn note(&mut self, catalog: &Catalog, cx: &Cx<'_>, step: &Step, meaning: &Meaning) {
         if leaves_what_it_says(catalog, step) {
-            let address = Arc::clone(&cx.address);
-            self.0.push((cx.node, address, meaning.clone()));
+            let written = (cx.node, Arc::clone(&cx.address), meaning.body.clone());
+            let there = self.0.entry(about(meaning).to_owned()).or_default();
+            there.push(written);
         }
     }
 
@@ -33,14 +34,15 @@ impl Anew {
         step: &Step,
         meaning: &Meaning,
     ) -> Option<&Address> {
+        let there = self.0.get(about(meaning))?;
         if !leaves_what_it_says(catalog, step) {
             return None;
         }
-        let mut same = self.0.iter().filter(|(_, _, first)| {
-            about(first) == about(meaning) && differ(&first.body, &meaning.body)
-        });
-        let graph = cx.shared.graph.borrow();
-        let (_, address, _) = same.find(|(first, ..)| is_behind(&graph, cx.node, *first))?;
+        let before = cx.shared.graph.borrow().all_before(cx.node);
+        let mut otherwise = there
+            .iter()
+            .filter(|(_, _, body)| differ(body, &meaning.body));
+        let (_, address, _) = otherwise.find(|(node, ..)| before.contains(node))?;
         Some(address)
     }
 }
@@ -63,17 +65,4 @@ fn differ(a: &Json, b: &Json) -> bool {
             .any(|(name, a)| b.get(name).is_some_and(|b| differ(a, b))),
         _ => a != b,
     }
-}
-
-fn is_behind(graph: &Graph<'_>, node: NodeId, first: NodeId) -> bool {
-    let mut seen = BTreeSet::new();
-    let mut open = vec![node];
-    while let Some(node) = open.pop() {
-        if node == first {
-            return true;
-        }
-        let before = graph.before(node).map(|(before, _)| before);
-        open.extend(before.filter(|b| seen.insert(*b)));
-    }
-    false
 }

@@ -52,6 +52,19 @@ fn with_disk(client: &mut Client, machine: &Json) -> Json {
         "metadata": { "shard": "7" } } }] })
 }
 
+/// The machine that stands in the place of one that was recreated.
+fn made_anew(client: &mut Client, one: &Json, before: &Json) -> Json {
+    call(
+        client,
+        "recreateInstances",
+        json!({ "instances": [one["instance"]] }),
+    );
+    stable(client);
+    let after = vm(client, one);
+    assert_ne!(after["id"], before["id"]);
+    after
+}
+
 #[test]
 fn a_config_keeps_what_it_names() {
     let mut client = fleet("", 3, still());
@@ -73,14 +86,7 @@ fn a_config_keeps_what_it_names() {
     assert!(source.as_str().is_some_and(|s| s.ends_with("/disks/data")));
     let shown = machines(&mut client).remove(0);
     assert_eq!(shown["preservedStateFromConfig"]["metadata"]["shard"], "7");
-    call(
-        &mut client,
-        "recreateInstances",
-        json!({ "instances": [one["instance"]] }),
-    );
-    stable(&mut client);
-    let after = vm(&mut client, &one);
-    assert_ne!(after["id"], before["id"]);
+    let after = made_anew(&mut client, &one, &before);
     assert_eq!(value(&after, "shard").as_deref(), Some("7"));
     let disks = after["disks"].as_array().expect("disks");
     let kept = disks.iter().find(|d| d["deviceName"] == "data");
@@ -150,14 +156,7 @@ fn a_policy_keeps_disks_and_addresses_through_a_recreation() {
     let before = vm(&mut client, &one);
     let disk = path(&one).replace("/instances/", "/disks/");
     let disk_id = client.get(&compute(&disk))["id"].clone();
-    call(
-        &mut client,
-        "recreateInstances",
-        json!({ "instances": [one["instance"]] }),
-    );
-    stable(&mut client);
-    let after = vm(&mut client, &one);
-    assert_ne!(after["id"], before["id"]);
+    let after = made_anew(&mut client, &one, &before);
     let ip = |vm: &Json| vm["networkInterfaces"][0]["networkIP"].clone();
     assert_eq!(ip(&after), ip(&before));
     assert_eq!(client.get(&compute(&disk))["id"], disk_id);
