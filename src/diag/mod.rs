@@ -7,6 +7,7 @@ mod codes;
 pub mod render;
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use crate::source::Span;
 pub use codes::{CODES, Code, story};
@@ -57,6 +58,8 @@ pub struct Diagnostic {
     /// What to do now.
     pub help: Option<String>,
     pub fix: Option<Fix>,
+    /// The policy that finds it.
+    pub policy: Option<Arc<str>>,
 }
 
 impl Diagnostic {
@@ -70,6 +73,7 @@ impl Diagnostic {
             related: Vec::new(),
             help: None,
             fix: None,
+            policy: None,
         }
     }
 
@@ -90,6 +94,14 @@ impl Diagnostic {
     pub fn label(mut self, text: impl Into<String>) -> Self {
         self.label = text.into();
         self
+    }
+
+    /// As the finding of a policy, which its label names.
+    pub fn of_policy(self, name: &Arc<str>) -> Self {
+        Diagnostic {
+            policy: Some(Arc::clone(name)),
+            ..self.label(format!("policy `{name}`"))
+        }
     }
 
     pub fn related(mut self, span: Span, text: impl Into<String>) -> Self {

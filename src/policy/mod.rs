@@ -76,12 +76,6 @@ pub fn of_plan(
     sink.into_sorted()
 }
 
-/// The policy that a finding is of.
-pub fn name_in(finding: &Diagnostic) -> Option<&str> {
-    let name = finding.label.strip_prefix(rule::LABEL)?;
-    name.strip_suffix('`')
-}
-
 /// Whether a program has policies at all.
 pub fn any(checked: &Checked<'_>) -> bool {
     in_force(checked.names.program).next().is_some()

@@ -19,9 +19,6 @@ use crate::syntax::ast::{Binder, Expr, ExprKind, Policy, Rule, StrPart, TypeExpr
 use crate::types::functions::Function;
 use crate::value::Value;
 
-/// How the label of a finding begins; behind it stands the policy's name.
-pub const LABEL: &str = "policy `";
-
 /// How often the loops of a policy's rules may go round for one subject: a rule that binds lists in lists would
 /// otherwise hold up every command.
 const ROUNDS: usize = 10_000;
@@ -351,7 +348,7 @@ impl Asked<'_, '_, '_> {
             Some(hint) => self.text(hint, locals)?,
             None => format!("if it may be so, say why at the step: `allow {name} \"…\"`"),
         };
-        let mut finding = finding.label(format!("{LABEL}{name}`")).help(help);
+        let mut finding = finding.of_policy(name).help(help);
         let sent = self.room.addressed(self.subject.node);
         let step = self.room.scene.step(self.subject.node);
         if !step.is_some_and(|step| step.span.contains(span)) {

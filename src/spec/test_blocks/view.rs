@@ -10,7 +10,6 @@ use crate::catalog::Catalog;
 use crate::check::test_blocks::REFUSED;
 use crate::diag::Diagnostic;
 use crate::journal::{Event, Outcome, StepFailure};
-use crate::policy;
 use crate::sim::Sim;
 use crate::value::{Fields, Value};
 use crate::world::{Millis, Timestamp};
@@ -76,7 +75,10 @@ fn findings(found: &[Diagnostic]) -> Value {
     let finding = |d: &Diagnostic| {
         Value::record([
             ("code", Value::str(d.code.to_string())),
-            ("policy", Value::str(policy::name_in(d).unwrap_or_default())),
+            (
+                "policy",
+                Value::str(d.policy.as_deref().unwrap_or_default()),
+            ),
             ("severity", Value::str(d.severity.as_str())),
             ("message", Value::str(&d.message)),
         ])
